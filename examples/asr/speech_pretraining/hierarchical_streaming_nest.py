@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pretrains a streaming NEST encoder.
+
+    python hierarchical_streaming_nest.py \
+        model.train_ds.manifest_filepath=train.json \
+        model.train_ds.noise_manifest=noise.json \
+        model.validation_ds.manifest_filepath=validation.json \
+        trainer.max_steps=500000
+
+Any value of the config can be replaced like that; `--config-name nest_fast-conformer_streaming` takes one context for
+all layers. A run that was stopped goes on when it is started again with the same `exp_manager.exp_dir`.
+"""
+
+import lightning.pytorch as pl
+from omegaconf import OmegaConf
+
+from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
+from nemo.core.config import hydra_runner
+from nemo.utils import logging
+from nemo.utils.exp_manager import exp_manager
+
+
+@hydra_runner(config_path="../conf/ssl/nest", config_name="nest_hierarchical_streaming")
+def main(cfg):
+    logging.info(f"Hydra config:\n{OmegaConf.to_yaml(cfg)}")
+    trainer = pl.Trainer(**cfg.trainer)
+    exp_manager(trainer, cfg.get("exp_manager"))
+    model = EncDecDenoiseMaskedTokenPredModel(cfg=cfg.model, trainer=trainer)
+    model.maybe_init_from_pretrained_checkpoint(cfg)
+    trainer.fit(model)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The demo: makes speech, pretrains a tiny streaming NEST encoder on it, and says what came out (`make demo`).
+
+The training is one call of hierarchical_streaming_nest.py, printed before it runs: the same call with your own
+manifests and without the small sizes is a real pretraining.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from make_demo_data import make_demo_data
+
+FOLDER = Path(__file__).resolve().parent
+DEMO = FOLDER.parents[2] / "demo"
+
+# a model that two CPU cores train in about a minute
+SMALL = """
+    model.num_classes=1024 model.encoder.d_model=64 model.encoder.n_layers=4 model.encoder.n_heads=4
+    model.encoder.subsampling_conv_channels=32
+    model.train_ds.batch_size=4 model.train_ds.num_workers=1 model.train_ds.min_duration=0.1
+    model.validation_ds.num_workers=1 model.validation_ds.min_duration=0.1
+    model.optim.lr=0.1 model.optim.sched.warmup_steps=20
+    trainer.max_steps=60 trainer.check_val_every_n_epoch=2
+    trainer.log_every_n_steps=1 trainer.strategy=auto trainer.devices=1
+    exp_manager.resume_if_exists=false
+""".split()
+
+
+def train(data: Path, runs: Path):
+    """Runs the example on the demo's data and prints the command."""
+    command = [
+        sys.executable,
+        str(FOLDER / "hierarchical_streaming_nest.py"),
+        f"model.train_ds.manifest_filepath={data / 'train.json'}",
+        f"model.train_ds.noise_manifest={data / 'noise.json'}",
+        f"model.validation_ds.manifest_filepath={data / 'validation.json'}",
+        f"exp_manager.exp_dir={runs}",
+        *SMALL,
+    ]
+    print("\n" + shlex.join(os.path.relpath(word) if os.path.isabs(word) else word for word in command) + "\n")
+    subprocess.run(command, check=True, cwd=DEMO)
+
+
+def newest(folder: Path, pattern: str) -> Path:
+    """The newest file below `folder` that fits `pattern`."""
+    return max(folder.rglob(pattern), key=lambda path: path.stat().st_mtime)
+
+
+def training_losses(runs: Path) -> list:
+    """The training loss of every step of the newest run, from its TensorBoard log."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(newest(runs, "events.out.tfevents.*")))
+    log.Reload()
+    return [event.value for event in log.Scalars("train_loss")]
+
+
+def codes_and_masks(checkpoint: Path, manifest: Path) -> tuple:
+    """Opens the checkpoint and returns, over the validation set, how often each token occurs and the masked share."""
+    import soundfile
+    import torch
+
+    from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
+
+    model = EncDecDenoiseMaskedTokenPredModel.restore_from(str(checkpoint), map_location="cpu").eval()
+    counts, masked, frames = torch.zeros(model.cfg.num_classes), 0, 0
+    for line in manifest.read_text().splitlines():
+        audio, _ = soundfile.read(manifest.parent / json.loads(line)["audio_filepath"], dtype="float32")
+        signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
+        feats, feats_len = model.preprocessor(input_signal=signal, length=length)
+        with torch.no_grad():
+            _, _, masks, tokens = model(
+                processed_signal=feats,
+                processed_signal_length=feats_len,
+                processed_noisy_input_signal=feats,
+                processed_noisy_input_signal_length=feats_len,
+                apply_mask=True,
+            )
+        valid = int(feats_len)
+        counts += torch.bincount(tokens[0, : valid // 8].flatten(), minlength=len(counts))
+        masked, frames = masked + float(masks[0, 0, :valid].sum()), frames + valid
+    return counts, masked / frames
+
+
+def report(data: Path, runs: Path):
+    """Prints what came out."""
+    losses = training_losses(runs)
+    checkpoint = newest(runs, "*.nemo")
+    counts, masked = codes_and_masks(checkpoint, data / "validation.json")
+    shares = counts[counts > 0] / counts.sum()
+    perplexity = float((-shares * shares.log()).sum().exp())
+    print(f"\nloss               {losses[0]:.2f} at the first of {len(losses)} steps, {losses[-1]:.2f} at the last")
+    print(f"codebook use       {len(shares)} of {len(counts)} codes, perplexity {perplexity:.0f}")
+    print(f"masked share       {masked:.0%} of the frames")
+    print(f"checkpoint         {os.path.relpath(checkpoint)}")
+
+
+def main():
+    data, runs = DEMO / "data", DEMO / "runs"
+    make_demo_data(data)
+    train(data, runs)
+    report(data, runs)
+
+
+if __name__ == "__main__":
+    main()

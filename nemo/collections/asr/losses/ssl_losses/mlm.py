@@ -1,0 +1,163 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nemo.collections.asr.losses.ssl_losses import _mlm_base as base
+from nemo.core import typecheck
+from nemo.utils.shadowing import extend
+
+extend(base, globals(), replaces=("MLMLoss", "MultiMLMLoss"))
+
+# One step more or less is a matter of rounding in the subsampling, two of causal padding; more is none.
+MAX_STEPS_APART = 2
+
+
+class MLMLoss(base.MLMLoss):
+    """Mean negative log-likelihood of the target tokens at the masked encoder steps.
+
+    Decoder outputs, mask and targets may differ in length by up to two encoder steps (subsampling rounds, causal
+    downsampling pads): a step that any of them lacks is not in the loss. A batch without a masked step has the loss 0,
+    with a gradient of zero in every decoder output. Source: BEST-RQ (https://arxiv.org/abs/2202.01855).
+
+    Args:
+        combine_time_steps: mask frames per encoder step: the subsampling factor for `pre_conv` masking, 1 for
+            `post_conv`
+        mask_threshold: an encoder step counts as masked if more than this share of its mask is 1
+    """
+
+    @typecheck()
+    def forward(
+        self, decoder_outputs, targets, decoder_lengths=None, target_lengths=None, spec_masks=None, masks=None
+    ):
+        """
+        Args:
+            decoder_outputs: log-probabilities of shape (B, T, C)
+            targets: tokens of shape (B, T')
+            decoder_lengths: valid encoder steps, (B,); steps from there on are not in the loss
+            target_lengths: ignored, as in NeMo
+            spec_masks, masks: mask of shape (B, D, T * combine_time_steps), `masks` is used if both are given;
+                None: every step is in the loss
+        Returns:
+            loss: a scalar, at least float32
+        Raises:
+            ValueError: the numbers of encoder steps differ by more than two
+        """
+        masks = spec_masks if masks is None else masks
+        flags = None if masks is None else masked_steps(masks, self.combine_time_steps, self.mask_threshold)
+        return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, self.nll_loss.ignore_index)
+
+
+class MultiMLMLoss(base.MultiMLMLoss):
+    """`MLMLoss`, averaged over several codebooks. Source: https://arxiv.org/abs/2202.01855
+
+    Args:
+        combine_time_steps, mask_threshold: see `MLMLoss`
+        num_decoders: number of codebooks H
+        squeeze_single: if True and there is one codebook, its dimension is left out
+    """
+
+    def __init__(
+        self,
+        combine_time_steps: int = 1,
+        mask_threshold: float = 0.8,
+        num_decoders: int = 1,
+        squeeze_single: bool = False,
+    ):
+        super().__init__(
+            combine_time_steps=combine_time_steps,
+            mask_threshold=mask_threshold,
+            num_decoders=num_decoders,
+            squeeze_single=squeeze_single,
+        )
+        self.mlm_loss = MLMLoss(combine_time_steps, mask_threshold)
+
+    @property
+    def needs_labels(self):
+        """Whether the loss is computed against target tokens."""
+        return True
+
+    @typecheck()
+    def forward(self, masks, decoder_outputs, targets, decoder_lengths=None, target_lengths=None):
+        """
+        Args:
+            masks: mask of shape (B, D, T * combine_time_steps)
+            decoder_outputs: log-probabilities of shape (B, T, C, H), or (B, T, C) if squeezed
+            targets: tokens of shape (B, T', H), or (B, T') if squeezed
+            decoder_lengths: valid encoder steps, (B,); steps from there on are not in the loss
+            target_lengths: ignored, as in NeMo
+        Returns:
+            loss: a scalar, at least float32
+        Raises:
+            ValueError: the numbers of encoder steps differ by more than two
+        """
+        flags = masked_steps(masks, self.mlm_loss.combine_time_steps, self.mlm_loss.mask_threshold)
+        ignored = self.mlm_loss.nll_loss.ignore_index
+        return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, ignored)
+
+
+def masked_steps(masks: Tensor, combine_time_steps: int, mask_threshold: float) -> Tensor:
+    """Which encoder steps are masked: (B, D, T) -> (B, ceil(T / combine_time_steps)) booleans.
+
+    A last incomplete group of frames is filled up with "not masked".
+    """
+    padded = F.pad(masks, (0, -masks.size(2) % combine_time_steps))
+    steps = padded.size(2) // combine_time_steps
+    groups = padded.reshape(padded.size(0), padded.size(1), steps, combine_time_steps)
+    return groups.mean(dim=(1, 3)) > mask_threshold
+
+
+def masked_token_loss(decoder_outputs: Tensor, targets: Tensor, flags, decoder_lengths, ignore_index: int) -> Tensor:
+    """The mean of `-decoder_outputs[b, t, targets[b, t]]` over the steps with `flags[b, t]`; 0 if there is none.
+
+    Nothing here is as large as the decoder outputs, and nothing waits for the device.
+
+    Args:
+        decoder_outputs: log-probabilities (B, T, C) or (B, T, C, H)
+        targets: tokens (B, T') or (B, T', H)
+        flags: masked steps (B, T''), or None for all
+        decoder_lengths: valid steps (B,), or None for all
+        ignore_index: a target that is never in the loss
+    """
+    steps = _common_steps(decoder_outputs, targets, flags)
+    in_loss = torch.ones(targets.shape[:1] + (steps,), dtype=torch.bool, device=targets.device)
+    if flags is not None:
+        in_loss = in_loss & flags.narrow(1, 0, steps)
+    if decoder_lengths is not None:
+        in_loss = in_loss & (torch.arange(steps, device=targets.device) < decoder_lengths.unsqueeze(1))
+
+    targets = targets.narrow(1, 0, steps).unsqueeze(2)
+    # the steps' flags, for every codebook
+    in_loss = in_loss.reshape(in_loss.shape + (1,) * (targets.dim() - 2)) & (targets != ignore_index)
+    log_probs = decoder_outputs.narrow(1, 0, steps).gather(2, targets.where(in_loss, 0))
+    # float32, because a sum over thousands of steps overflows fp16
+    log_probs = log_probs.to(torch.promote_types(log_probs.dtype, torch.float32))
+    return -log_probs.where(in_loss, 0).sum() / in_loss.sum().clamp(min=1)
+
+
+def _common_steps(decoder_outputs: Tensor, targets: Tensor, flags) -> int:
+    """How many encoder steps decoder outputs, targets and mask have in common."""
+    steps = {"decoder outputs": decoder_outputs.size(1), "targets": targets.size(1)}
+    if flags is not None:
+        steps["mask"] = flags.size(1)
+    if max(steps.values()) - min(steps.values()) > MAX_STEPS_APART:
+        mask = "" if flags is None else f", mask {tuple(flags.shape)} after combine_time_steps"
+        raise ValueError(
+            f"Encoder steps differ by more than {MAX_STEPS_APART}: decoder outputs {tuple(decoder_outputs.shape)}, "
+            f"targets {tuple(targets.shape)}{mask}. `combine_time_steps` of the loss and of the quantizer must be the "
+            "encoder's `subsampling_factor` for pre_conv masking and 1 for post_conv."
+        )
+    return min(steps.values())

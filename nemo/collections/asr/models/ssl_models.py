@@ -1,0 +1,250 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import copy
+from typing import Dict, Optional
+
+import torch
+from hydra.utils import get_class
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, open_dict
+
+from nemo.collections.asr.models import _ssl_models_base as base
+from nemo.collections.asr.modules.ssl_modules.masking import (
+    RandomBlockMasking,
+    check_masking_options,
+    mask_features,
+)
+from nemo.collections.asr.parts.utils.attention_context import tightest_left_context
+from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
+from nemo.collections.asr.parts.utils.option_checks import check_known_keys
+from nemo.core.classes.common import typecheck
+from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
+from nemo.utils.shadowing import extend
+
+extend(base, globals(), replaces=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
+
+
+class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
+    """Masked token prediction whose mask knows what a streaming encoder sees.
+
+    Source: BEST-RQ (https://arxiv.org/abs/2202.01855).
+
+    Args:
+        cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
+            factor (`mask_position: pre_conv`) or 1 (`post_conv`).
+        trainer: Lightning's trainer
+
+    Raises:
+        ValueError: an unknown option under `cfg.masking`, or one out of its range; a manifest that is missing, empty
+            or has unreadable files.
+    """
+
+    def __init__(self, cfg: DictConfig, trainer: Trainer = None):
+        cfg = copy.deepcopy(cfg)
+        _check_hierarchical_context(cfg)
+        post_conv = cfg.get("mask_position", "pre_conv") == "post_conv"
+        made_by_nemo = post_conv and _was_adapted_by_nemo(cfg)
+        if post_conv:
+            _prepare_post_conv(cfg, made_by_nemo)
+        _check_masking_section(cfg.masking)
+        super().__init__(cfg, trainer)
+        if post_conv and not made_by_nemo:
+            # saved as it was given, so that it can be opened again
+            self.cfg.masking.block_size = cfg.masking.block_size
+            self.cfg.masking.feat_in = cfg.masking.feat_in
+        if not post_conv and "context_stride" not in cfg.masking:
+            self.mask_processor.context_stride = cfg.encoder.subsampling_factor
+
+    def _setup_dataloader_from_config(self, config: Optional[Dict]):
+        check_manifests(config)
+        return super()._setup_dataloader_from_config(config)
+
+    @property
+    def input_types(self) -> Optional[Dict[str, NeuralType]]:
+        """Returns definitions of module input types"""
+        return {**super().input_types, "current_frame": NeuralType(optional=True)}
+
+    @typecheck()
+    def forward(
+        self,
+        input_signal=None,
+        input_signal_length=None,
+        processed_signal=None,
+        processed_signal_length=None,
+        apply_mask=False,
+        current_frame=None,
+    ):
+        """
+        Args:
+            input_signal: audio of shape (B, samples), or instead
+            processed_signal: features of shape (B, D, T)
+            input_signal_length, processed_signal_length: valid samples or frames, (B,)
+            apply_mask: whether to mask
+            current_frame: streaming: the first frame that has not been heard yet, an int or (B,); only frames before
+                it, within the encoder's tightest left context, are masked. In feature frames (10 ms) for `pre_conv`,
+                in encoder frames for `post_conv`. None masks whole utterances.
+        Returns:
+            log_probs: (B, T', C, H), or (B, T', C) with one codebook and `squeeze_single`
+            encoded_len: valid encoder steps, (B,)
+            masks: 1 where masked, (B, D, T) for `pre_conv`, (B, D', T') for `post_conv`
+            tokens: targets (B, T', H), or (B, T')
+        """
+        feats, lengths = self._features(
+            input_signal, input_signal_length, processed_signal, processed_signal_length, "input_signal"
+        )
+        return self._predict(feats, lengths, feats, lengths, apply_mask, current_frame)
+
+    def _features(self, signal, signal_length, processed, processed_length, name: str):
+        """Features (B, D, T) and lengths (B,) from exactly one of audio and features; `name` is for the error."""
+        has_signal = signal is not None and signal_length is not None
+        has_processed = processed is not None and processed_length is not None
+        if has_signal == has_processed:
+            raise ValueError(f"forward needs either {name} or its processed features, each with its lengths; not both")
+        if has_processed:
+            return processed, processed_length
+        return self.preprocessor(input_signal=signal, length=signal_length)
+
+    def _predict(self, target_feats, target_lengths, feats, lengths, apply_mask, current_frame):
+        """Masks and encodes `feats`, and predicts the tokens of `target_feats`, which may be the same."""
+        left_context = tightest_left_context(self.encoder)
+        if self.pre_encoder is None:
+            tokens = self._tokens(target_feats)
+            if apply_mask:
+                feats, masks = mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
+            else:
+                masks = torch.zeros_like(feats)
+            encoded, encoded_len = self.encoder(audio_signal=feats, length=lengths)
+        else:
+            self.pre_encoder.set_masking_enabled(apply_mask, current_frame, left_context)
+            encoded, encoded_len = self.encoder(audio_signal=feats, length=lengths)
+            masks = self.pre_encoder.get_current_mask()
+            subsampled = self.pre_encoder.get_current_feat()
+            if target_feats is not feats:
+                subsampled = self._subsample(target_feats, target_lengths)
+            tokens = self._tokens(subsampled.transpose(1, 2))
+        return self.decoder(encoder_output=encoded), encoded_len, masks, tokens
+
+    def _tokens(self, feats):
+        return self.quantizer(input_signal=feats)[1]
+
+    @torch.no_grad()
+    def _subsample(self, feats, lengths):
+        """The encoder's subsampling without a mask, (B, D, T) -> (B, T', D')."""
+        return self.pre_encoder.pre_encode(x=feats.transpose(1, 2), lengths=lengths)[0]
+
+
+class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel):
+    """Masked token prediction from noisy audio, of the tokens of the clean audio.
+
+    Source: NEST (https://arxiv.org/abs/2408.13106).
+    """
+
+    def _setup_dataloader_from_config(self, config: Optional[Dict]):
+        check_manifests(config)
+        return super()._setup_dataloader_from_config(config)
+
+    @property
+    def input_types(self) -> Optional[Dict[str, NeuralType]]:
+        """Returns definitions of module input types"""
+        # NeMo's list spells the arguments of its own forward for processed signals differently
+        processed = {
+            f"processed_{name}": NeuralType(("B", "D", "T"), SpectrogramType(), optional=True)
+            for name in ("noise_signal", "noisy_input_signal")
+        }
+        lengths = {f"{name}_length": NeuralType(tuple("B"), LengthsType(), optional=True) for name in processed}
+        return {**super().input_types, **processed, **lengths, "current_frame": NeuralType(optional=True)}
+
+    @typecheck()
+    def forward(
+        self,
+        input_signal=None,
+        input_signal_length=None,
+        processed_signal=None,
+        processed_signal_length=None,
+        noise_signal=None,
+        noise_signal_length=None,
+        processed_noise_signal=None,
+        processed_noise_signal_length=None,
+        noisy_input_signal=None,
+        noisy_input_signal_length=None,
+        processed_noisy_input_signal=None,
+        processed_noisy_input_signal_length=None,
+        apply_mask=False,
+        current_frame=None,
+    ):
+        """
+        Args:
+            input_signal: clean audio of shape (B, samples), or instead
+            processed_signal: its features of shape (B, D, T)
+            noisy_input_signal: noisy audio of shape (B, samples), or instead
+            processed_noisy_input_signal: its features of shape (B, D, T)
+            noise_signal, processed_noise_signal: not used, as in NeMo
+            *_length: valid samples or frames, (B,)
+            apply_mask, current_frame: see `EncDecMaskedTokenPredModel.forward`
+        Returns:
+            log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; the tokens are those of the
+            clean audio
+        """
+        clean, clean_lengths = self._features(
+            input_signal, input_signal_length, processed_signal, processed_signal_length, "input_signal"
+        )
+        noisy, noisy_lengths = self._features(
+            noisy_input_signal,
+            noisy_input_signal_length,
+            processed_noisy_input_signal,
+            processed_noisy_input_signal_length,
+            "noisy_input_signal",
+        )
+        return self._predict(clean, clean_lengths, noisy, noisy_lengths, apply_mask, current_frame)
+
+
+def _check_hierarchical_context(cfg: DictConfig):
+    for section in ("hierarchical_context", "curriculum_context"):
+        if cfg.get(section) and cfg[section].get("enabled", False):
+            raise ValueError(f"{section}.enabled=True: per-layer contexts do not take effect yet; it must be false")
+
+
+def _check_masking_section(masking: DictConfig):
+    target = get_class(masking._target_)
+    check_known_keys("masking", masking, target)
+    if issubclass(target, RandomBlockMasking):
+        check_masking_options(**masking)
+
+
+def _was_adapted_by_nemo(cfg: DictConfig) -> bool:
+    """Whether plain NeMo has changed and saved this `post_conv` config; see `_prepare_post_conv`."""
+    return cfg.masking.feat_in == cfg.encoder.d_model != cfg.encoder.feat_in
+
+
+def _prepare_post_conv(cfg: DictConfig, made_by_nemo: bool):
+    """Makes a config ready for what NeMo does to it for `post_conv`, in place.
+
+    NeMo divides `block_size` by the subsampling factor and saves the quotient, so that opening its checkpoints divides
+    again (40 frames, then 5, then 0); and it leaves the quantizer combining time steps that the subsampling has
+    combined already, so that there are eight times too few targets. A quantizer from such a checkpoint keeps its shape.
+    """
+    factor, masking = cfg.encoder.subsampling_factor, cfg.masking
+    if made_by_nemo:
+        masking.block_size = factor * max(1, masking.block_size)
+    else:
+        if masking.block_size < factor:
+            raise ValueError(
+                f"masking.block_size={masking.block_size}: must be at least one encoder frame, {factor} feature "
+                "frames, for mask_position=post_conv"
+            )
+        with open_dict(cfg):
+            cfg.quantizer.combine_time_steps = 1
+    if "context_stride" in masking:
+        masking.context_stride = 1

@@ -1,0 +1,260 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import inspect
+from typing import Optional, Union
+
+import torch
+from torch import Tensor
+
+from nemo.collections.asr.modules.ssl_modules import _masking_base as base
+from nemo.collections.asr.modules.ssl_modules.block_sampling import (
+    Windows,
+    ensure_one_step,
+    limit_share,
+    overlapping_blocks,
+    separate_blocks,
+)
+from nemo.collections.asr.parts.utils.option_checks import check_integer, check_number
+from nemo.core.neural_types import NeuralType
+from nemo.utils import logging, logging_mode
+from nemo.utils.shadowing import extend
+
+extend(base, globals(), replaces=("RandomBlockMasking", "ConvFeatureMaksingWrapper"))
+
+
+class RandomBlockMasking(base.RandomBlockMasking):
+    """Masks random blocks of frames; with `causal=True` only where a streaming encoder can still see past them.
+
+    A streaming encoder sees `left_context_size` encoder frames back. A block as long as that leaves nothing to predict
+    it from, so a causal mask is drawn window by window and leaves a part of every window unmasked. Each frame is as
+    likely to be masked as without `causal`; only which frames are masked together differs.
+
+    Source of block masking: BEST-RQ (https://arxiv.org/abs/2202.01855); NEST (https://arxiv.org/abs/2408.13106).
+
+    Args:
+        feat_in: number of features D
+        mask_prob: with `allow_overlap` the probability that a frame starts a block, otherwise the masked share; 0 to 1
+        block_size: frames per block, at least 1
+        mask_value: constant that replaces masked features; None for a random vector of size D
+        freeze: if True, that vector is not trained
+        allow_overlap: if True, blocks may overlap
+        max_mask_ratio: at most this share of a window is masked (causal), above 0 and up to 1; also decides from which
+            length on an utterance is too short for a block
+        causal: draw the mask for a streaming encoder; the arguments below are ignored otherwise
+        left_context_size: tightest left attention context of the encoder, in encoder frames (80 ms each after
+            8-fold subsampling); -1 is unlimited
+        context_stride: input frames of this module per encoder frame: `subsampling_factor` where features are masked
+            before the encoder's subsampling (`pre_conv`), 1 after it (`post_conv`)
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        feat_in: int,
+        mask_prob: float = 0.5,
+        block_size: int = 48,
+        mask_value: Optional[float] = None,
+        freeze: bool = True,
+        allow_overlap: bool = False,
+        max_mask_ratio: float = 0.8,
+        causal: bool = False,
+        left_context_size: int = -1,
+        context_stride: int = 1,
+    ):
+        check_masking_options(
+            mask_prob=mask_prob,
+            block_size=block_size,
+            max_mask_ratio=max_mask_ratio,
+            left_context_size=left_context_size,
+            context_stride=context_stride,
+        )
+        super().__init__(
+            feat_in=feat_in,
+            mask_prob=mask_prob,
+            block_size=block_size,
+            mask_value=mask_value,
+            freeze=freeze,
+            allow_overlap=allow_overlap,
+            max_mask_ratio=max_mask_ratio,
+        )
+        self.causal = causal
+        self.left_context_size = left_context_size
+        self.context_stride = context_stride
+
+    @property
+    def input_types(self):
+        """Returns definitions of module input types"""
+        return {
+            **super().input_types,
+            "current_frame": NeuralType(optional=True),
+            "effective_left_context": NeuralType(optional=True),
+        }
+
+    def forward(
+        self,
+        input_feats: Tensor,
+        input_lengths: Tensor,
+        current_frame: Union[int, Tensor, None] = None,
+        effective_left_context: Optional[int] = None,
+    ):
+        """
+        Args:
+            input_feats: features of shape (B, D, T), any floating dtype, on any device
+            input_lengths: valid frames of each utterance, (B,)
+            current_frame: streaming (causal only): the first frame that has not been heard yet, in input frames, an
+                int or a tensor of shape (B,): only `[min(current_frame, length) - window, min(current_frame, length))`
+                may be masked. None: whole utterances are masked, window after window, the windows' phase drawn anew.
+            effective_left_context: replaces `left_context_size` in this call (causal only), in encoder frames;
+                -1 is unlimited, None means `left_context_size`
+        Returns:
+            masked_feats: the features with masked frames replaced, (B, D, T)
+            masks: 1 where masked, 0 elsewhere, (B, D, T); every feature of a frame has the same value, and shares
+                its memory: clone before writing into it. Both have the dtype and device of `input_feats`.
+        Raises:
+            ValueError: `current_frame` is no integer or not of shape (B,), `effective_left_context` is not an
+                integer >= -1.
+        """
+        mask = self._draw(input_feats, input_lengths, current_frame, effective_left_context).unsqueeze(1)
+        value = self.mask_embedding.to(device=input_feats.device, dtype=input_feats.dtype)
+        masked_feats = torch.where(mask, value.view(1, -1, 1), input_feats)
+        return masked_feats, mask.to(input_feats.dtype).expand_as(input_feats)
+
+    def _draw(self, feats: Tensor, lengths: Tensor, current_frame, left_context: Optional[int]) -> Tensor:
+        """Draws which frames are masked, (B, T) booleans."""
+        num_frames = feats.size(2)
+        if num_frames == 0:
+            return torch.zeros((feats.size(0), 0), dtype=torch.bool, device=feats.device)
+        end = lengths.to(device=feats.device, dtype=torch.long).clamp(0, num_frames).unsqueeze(1)
+        begin = torch.zeros_like(end)
+        if not self.causal:
+            windows = Windows.single(begin, end, num_frames)
+            return self._ensure_one_step(self._blocks(begin, end, num_frames), begin, end, windows)
+
+        window = self._window_frames(left_context)
+        if current_frame is not None:
+            end = torch.minimum(end, _frames_heard(current_frame, end))
+        if window >= 0 and (current_frame is not None or window == 0):
+            begin = (end - window).clamp(min=0)
+        mask = self._blocks(begin, end, num_frames)
+        if window > 0 and current_frame is None:
+            # neighbouring windows take their part of two independent masks, so that no block goes on past an end
+            windows = Windows.consecutive(begin, end, num_frames, window, self.context_stride)
+            mask = torch.where(windows.odd, mask, self._blocks(begin, end, num_frames))
+        else:
+            windows = Windows.single(begin, end, num_frames)
+        mask = limit_share(mask, windows, self.max_mask_ratio)
+        return self._ensure_one_step(mask, begin, end, windows)
+
+    def _blocks(self, begin: Tensor, end: Tensor, num_frames: int) -> Tensor:
+        """Blocks in `[begin, end)` without regard to windows; none where that is too short for a block."""
+        draw = overlapping_blocks if self.allow_overlap else separate_blocks
+        long_enough = (end - begin) * self.max_mask_ratio > self.block_size
+        return draw(begin, end, num_frames, self.block_size, self.mask_prob) & long_enough
+
+    def _ensure_one_step(self, mask: Tensor, begin: Tensor, end: Tensor, windows: Windows) -> Tensor:
+        if self.mask_prob == 0:
+            return mask
+        return ensure_one_step(mask, begin, end, windows, self.context_stride, windows.room(self.max_mask_ratio))
+
+    def _window_frames(self, left_context: Optional[int]) -> int:
+        """The left context in input frames; -1 is unlimited."""
+        if left_context is None:
+            left_context = self.left_context_size
+        check_integer("effective_left_context", left_context, minimum=-1)
+        if left_context == 0:
+            logging.warning("The left context of the masking is 0 frames: nothing is masked.", mode=logging_mode.ONCE)
+        return left_context * self.context_stride if left_context >= 0 else -1
+
+
+class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
+    """Masks what the encoder's subsampling returns (`mask_position: post_conv`); takes the place of `pre_encode`.
+
+    The encoder calls it with features and lengths only, so the streaming parameters are handed over before, with
+    `set_masking_enabled`. The name is spelled as NeMo spells it.
+    """
+
+    def __init__(self, pre_encode_module, masking_module) -> None:
+        super().__init__(pre_encode_module, masking_module)
+        self.current_frame = None
+        self.effective_left_context = None
+
+    def set_masking_enabled(
+        self,
+        apply_mask: bool,
+        current_frame: Union[int, Tensor, None] = None,
+        effective_left_context: Optional[int] = None,
+    ):
+        """Says what the coming calls of `forward` do.
+
+        Args:
+            apply_mask: whether to mask
+            current_frame, effective_left_context: see `RandomBlockMasking.forward`; both in encoder frames here
+        """
+        super().set_masking_enabled(apply_mask)
+        self.current_frame = current_frame
+        self.effective_left_context = effective_left_context
+
+    def forward(self, x, lengths):
+        """
+        Args:
+            x: features of shape (B, T, D)
+            lengths: valid frames, (B,)
+        Returns:
+            subsampled and, if enabled, masked features (B, T', D'), and their lengths (B,). The mask of shape
+            (B, D', T') is at `get_current_mask()`, the unmasked features (B, T', D') at `get_current_feat()`.
+        """
+        feats, lengths = self.pre_encode(x=x, lengths=lengths)
+        self.curr_feat = feats.detach()
+        if not self.apply_mask:
+            self.curr_mask = torch.zeros_like(feats.transpose(1, 2))
+            return feats, lengths
+        masked_feats, self.curr_mask = mask_features(
+            self.masking, feats.transpose(1, 2), lengths, self.current_frame, self.effective_left_context
+        )
+        # as in NeMo the subsampling is not trained here: it makes the targets too
+        return masked_feats.transpose(1, 2).detach(), lengths
+
+
+def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, left_context: Optional[int] = None):
+    """Calls a masking module, with the streaming parameters if its `forward` knows them (a fork's own may not)."""
+    parameters = inspect.signature(masking.forward).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    streaming = {"current_frame": current_frame, "effective_left_context": left_context}
+    known = {name: value for name, value in streaming.items() if takes_any or name in parameters}
+    return masking(input_feats=feats, input_lengths=lengths, **known)
+
+
+def check_masking_options(
+    mask_prob=0.5, block_size=48, max_mask_ratio=0.8, left_context_size=-1, context_stride=1, **other
+):
+    """Raises a ValueError that names the first option of `RandomBlockMasking` that is out of its range."""
+    check_number("mask_prob", mask_prob, 0, 1)
+    check_number("max_mask_ratio", max_mask_ratio, 0, 1, above_low=True)
+    check_integer("block_size", block_size, minimum=1)
+    check_integer("left_context_size", left_context_size, minimum=-1)
+    check_integer("context_stride", context_stride, minimum=1)
+
+
+def _frames_heard(current_frame: Union[int, Tensor], like: Tensor) -> Tensor:
+    """`current_frame`, checked, as a tensor that fits `like` of shape (B, 1)."""
+    if not isinstance(current_frame, Tensor):
+        return torch.full_like(like, check_integer("current_frame", current_frame, minimum=0))
+    if current_frame.is_floating_point() or current_frame.dtype in (torch.bool, torch.complex64, torch.complex128):
+        raise ValueError(f"current_frame has dtype {current_frame.dtype}: must be an integer type")
+    if current_frame.dim() > 1 or current_frame.numel() not in (1, like.size(0)):
+        raise ValueError(f"current_frame has shape {tuple(current_frame.shape)}: must be ({like.size(0)},), one a stream")
+    return current_frame.to(device=like.device, dtype=like.dtype).clamp(min=0).reshape(-1, 1).expand_as(like)

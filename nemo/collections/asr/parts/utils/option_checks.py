@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Checks of single options: each raises a ValueError that names the option, its value and what is allowed."""
+
+import inspect
+import numbers
+from typing import Callable, Mapping
+
+
+def check_integer(name: str, value, minimum: int) -> int:
+    """Returns `value` if it is an integer >= minimum (a bool is none)."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        raise ValueError(f"{name}={value!r}: must be an integer >= {minimum}")
+    return int(value)
+
+
+def check_number(name: str, value, low: float, high: float, above_low: bool = False) -> float:
+    """Returns `value` if it is a number from low to high (both included; low left out with `above_low`)."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high or (above_low and value == low):
+        lower = f"above {low}" if above_low else f"{low}"
+        raise ValueError(f"{name}={value!r}: must be a number from {lower} to {high}")
+    return float(value)
+
+
+def check_known_keys(section: str, options: Mapping, target: Callable):
+    """Raises a ValueError if `options` (a config section) has a key that `target` takes no argument for."""
+    parameters = inspect.signature(target).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for key in options:
+        if not key.startswith("_") and key not in parameters:
+            allowed = ", ".join(name for name in parameters if name != "self")
+            raise ValueError(f"{section}.{key}={options[key]!r}: unknown option; allowed are {allowed}")

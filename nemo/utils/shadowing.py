@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How a file that shadows a NeMo module builds on the module that it shadows."""
+
+# Also in nemo_streaming_ssl, which is not there in a fork into which the patches were written.
+SUPPORTED = "supported are NeMo 2.5.3 to 3.0.0"
+
+
+def extend(base, namespace: dict, replaces: tuple = ()):
+    """
+    Make a shadowing module everything that the module it shadows is. Call it before the first definition:
+
+        from nemo.collections.asr.modules.ssl_modules import _masking_base as base
+        from nemo.utils.shadowing import extend
+
+        extend(base, globals(), replaces=("RandomBlockMasking",))
+
+        class RandomBlockMasking(base.RandomBlockMasking): ...
+
+    Classes and functions that `base` defines get the public module name, so that pickles, `_target_` and `target`
+    say what they say in plain NeMo. The ones in `replaces` are left out of `namespace` and keep the name of `base`:
+    an original and its replacement then differ in a `repr` (`..._masking_base.RandomBlockMasking`), and each is
+    found again by a pickle. Code inside `base` goes on using the originals.
+
+    Args:
+        base: the original module, imported as `_<name>_base`.
+        namespace: `globals()` of the shadowing module; what it already defines stays.
+        replaces: names in `base` that the shadowing module is going to define itself.
+    """
+    _require(base, namespace["__name__"], replaces)
+    for name, value in vars(base).items():
+        if name in replaces or (_is_dunder(name) and name != "__all__"):
+            continue
+        namespace.setdefault(name, value)
+        _rename(value, base.__name__, namespace["__name__"])
+
+
+def _require(base, public, symbols):
+    missing = [name for name in symbols if not hasattr(base, name)]
+    if missing:
+        raise ImportError(
+            f"{public} replaces {', '.join(missing)}, which {base.__file__} does not have ({SUPPORTED})",
+            name=public,
+            path=base.__file__,
+        )
+
+
+def _is_dunder(name):
+    return name.startswith("__") and name.endswith("__")
+
+
+def _rename(value, old, new):
+    # An object has the `__module__` of its class; `__qualname__` tells classes and functions from objects.
+    if not hasattr(value, "__qualname__") or value.__module__ != old:
+        return
+    value.__module__ = new
+    if isinstance(value, type):
+        for inner in list(vars(value).values()):
+            if isinstance(inner, type):
+                _rename(inner, old, new)

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Installs the package `nemo_streaming_ssl`, the overlay `nemo/` and the `.pth` file that puts the finder in place.
+
+setuptools has no option for a file at the top of site-packages that works for ordinary and editable installs alike,
+so that two of its commands are extended here. In an ordinary install the overlay becomes
+`nemo_streaming_ssl/_overlay/nemo`: `site-packages/nemo` belongs to NeMo.
+"""
+
+import base64
+import hashlib
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
+
+HERE = Path(__file__).resolve().parent
+
+# Python executes a line of a .pth file that begins with `import`, and prints a traceback at every start if it fails.
+# So nothing is said where the package is gone (a checkout that was deleted, or that this user may not read), and one
+# line where it is broken.
+PTH_NAME = "nemo_streaming_ssl.pth"
+PTH_CODE = """\
+try:
+ import nemo_streaming_ssl.finder as finder
+ finder.install()
+except (ModuleNotFoundError, OSError): pass
+except Exception as error: print('nemo_streaming_ssl is not in effect:', repr(error), file=sys.stderr)
+"""
+# The checkout is on `sys.path` for this one import only: its `tests` and `examples` must not become importable. Once
+# a package is imported, its modules are found through its own `__path__`.
+EDITABLE_CODE = f"""\
+sys.path.insert(0, {str(HERE)!a})
+{PTH_CODE}finally: sys.path.remove({str(HERE)!a})
+"""
+
+
+class BuildPy(build_py):
+    """Adds the overlay and the `.pth` file to an ordinary wheel."""
+
+    def run(self):
+        """Builds as usual, then adds; for an editable wheel there is nothing to add here."""
+        super().run()
+        if not self.editable_mode:
+            self._add_overlay()
+            Path(self.build_lib, PTH_NAME).write_bytes(_pth(PTH_CODE))
+
+    def _add_overlay(self):
+        folder = Path(self.build_lib, "nemo_streaming_ssl", "_overlay")
+        # build/ may be left from an earlier build, with files that are no longer in the overlay.
+        shutil.rmtree(folder, ignore_errors=True)
+        for source in HERE.glob("nemo/**/*.py"):
+            target = folder / source.relative_to(HERE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+class EditableWheel(editable_wheel):
+    """Puts our `.pth` file in the place of setuptools' own files; the overlay stays in the checkout.
+
+    setuptools makes an editable package importable with a finder of its own, whose imports (pathlib, re, urllib) every
+    Python start would pay for, many times what our finder costs.
+    """
+
+    def run(self):
+        """Builds as usual, then exchanges the files."""
+        super().run()
+        wheels = Path(self.dist_dir).glob("nemo_streaming_ssl-*editable*.whl")
+        _rewrite_wheel(max(wheels, key=lambda wheel: wheel.stat().st_mtime), PTH_NAME, _pth(EDITABLE_CODE))
+
+
+def _pth(code):
+    """A `.pth` file that runs a piece of code: one line, in ASCII, whatever the path of the checkout is."""
+    return f"import sys; exec({code!a}, {{'sys': sys}})\n".encode()
+
+
+def _rewrite_wheel(wheel, name, data):
+    """Writes the wheel anew, with `name` instead of `__editable__*`, also in RECORD: pip removes what that lists."""
+    with zipfile.ZipFile(wheel) as old:
+        entries = [(info, old.read(info)) for info in old.infolist() if not info.filename.startswith("__editable__")]
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr(name, data)
+        for info, content in entries:
+            if info.filename.endswith(".dist-info/RECORD"):
+                kept = [line for line in content.splitlines(True) if not line.startswith(b"__editable__")]
+                content = b"".join([_record_line(name, data), *kept])
+            new.writestr(info, content)
+
+
+def _record_line(name, data):
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return f"{name},sha256={digest},{len(data)}\n".encode()
+
+
+def _version():
+    """`__version__` of the package, which cannot be imported while it is being built."""
+    text = (HERE / "nemo_streaming_ssl" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "(.+)"$', text, flags=re.MULTILINE).group(1)
+
+
+def _readme():
+    file = HERE / "README.md"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+setup(
+    name="nemo-streaming-ssl",
+    version=_version(),
+    description="Streaming self-supervised pretraining as a patch set over NeMo",
+    long_description=_readme(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # Named, not searched for: `nemo`, `tests` and `examples` must not become packages of their own.
+    packages=["nemo_streaming_ssl"],
+    install_requires=[
+        "nemo_toolkit[asr]>=2.5.3,<=3.0.0",
+        # The newest pyarrow needs NumPy 2, and NeMo 2.5.3 needs NumPy < 2; datasets 4 asks for that pyarrow.
+        "pyarrow<22",
+        "datasets<4",
+    ],
+    entry_points={"console_scripts": ["nemo-streaming-ssl = nemo_streaming_ssl.cli:main"]},
+    cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},
+)

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+CONFIGS = Path(__file__).resolve().parents[3] / "examples/asr/conf/ssl/nest"
+
+TINY = """
+    model.train_ds=null model.validation_ds=null model.num_classes=64
+    model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4 model.encoder.ff_expansion_factor=2
+    model.encoder.subsampling_conv_channels=8
+""".split()
+
+# what makes nest_fast-conformer_streaming.yaml differ from NeMo's own nest_fast-conformer.yaml
+LIKE_NEMO = """
+    ~model.masking.causal ~model.masking.left_context_size ~model.masking.context_stride ~model.masking.max_mask_ratio
+    model.preprocessor.normalize=per_feature model.encoder.att_context_size=[-1,-1]
+    model.encoder.causal_downsampling=false model.encoder.conv_context_size=null
+    model.encoder.conv_norm_type=batch_norm
+""".split()
+
+
+@pytest.fixture(scope="session")
+def compose_config():
+    """Composes one of the shipped configs as Hydra does: compose_config(name, *overrides)."""
+
+    def composed(name, *overrides):
+        with initialize_config_dir(str(CONFIGS), version_base=None):
+            return compose(name, overrides=list(overrides))
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def nest_config(compose_config):
+    """A tiny model's config: the streaming one, or with `like_nemo=True` one that plain NeMo knows every key of."""
+
+    def config(*overrides, like_nemo=False):
+        base = TINY + (LIKE_NEMO if like_nemo else [])
+        cfg = compose_config("nest_fast-conformer_streaming", *base, *overrides)
+        return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)).model
+
+    return config

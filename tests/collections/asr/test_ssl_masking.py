@@ -1,0 +1,307 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from nemo.collections.asr.modules.ssl_modules import masking as masking_module
+from nemo.collections.asr.modules.ssl_modules.masking import ConvFeatureMaksingWrapper, RandomBlockMasking
+
+STRIDE = 8  # feature frames per encoder frame
+
+
+def draw(masking, lengths, num_frames, dtype=torch.float32, **streaming):
+    """One mask as (B, T) booleans, after the checks that hold for every mask."""
+    feats = torch.randn(len(lengths), 3, num_frames).to(dtype)
+    masked_feats, masks = masking(feats, torch.tensor(lengths), **streaming)
+    assert masked_feats.shape == masks.shape == feats.shape
+    assert masked_feats.dtype == masks.dtype == dtype
+    assert ((masks == 0) | (masks == 1)).all()
+    mask = masks[:, 0].bool()
+    assert (masks.bool() == mask.unsqueeze(1)).all()
+    expected = torch.where(mask.unsqueeze(1), masking.mask_embedding.to(dtype).view(1, -1, 1), feats)
+    assert torch.equal(masked_feats, expected)
+    return mask
+
+
+@st.composite
+def maskings(draw_value, **fixed):
+    """A masking with any options, and the number of frames and lengths of a batch for it."""
+    options = {
+        "mask_prob": draw_value(st.sampled_from([0.0, 0.01, 0.05, 0.3, 0.5, 0.9, 1.0])),
+        "block_size": draw_value(st.sampled_from([1, 3, 8, 20, 48, 5000])),
+        "allow_overlap": draw_value(st.booleans()),
+        "max_mask_ratio": draw_value(st.sampled_from([0.1, 0.5, 0.8, 1.0])),
+        "context_stride": draw_value(st.sampled_from([1, 4, STRIDE])),
+        "left_context_size": draw_value(st.sampled_from([-1, 1, 2, 5, 40])),
+        "causal": True,
+        **fixed,
+    }
+    num_frames = draw_value(st.integers(0, 400))
+    length = st.one_of(st.sampled_from([0, 1, num_frames]), st.integers(0, num_frames))
+    lengths = draw_value(st.lists(length.filter(lambda n: n <= num_frames), min_size=1, max_size=4))
+    torch.manual_seed(draw_value(st.integers(0, 2**32)))
+    return RandomBlockMasking(feat_in=3, **options), num_frames, lengths
+
+
+def most_in(masking, size):
+    """The most frames that may be masked in a window: its share, or one encoder step where the share is less."""
+    step = masking.context_stride if masking.context_stride > 1 else 1
+    return max(int(masking.max_mask_ratio * size), step)
+
+
+def whole_steps(mask, first, stop, step):
+    """Which encoder steps within [first, stop) are masked in full."""
+    starts = range(-(-first // step) * step, stop - step + 1, step)
+    return [bool(mask[start : start + step].all()) for start in starts]
+
+
+class TestRandomBlockMasking:
+    @pytest.mark.unit
+    @given(maskings(), st.sampled_from([None, -1, 0, 1, 7, 40]), st.data())
+    def test_streaming_masks_only_heard_frames_within_the_left_context(self, case, effective, data):
+        masking, num_frames, lengths = case
+        current = data.draw(st.lists(st.integers(0, 500), min_size=len(lengths), max_size=len(lengths)))
+        mask = draw(
+            masking, lengths, num_frames, current_frame=torch.tensor(current), effective_left_context=effective
+        )
+        left = masking.left_context_size if effective is None else effective
+        for row, length, frame in zip(mask, lengths, current):
+            stop = min(frame, length)
+            first = 0 if left < 0 else max(0, stop - left * masking.context_stride)
+            assert not row[:first].any() and not row[stop:].any()
+            assert row.sum() <= most_in(masking, stop - first)
+            steps = whole_steps(row, first, stop, masking.context_stride)
+            assert any(steps) == bool(steps and masking.mask_prob)
+
+    @pytest.mark.unit
+    @given(maskings())
+    def test_whole_utterances_are_masked_in_every_window_up_to_the_ratio_and_never_in_padding(self, case):
+        masking, num_frames, lengths = case
+        seen = []
+        consecutive = masking_module.Windows.consecutive
+        with mock.patch.object(
+            masking_module.Windows, "consecutive", lambda *args: seen.append(consecutive(*args)) or seen[-1]
+        ):
+            mask = draw(masking, lengths, num_frames)
+        for b, (row, length) in enumerate(zip(mask, lengths)):
+            assert not row[length:].any()
+            steps = whole_steps(row, 0, length, masking.context_stride)
+            assert any(steps) == bool(steps and masking.mask_prob)
+            windows = {(0, length)} if not seen else set()
+            if seen:
+                windows = {(int(seen[0].first[b, t]), int(seen[0].stop[b, t])) for t in range(length)}
+            assert sum(stop - first for first, stop in windows) == length
+            over = [w for w in windows if row[slice(*w)].sum() > int(masking.max_mask_ratio * (w[1] - w[0]))]
+            # the one step that every utterance gets may be more than the ratio of its window, once
+            assert len(over) <= 1
+            for first, stop in over:
+                assert row.sum() == row[first:stop].sum() == most_in(masking, stop - first)
+
+    @pytest.mark.unit
+    @given(maskings(causal=False), st.sampled_from([None, 5]), st.sampled_from([None, 1]))
+    def test_without_causal_streaming_parameters_are_ignored(self, case, current_frame, left_context):
+        masking, num_frames, lengths = case
+        state = torch.get_rng_state()
+        plain = draw(masking, lengths, num_frames)
+        torch.set_rng_state(state)
+        mask = draw(
+            masking, lengths, num_frames, current_frame=current_frame, effective_left_context=left_context
+        )
+        assert torch.equal(mask, plain)
+        for row, length in zip(mask, lengths):
+            assert not row[length:].any()
+            assert row.any() == bool(length >= masking.context_stride and masking.mask_prob)
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize("options", [(True, 0.01, 40), (True, 0.03, 40), (False, 0.5, 48), (False, 0.65, 20)])
+    @pytest.mark.parametrize("seconds", [0.5, 2, 5, 20])
+    def test_causal_masks_as_much_as_non_causal_and_every_frame_sometimes(self, options, seconds):
+        overlap, prob, block = options
+        common = dict(feat_in=1, allow_overlap=overlap, mask_prob=prob, block_size=block, context_stride=STRIDE)
+        num_frames, batch = int(100 * seconds), int(4000 / seconds**0.5)
+        lengths = torch.full((batch,), num_frames)
+        feats = torch.zeros(batch, 1, num_frames)
+        shares = []
+        for left in (None, -(-4 * block // STRIDE), 40, -1):
+            causal = {} if left is None else {"causal": True, "left_context_size": left}
+            masks = RandomBlockMasking(**common, **causal)(feats, lengths)[1]
+            shares.append(masks.mean().item())
+            assert left is None or masks.amax(dim=0).all()
+        assert max(abs(share - shares[0]) for share in shares) < 0.02
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize("frames", [9, 12, 13, 20, 60, 100])
+    def test_short_utterances_have_every_frame_masked_sometimes(self, frames):
+        masking = RandomBlockMasking(feat_in=1, mask_prob=0.01, block_size=40, causal=True, context_stride=STRIDE)
+        masks = masking(torch.zeros(2000, 1, frames), torch.full((2000,), frames))[1]
+        # one whole step of nine frames is all that may be masked: the ninth frame can be in none
+        assert masks.amax(dim=0).sum() == (8 if frames == 9 else frames)
+
+    @pytest.mark.unit
+    @pytest.mark.fix2
+    @pytest.mark.parametrize("overlap", [True, False])
+    def test_masks_utterances_of_every_length(self, overlap):
+        masking = RandomBlockMasking(feat_in=3, mask_prob=0.5, block_size=10, allow_overlap=overlap)
+        for length in range(81):
+            mask = draw(masking, [length, 80], 80)
+            assert not mask[0, length:].any() and mask[0].any() == (length > 0)
+
+    @pytest.mark.unit
+    @pytest.mark.fix2
+    def test_the_configuration_that_nemo_ships_masks_something_in_each_short_utterance(self):
+        masking = RandomBlockMasking(feat_in=3, mask_prob=0.01, block_size=40, allow_overlap=True)
+        mask = draw(masking, [100] * 200, 100)
+        assert mask.any(dim=1).all()
+
+    @pytest.mark.unit
+    @pytest.mark.fix2
+    def test_current_frame_may_be_an_int_or_a_tensor(self):
+        feats = torch.randn(2, 80, 100).half()
+        masking = RandomBlockMasking(feat_in=80, causal=True)
+        results = []
+        for current in (50, torch.tensor([50, 50]), torch.tensor([50, 50], dtype=torch.int32), torch.tensor(50)):
+            torch.manual_seed(1)
+            results.append(masking(feats, torch.tensor([100, 90]), current_frame=current)[1])
+        assert results[0][:, 0, :50].any(dim=1).all() and not results[0][..., 50:].any()
+        assert all(torch.equal(masks, results[0]) for masks in results)
+
+    @pytest.mark.unit
+    @pytest.mark.fix3
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+    @pytest.mark.parametrize("overlap", [True, False])
+    def test_masks_and_features_keep_the_dtype(self, dtype, overlap):
+        masking = RandomBlockMasking(feat_in=3, mask_prob=0.5, block_size=10, allow_overlap=overlap)
+        assert draw(masking, [60, 80], 80, dtype=dtype).any()
+
+    @pytest.mark.unit
+    @pytest.mark.fix3
+    @pytest.mark.parametrize("overlap", [True, False])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+    def test_features_on_another_device_are_masked_there_without_a_synchronisation(self, overlap, dtype):
+        options = {"causal": True, "left_context_size": 5, "context_stride": STRIDE}
+        try:
+            masking = RandomBlockMasking(feat_in=3, mask_prob=0.5, block_size=10, allow_overlap=overlap, **options)
+        except TypeError:  # plain NeMo, which fails at the device below
+            masking, options = RandomBlockMasking(feat_in=3, mask_prob=0.5, block_size=10, allow_overlap=overlap), {}
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            feats = torch.empty(2, 3, 100, device="cuda:0", dtype=dtype)
+            lengths = torch.empty(2, device="cuda:0", dtype=torch.long)
+            calls = [{}, {"current_frame": 50}, {"current_frame": lengths}, {"effective_left_context": -1}]
+            for streaming in calls if options else [{}]:
+                for result in masking(feats, lengths, **streaming):
+                    assert (result.device, result.dtype, result.shape) == (feats.device, dtype, feats.shape)
+
+    @pytest.mark.unit
+    @pytest.mark.fix3
+    @pytest.mark.run_only_on("GPU")
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+    def test_on_a_gpu_with_the_module_on_the_cpu(self, dtype):
+        masking = RandomBlockMasking(feat_in=3, mask_prob=0.5, block_size=10, causal=True, left_context_size=40)
+        feats = torch.randn(4, 3, 200, device="cuda", dtype=dtype)
+        lengths = torch.tensor([200, 100, 9, 0], device="cuda")
+        masking(feats, lengths)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            masked_feats, masks = masking(feats, lengths)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert masked_feats.device == masks.device == feats.device and masks.dtype == dtype
+        assert masks[:3].any(dim=2).all() and not masks[3].any() and not masks[1, :, 100:].any()
+
+    @pytest.mark.unit
+    def test_the_embedding_is_trained_unless_frozen(self):
+        for freeze in (True, False):
+            masking = RandomBlockMasking(feat_in=3, freeze=freeze, causal=True)
+            feats = torch.randn(2, 3, 100, requires_grad=True)
+            masked_feats, masks = masking(feats, torch.tensor([100, 90]))
+            masked_feats.sum().backward()
+            assert torch.equal(feats.grad, 1 - masks)
+            assert (masking.mask_embedding.grad is None) == freeze
+
+    @pytest.mark.unit
+    def test_a_left_context_of_zero_masks_nothing(self):
+        masking = RandomBlockMasking(feat_in=3, causal=True, left_context_size=0)
+        assert not draw(masking, [100], 100).any()
+        assert not draw(masking, [100], 100, current_frame=50).any()
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize(
+        "option, value",
+        [
+            ("mask_prob", -0.1),
+            ("mask_prob", 1.5),
+            ("mask_prob", "much"),
+            ("mask_prob", float("nan")),
+            ("block_size", 0),
+            ("block_size", 2.5),
+            ("block_size", True),
+            ("max_mask_ratio", 0),
+            ("max_mask_ratio", 1.1),
+            ("left_context_size", -2),
+            ("left_context_size", None),
+            ("context_stride", 0),
+        ],
+    )
+    def test_an_option_out_of_range_is_refused_by_name(self, option, value):
+        with pytest.raises(ValueError, match=f"{option}={value!r}: must be"):
+            RandomBlockMasking(feat_in=3, **{option: value})
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("current_frame", 1.5),
+            ("current_frame", -1),
+            ("current_frame", True),
+            ("current_frame", torch.tensor([1.0, 2.0])),
+            ("current_frame", torch.tensor([1, 2, 3])),
+            ("current_frame", torch.tensor([[1, 2]])),
+            ("effective_left_context", -2),
+            ("effective_left_context", 1.0),
+        ],
+    )
+    def test_a_bad_streaming_parameter_is_refused_by_name(self, name, value):
+        masking = RandomBlockMasking(feat_in=3, causal=True)
+        with pytest.raises(ValueError, match=name):
+            masking(torch.randn(2, 3, 100), torch.tensor([100, 90]), **{name: value})
+
+
+class TestConvFeatureMaksingWrapper:
+    class Halve(torch.nn.Module):
+        def forward(self, x, lengths):
+            return x[:, ::2], lengths // 2
+
+    @pytest.mark.unit
+    def test_hands_the_streaming_parameters_on(self):
+        masking = RandomBlockMasking(feat_in=3, mask_prob=0.5, block_size=4, causal=True)
+        wrapper = ConvFeatureMaksingWrapper(self.Halve(), masking)
+        wrapper.set_masking_enabled(True, current_frame=20, effective_left_context=10)
+        feats, lengths = wrapper(x=torch.randn(2, 100, 3), lengths=torch.tensor([100, 80]))
+        mask = wrapper.get_current_mask()
+        assert feats.shape == (2, 50, 3) and mask.shape == (2, 3, 50)
+        assert mask[..., 10:20].any() and not mask[..., :10].any() and not mask[..., 20:].any()
+        assert torch.equal(feats[mask.transpose(1, 2) == 0], wrapper.get_current_feat()[mask.transpose(1, 2) == 0])
+
+    @pytest.mark.unit
+    @pytest.mark.fix2
+    def test_the_empty_mask_has_the_masks_shape(self):
+        wrapper = ConvFeatureMaksingWrapper(self.Halve(), RandomBlockMasking(feat_in=3))
+        wrapper(x=torch.randn(2, 100, 3), lengths=torch.tensor([100, 80]))
+        assert wrapper.get_current_mask().shape == (2, 3, 50)
