@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # PyTorch's own index: the wheels without CUDA libraries. Where it does not answer, wheels that pip is configured to
 # find on this machine count as well.
-CPU_WHEELS := --no-deps --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu
+CPU_WHEELS := -qq --no-deps --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu
 SOURCES := nemo nemo_streaming_ssl examples tests setup.py
 
 .PHONY: help demo test lint format clean
@@ -23,7 +23,7 @@ help:
 # The stamp comes last: an installation that was interrupted is taken up again.
 $(VENV)/.installed: requirements.txt constraints.txt setup.py
 	@$(if $(PYTHON),,$(error Found no Python 3.10, 3.11 or 3.12 with the venv module; name one: make PYTHON=/path/to/python3))
-	@echo "Setting up $(VENV) with $(PYTHON): about 200 packages, some minutes"
+	@echo "Setting up $(VENV) with $(PYTHON): about 200 packages, some minutes; two of them are compiled"
 	@"$(PYTHON)" -m venv $(VENV)
 	@if nvidia-smi >/dev/null 2>&1; then echo "This machine has a GPU: torch with CUDA"; \
 	else $(PIP) $(CPU_WHEELS) torch || echo "No CPU wheel of torch at hand: PyPI's, with its CUDA libraries (gigabytes)"; fi

@@ -25,7 +25,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from make_demo_data import make_demo_data
+from make_demo_data import Refusal, make_demo_data
 
 FOLDER = Path(__file__).resolve().parent
 DEMO = FOLDER.parents[2] / "demo"
@@ -114,7 +114,10 @@ def report(data: Path, runs: Path):
 
 def main():
     data, runs = DEMO / "data", DEMO / "runs"
-    make_demo_data(data)
+    try:
+        make_demo_data(data)
+    except Refusal as error:
+        sys.exit(f"run_demo: {error} (`make clean` removes an old demo)")
     train(data, runs)
     report(data, runs)
 

@@ -121,9 +121,7 @@ class TestRandomBlockMasking:
         state = torch.get_rng_state()
         plain = draw(masking, lengths, num_frames)
         torch.set_rng_state(state)
-        mask = draw(
-            masking, lengths, num_frames, current_frame=current_frame, effective_left_context=left_context
-        )
+        mask = draw(masking, lengths, num_frames, current_frame=current_frame, effective_left_context=left_context)
         assert torch.equal(mask, plain)
         for row, length in zip(mask, lengths):
             assert not row[length:].any()

@@ -63,9 +63,7 @@ class TestMLMLoss:
         log_probs, targets, flags, lengths = batch
         log_probs.requires_grad_()
         multi = MultiMLMLoss(combine_time_steps=FRAMES, num_decoders=log_probs.size(3))
-        loss = multi(
-            masks=frame_masks(flags), decoder_outputs=log_probs, targets=targets, decoder_lengths=lengths
-        )
+        loss = multi(masks=frame_masks(flags), decoder_outputs=log_probs, targets=targets, decoder_lengths=lengths)
         torch.testing.assert_close(loss.double(), by_hand(log_probs, targets, flags, lengths), rtol=1e-5, atol=1e-6)
         (gradient,) = torch.autograd.grad(loss, log_probs)
         assert gradient.isfinite().all()

@@ -59,9 +59,7 @@ class TestStreamingParametersReachTheMasking:
     @pytest.mark.parametrize("model_class", MODELS)
     @pytest.mark.parametrize("position", ["pre_conv", "post_conv"])
     def test_current_frame_and_tightest_left_context(self, nest_config, model_class, position):
-        cfg = nest_config(
-            f"model.mask_position={position}", "model.encoder.att_context_size=[40,0]", like_nemo=True
-        )
+        cfg = nest_config(f"model.mask_position={position}", "model.encoder.att_context_size=[40,0]", like_nemo=True)
         model = model_class(cfg)
         spy = model.mask_processor = SpyMasking()
         if model.pre_encoder is not None:

@@ -16,7 +16,7 @@
 
 Every function is plain tensor arithmetic without a loop over utterances or blocks and without a look at a
 tensor's value from the host, so it costs the same on a GPU as a few element-wise kernels and never waits for one.
-(`narrow` and `logical_not` rather than `[:, :n]` and `~`: these need a CUDA build even for the fake tensors in the tests.)
+(`narrow` and `logical_not` rather than `[:, :n]` and `~`, which need a CUDA build even for the tests' fake tensors.)
 
 Utterance b may be masked in frames ``begin[b] <= t < end[b]``; both are integer tensors of shape (B, 1).
 """
@@ -82,7 +82,7 @@ def _choose(wanted: Tensor, available: Tensor, most: int) -> Tensor:
 
 @dataclass
 class Windows:
-    """The window that each frame lies in: frames `first <= t < stop`, both (B, T); `odd` alternates between windows."""
+    """Each frame's window: frames `first <= t < stop`, both (B, T); `odd` alternates from window to window."""
 
     first: Tensor
     stop: Tensor

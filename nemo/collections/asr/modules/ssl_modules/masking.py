@@ -256,5 +256,5 @@ def _frames_heard(current_frame: Union[int, Tensor], like: Tensor) -> Tensor:
     if current_frame.is_floating_point() or current_frame.dtype in (torch.bool, torch.complex64, torch.complex128):
         raise ValueError(f"current_frame has dtype {current_frame.dtype}: must be an integer type")
     if current_frame.dim() > 1 or current_frame.numel() not in (1, like.size(0)):
-        raise ValueError(f"current_frame has shape {tuple(current_frame.shape)}: must be ({like.size(0)},), one a stream")
+        raise ValueError(f"current_frame has shape {tuple(current_frame.shape)}: must be ({like.size(0)},)")
     return current_frame.to(device=like.device, dtype=like.dtype).clamp(min=0).reshape(-1, 1).expand_as(like)

@@ -82,10 +82,12 @@ def _parse(key: str, manifest: str, number: int, line: str) -> dict:
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{key}={manifest}, line {number}: not a JSON object ({error}): {line.strip()[:80]}") from None
-    if not isinstance(entry, dict) or _audio_path(entry) is None:
-        raise ValueError(f"{key}={manifest}, line {number}: no `audio_filepath` in {line.strip()[:80]}")
-    return entry
+        problem = f"not a JSON object ({error})"
+    else:
+        if isinstance(entry, dict) and _audio_path(entry) is not None:
+            return entry
+        problem = "no `audio_filepath`"
+    raise ValueError(f"{key}={manifest}, line {number}: {problem}: {line.strip()[:80]}")
 
 
 def _audio_path(entry: dict):
