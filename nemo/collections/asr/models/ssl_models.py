@@ -194,8 +194,7 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
             *_length: valid samples or frames, (B,)
             apply_mask, current_frame: see `EncDecMaskedTokenPredModel.forward`
         Returns:
-            log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; the tokens are those of the
-            clean audio
+            log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; tokens of the clean audio
         """
         clean, clean_lengths = self._features(
             input_signal, input_signal_length, processed_signal, processed_signal_length, "input_signal"
@@ -233,7 +232,7 @@ def _prepare_post_conv(cfg: DictConfig, made_by_nemo: bool):
 
     NeMo divides `block_size` by the subsampling factor and saves the quotient, so that opening its checkpoints divides
     again (40 frames, then 5, then 0); and it leaves the quantizer combining time steps that the subsampling has
-    combined already, so that there are eight times too few targets. A quantizer from such a checkpoint keeps its shape.
+    combined already, so that targets are eight times too few. A quantizer from such a checkpoint keeps its shape.
     """
     factor, masking = cfg.encoder.subsampling_factor, cfg.masking
     if made_by_nemo:
