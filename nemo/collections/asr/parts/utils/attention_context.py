@@ -12,22 +12,263 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a streaming encoder sees: attention contexts `[left, right]` in encoder frames, -1 for unlimited."""
+"""What a streaming encoder sees: attention contexts `[left, right]`, in encoder frames (80 ms after 8-fold
+subsampling), -1 for unlimited. Nothing here needs torch.
 
-from typing import List, Optional
+Source of the `chunked_limited` style: https://arxiv.org/abs/2312.17279
+"""
+
+from dataclasses import dataclass
+from typing import Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from nemo.collections.asr.parts.utils.option_checks import check_integer
+from nemo.utils import logging
+
+UNLIMITED = -1
+STYLES = ("regular", "chunked_limited")
+INTERPOLATIONS = ("step", "linear")
 
 
-def attention_contexts(encoder) -> List[List[int]]:
-    """The contexts `[left, right]` that the encoder's next forward may use; empty if it has none to tell.
+def _smaller(a: int, b: int) -> int:
+    """The smaller of two reaches, -1 counting as unlimited."""
+    return min((reach for reach in (a, b) if reach != UNLIMITED), default=UNLIMITED)
 
-    While it trains, NeMo's Conformer draws one of `att_context_size_all` for each forward.
+
+def _larger(a: int, b: int) -> int:
+    return UNLIMITED if UNLIMITED in (a, b) else max(a, b)
+
+
+@dataclass(frozen=True)
+class AttentionContext:
+    """How far a frame attends: `left` and `right` encoder frames, -1 is unlimited.
+
+    With style `chunked_limited`, right + 1 frames are a chunk: a frame sees its whole chunk, and as many whole chunks
+    before it as fit into `left`.
+    """
+
+    left: int
+    right: int
+
+    @classmethod
+    def parse(cls, value, item: str = "att_context_size") -> "AttentionContext":
+        """Reads `[left, right]` from a list, tuple, `ListConfig` or another context.
+
+        Raises:
+            ValueError: naming `item` and the value, if it is none of these, or a reach is not an integer >= -1.
+        """
+        if isinstance(value, cls):
+            return value
+        if not _is_sequence(value) or len(value) != 2:
+            raise ValueError(f"{item}={_plain(value)!r}: must be [left, right] in encoder frames")
+        left, right = (check_integer(f"{side} context of {item}", v, -1) for side, v in zip(("left", "right"), value))
+        return cls(left, right)
+
+    def as_list(self) -> List[int]:
+        """`[left, right]`, as NeMo has it."""
+        return [self.left, self.right]
+
+    def within(self, other: "AttentionContext") -> "AttentionContext":
+        """What both contexts see."""
+        return AttentionContext(_smaller(self.left, other.left), _smaller(self.right, other.right))
+
+    def capped(self, cap: int, style: str = "regular") -> "AttentionContext":
+        """The left context limited to `cap` encoder frames; to whole chunks of it for `chunked_limited`."""
+        left = _smaller(self.left, cap)
+        if style == "chunked_limited" and left > 0:
+            left -= left % (self.right + 1)
+        return AttentionContext(left, self.right)
+
+
+def widest(contexts: Iterable[AttentionContext]) -> AttentionContext:
+    """The smallest context that covers all of them."""
+    left, right = 0, 0
+    for context in contexts:
+        left, right = _larger(left, context.left), _larger(right, context.right)
+    return AttentionContext(left, right)
+
+
+def tightest_left(contexts: Iterable[AttentionContext]) -> Optional[int]:
+    """The smallest finite left context; None if every one is unlimited."""
+    return min((context.left for context in contexts if context.left != UNLIMITED), default=None)
+
+
+def lookahead_frames(contexts: Sequence[AttentionContext], style: str = "regular") -> int:
+    """How many encoder frames ahead a stack of layers sees, -1 for unlimited.
+
+    Right contexts add up from layer to layer; chunks do not, because every layer has the same ones.
+    """
+    rights = [context.right for context in contexts]
+    if UNLIMITED in rights:
+        return UNLIMITED
+    return max(rights, default=0) if style == "chunked_limited" else sum(rights)
+
+
+def check_layer_contexts(contexts: Sequence, style: str = "regular") -> List[AttentionContext]:
+    """Reads one context for each layer and checks that they go together.
+
+    Raises:
+        ValueError: naming the layer, the value and what is allowed: a context that is none (`AttentionContext.parse`);
+            for `chunked_limited` an unlimited right context, a left one that is no multiple of right + 1, or right
+            contexts that differ.
+    """
+    parsed = [AttentionContext.parse(value, f"context of layer {i}") for i, value in enumerate(contexts)]
+    for i, context in enumerate(parsed):
+        if style == "chunked_limited":
+            _check_chunks(context, parsed[0].right, i)
+        if context.left == 0:
+            logging.warning(f"Layer {i} has the left context 0: it sees nothing before the current frame or chunk.")
+    return parsed
+
+
+def _check_chunks(context: AttentionContext, right: int, layer: int):
+    name = f"context of layer {layer}={context.as_list()}"
+    if context.right == UNLIMITED:
+        raise ValueError(f"{name}: the right context must be limited for att_context_style=chunked_limited")
+    if context.right != right:
+        raise ValueError(f"{name}: the right context must be {right} as in layer 0 for chunked_limited")
+    if context.left > 0 and context.left % (right + 1):
+        raise ValueError(f"{name}: the left context must be a multiple of right + 1 = {right + 1} for chunked_limited")
+
+
+@dataclass(frozen=True)
+class ContextSchedule:
+    """Which layer has which context: `points` are (first layer, context), in increasing order, the first at layer 0.
+
+    With `step` a context holds until the next point; with `linear` the contexts in between are a rounded ramp.
+    """
+
+    points: Tuple[Tuple[int, AttentionContext], ...]
+    interpolation: str = "step"
+
+    @classmethod
+    def parse(cls, schedule, interpolation: str = "step") -> "ContextSchedule":
+        """Reads `[[first_layer, [left, right]], ...]` from lists or `ListConfig`s.
+
+        Raises:
+            ValueError: naming the item, its value and what is allowed.
+        """
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(f"interpolation={interpolation!r}: must be one of {', '.join(INTERPOLATIONS)}")
+        if not _is_sequence(schedule) or len(schedule) == 0:
+            raise ValueError(f"schedule={_plain(schedule)!r}: must have at least one [layer_idx, [left, right]]")
+        points = tuple(cls._point(i, item) for i, item in enumerate(schedule))
+        if points[0][0] != 0:
+            raise ValueError(f"schedule[0]={_plain(schedule[0])!r}: the first layer index must be 0")
+        for i, ((before, _), (index, _)) in enumerate(zip(points, points[1:]), start=1):
+            if index <= before:
+                raise ValueError(f"schedule[{i}]={_plain(schedule[i])!r}: layer index must be above {before}, the last")
+        return cls(points, interpolation)
+
+    @staticmethod
+    def _point(i: int, item) -> Tuple[int, AttentionContext]:
+        name = f"schedule[{i}]={_plain(item)!r}"
+        if not _is_sequence(item) or len(item) != 2 or not _is_sequence(item[1]):
+            raise ValueError(f"{name}: must be [layer_idx, [left, right]]")
+        return check_integer(f"layer index of {name}", item[0], 0), AttentionContext.parse(item[1], name)
+
+    @classmethod
+    def from_config(cls, block: Optional[Mapping]) -> Optional["ContextSchedule"]:
+        """Reads a `hierarchical_context` block (design: enabled, interpolation, schedule); None if it is not enabled.
+
+        Raises:
+            ValueError: see `parse`; also for a key that is none of these.
+        """
+        if block is None:
+            return None
+        for key in block:
+            if key not in ("enabled", "interpolation", "schedule"):
+                raise ValueError(
+                    f"hierarchical_context.{key}={block[key]!r}: unknown option; allowed are enabled, interpolation, "
+                    "schedule"
+                )
+        if not block.get("enabled", True):
+            return None
+        return cls.parse(block.get("schedule"), block.get("interpolation", "step"))
+
+    def for_layers(self, n_layers: int, style: str = "regular") -> List[AttentionContext]:
+        """The context of each of `n_layers` layers.
+
+        Raises:
+            ValueError: a point past the last layer; `linear` to or from an unlimited context; see also
+                `check_layer_contexts`.
+        """
+        last = self.points[-1]
+        if last[0] >= n_layers:
+            name = f"schedule[{len(self.points) - 1}]={[last[0], last[1].as_list()]}"
+            raise ValueError(f"{name}: layer index must be at most {n_layers - 1}, the last of {n_layers} layers")
+        return check_layer_contexts([self._at(layer, style) for layer in range(n_layers)], style)
+
+    def _at(self, layer: int, style: str) -> AttentionContext:
+        before = max(i for i, (index, _) in enumerate(self.points) if index <= layer)
+        start, context = self.points[before]
+        if self.interpolation == "step" or layer == start or before + 1 == len(self.points):
+            return context
+        end, following = self.points[before + 1]
+        share = (layer - start) / (end - start)
+        ramp = AttentionContext(
+            _between(context.left, following.left, share), _between(context.right, following.right, share)
+        )
+        return ramp.capped(UNLIMITED, style)
+
+
+def _between(a: int, b: int, share: float) -> int:
+    if a == b:
+        return a
+    if UNLIMITED in (a, b):
+        raise ValueError(f"interpolation=linear from {a} to {b}: an unlimited context (-1) has no values in between")
+    return round(a + (b - a) * share)
+
+
+@dataclass(frozen=True)
+class ContextRamp:
+    """A cap on left contexts that grows with the optimizer steps, in encoder frames; a function of the step alone.
+
+    Args:
+        start_context, end_context: the cap at step 0 and from `warmup_steps` on, at least 1
+        warmup_steps: at least 0
+        every_n_steps: the cap changes at multiples of this only, at least 1
+    """
+
+    start_context: int
+    end_context: int
+    warmup_steps: int
+    every_n_steps: int = 1
+
+    def __post_init__(self):
+        for name, minimum in (("start_context", 1), ("end_context", 1), ("warmup_steps", 0), ("every_n_steps", 1)):
+            check_integer(name, getattr(self, name), minimum)
+
+    def cap(self, step: int) -> int:
+        """The cap at an optimizer step."""
+        step -= step % self.every_n_steps
+        share = 1.0 if step >= self.warmup_steps else step / self.warmup_steps
+        return round(self.start_context + (self.end_context - self.start_context) * share)
+
+
+def attention_contexts(encoder) -> List[AttentionContext]:
+    """The contexts that the encoder's next forward may use: each layer's, and what is sampled while it trains.
+
+    Only left contexts of any encoder with NeMo's `att_context_size` are told; empty if it has none.
     """
     if encoder.training and getattr(encoder, "att_context_size_all", None):
-        return [list(context) for context in encoder.att_context_size_all]
-    context = getattr(encoder, "att_context_size", None)
-    return [] if context is None else [list(context)]
+        sizes = encoder.att_context_size_all
+    else:
+        sizes = [encoder.att_context_size] if getattr(encoder, "att_context_size", None) is not None else []
+    # NeMo 3 has contexts of three numbers, [left, chunk, right]
+    contexts = [AttentionContext(size[0], size[-1]) for size in sizes]
+    return contexts + [AttentionContext.parse(context) for context in getattr(encoder, "layer_contexts", None) or ()]
 
 
 def tightest_left_context(encoder) -> Optional[int]:
-    """The smallest finite left context, in encoder frames; None if every one is unlimited."""
-    return min((left for left, _ in attention_contexts(encoder) if left >= 0), default=None)
+    """The smallest finite left context of an encoder, in encoder frames; None if every one is unlimited."""
+    return tightest_left(attention_contexts(encoder))
+
+
+def _is_sequence(value) -> bool:
+    # a ListConfig is a Sequence too, but no list
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _plain(value):
+    """Lists in place of `ListConfig`s, for messages."""
+    return [_plain(item) for item in value] if _is_sequence(value) else value
