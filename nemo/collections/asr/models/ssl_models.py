@@ -21,12 +21,13 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig, open_dict
 
 from nemo.collections.asr.models import _ssl_models_base as base
+from nemo.collections.asr.modules.conformer_encoder import ConformerEncoder
 from nemo.collections.asr.modules.ssl_modules.masking import (
     RandomBlockMasking,
     check_masking_options,
     mask_features,
 )
-from nemo.collections.asr.parts.utils.attention_context import tightest_left_context
+from nemo.collections.asr.parts.utils.attention_context import ContextSchedule, tightest_left_context
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
 from nemo.collections.asr.parts.utils.option_checks import check_known_keys
 from nemo.core.classes.common import typecheck
@@ -43,17 +44,18 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
 
     Args:
         cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
-            factor (`mask_position: pre_conv`) or 1 (`post_conv`).
+            factor (`mask_position: pre_conv`) or 1 (`post_conv`). `cfg.hierarchical_context` is handed to the encoder.
         trainer: Lightning's trainer
 
     Raises:
-        ValueError: an unknown option under `cfg.masking`, or one out of its range; a manifest that is missing, empty
+        ValueError: an unknown option under `cfg.masking`, or one out of its range; a `cfg.hierarchical_context` that is
+            not valid (see `ContextSchedule`); a manifest that is missing, empty
             or has unreadable files.
     """
 
     def __init__(self, cfg: DictConfig, trainer: Trainer = None):
         cfg = copy.deepcopy(cfg)
-        _check_hierarchical_context(cfg)
+        _hand_contexts_to_encoder(cfg)
         post_conv = cfg.get("mask_position", "pre_conv") == "post_conv"
         made_by_nemo = post_conv and _was_adapted_by_nemo(cfg)
         if post_conv:
@@ -209,10 +211,21 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
         return self._predict(clean, clean_lengths, noisy, noisy_lengths, apply_mask, current_frame)
 
 
-def _check_hierarchical_context(cfg: DictConfig):
-    for section in ("hierarchical_context", "curriculum_context"):
-        if cfg.get(section) and cfg[section].get("enabled", False):
-            raise ValueError(f"{section}.enabled=True: per-layer contexts do not take effect yet; it must be false")
+def _hand_contexts_to_encoder(cfg: DictConfig):
+    """Makes `cfg.hierarchical_context` an argument of the encoder, in place; checks it first.
+
+    Checked here, because an error inside the encoder's constructor comes out of Hydra as another type.
+    """
+    schedule = ContextSchedule.from_config(cfg.get("hierarchical_context"))
+    with open_dict(cfg):
+        if schedule is not None:
+            cfg.encoder.hierarchical_context = cfg.hierarchical_context
+    schedule = ContextSchedule.from_config(cfg.encoder.get("hierarchical_context"))
+    if schedule is None:
+        return
+    if not issubclass(get_class(cfg.encoder._target_), ConformerEncoder):
+        raise ValueError(f"encoder._target_={cfg.encoder._target_}: hierarchical_context needs a ConformerEncoder")
+    schedule.for_layers(cfg.encoder.n_layers, cfg.encoder.get("att_context_style", "regular"))
 
 
 def _check_masking_section(masking: DictConfig):

@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from nemo.collections.asr.parts.submodules import _conformer_modules_base as base
+from nemo.collections.asr.parts.submodules.layer_masks import LayerMasks
+from nemo.utils.shadowing import extend
+
+extend(base, globals(), replaces=("ConformerLayer",))
+
+
+class ConformerLayer(base.ConformerLayer):
+    """NeMo's Conformer layer, which attends within its own context if the encoder has contexts for each layer.
+
+    The context is `layer.self_attn.att_context_size`, `[left, right]` in encoder frames.
+    """
+
+    @property
+    def self_attention(self):
+        """Another name for `self_attn`."""
+        return self.self_attn
+
+    def forward(self, x, att_mask=None, pos_emb=None, pad_mask=None, cache_last_channel=None, cache_last_time=None):
+        """
+        Args:
+            x: (B, T, D)
+            att_mask: True where a query must not see a key, (B, T, T_cache + T); or `LayerMasks`
+            pos_emb: (1, L, D)
+            pad_mask: True in padding, (B, T)
+            cache_last_channel, cache_last_time: caches of attention (B, T_cache, D) and convolution (B, D, T_cache)
+        Returns:
+            output (B, T, D), with caches also the next caches
+        """
+        if isinstance(att_mask, LayerMasks):
+            att_mask = att_mask.of(self.self_attn.att_context_size)
+        return super().forward(
+            x,
+            att_mask=att_mask,
+            pos_emb=pos_emb,
+            pad_mask=pad_mask,
+            cache_last_channel=cache_last_channel,
+            cache_last_time=cache_last_time,
+        )
