@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import List, Optional
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, __version__, finder
+from nemo_streaming_ssl.check import add_check
+from nemo_streaming_ssl.plot import add_plot
 
 
 def main(argv=None) -> int:
@@ -33,8 +35,18 @@ def main(argv=None) -> int:
     commands = parser.add_subparsers(dest='command', required=True)
     for add in COMMANDS:
         add(commands)
-    args = parser.parse_args(argv)
+    args = _parse(parser, argv)
     return args.run(args)
+
+
+def _parse(parser, argv):
+    """Overrides may stand before and after options; argparse by itself takes only those before."""
+    args, rest = parser.parse_known_args(argv)
+    if rest and ('overrides' not in args or any(word.startswith('-') for word in rest)):
+        parser.error(f'unrecognized arguments: {" ".join(rest)}')
+    if rest:
+        args.overrides = [*args.overrides, *rest]
+    return args
 
 
 def _add_status(commands) -> None:
@@ -43,7 +55,7 @@ def _add_status(commands) -> None:
 
 
 # One function per command: adds its parser and sets `run`, which takes the arguments and returns the exit code.
-COMMANDS = [_add_status]
+COMMANDS = [_add_status, add_check, add_plot]
 
 
 def _run_status(args) -> int:

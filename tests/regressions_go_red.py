@@ -23,7 +23,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-FIXES = ("fix1", "fix2", "fix3", "fix4")
+FIXES = tuple(f"fix{number}" for number in range(1, 8))
 
 
 class RedTests:

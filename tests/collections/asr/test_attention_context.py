@@ -87,9 +87,7 @@ class TestContextSchedule:
         chunks = ContextSchedule.parse([[0, [8, 3]], [4, [40, 3]]], "linear").for_layers(5, "chunked_limited")
         assert [context.left for context in chunks] == [8, 16, 24, 32, 40]
 
-    @given(
-        st.lists(st.tuples(st.integers(1, 30), contexts), max_size=5, unique_by=lambda point: point[0]), contexts
-    )
+    @given(st.lists(st.tuples(st.integers(1, 30), contexts), max_size=5, unique_by=lambda point: point[0]), contexts)
     def test_every_point_has_its_context_and_steps_change_nowhere_else(self, points, first):
         points = [(0, first), *sorted(points)]
         layers = ContextSchedule.parse([[index, c.as_list()] for index, c in points]).for_layers(31)

@@ -195,9 +195,7 @@ class TestLayerContexts:
         other = embeddings.clone()
         other[:, changed:] = torch.randn(1, 41 - changed, 32)
         lengths = torch.tensor([41])
-        outputs = [
-            encoder(audio_signal=x, length=lengths, bypass_pre_encode=True)[0] for x in (embeddings, other)
-        ]
+        outputs = [encoder(audio_signal=x, length=lengths, bypass_pre_encode=True)[0] for x in (embeddings, other)]
         assert torch.equal(outputs[0][..., :changed], outputs[1][..., :changed])
 
     def test_reach_is_the_sum_of_the_layers_left_contexts_and_convolutions(self):
@@ -279,7 +277,11 @@ class TestBadContexts:
             ("regular", [[4, 0], [4], [4, 0]], r"context of layer 1=\[4\]: must be \[left, right\]"),
             ("regular", [[4, 0], [4, 0], [-2, 0]], "left context of context of layer 2=-2: must be an integer >= -1"),
             ("chunked_limited", [[4, 1], [5, 1], [4, 1]], r"layer 1=\[5, 1\]: the left context must be a multiple of"),
-            ("chunked_limited", [[4, 1], [4, 0], [4, 1]], r"layer 1=\[4, 0\]: the right context must be 1 as in layer 0"),
+            (
+                "chunked_limited",
+                [[4, 1], [4, 0], [4, 1]],
+                r"layer 1=\[4, 0\]: the right context must be 1 as in layer 0",
+            ),
             ("chunked_limited", [[4, 1], [4, -1], [4, 1]], "must be limited for att_context_style=chunked_limited"),
         ],
     )

@@ -61,12 +61,18 @@ class ConformerEncoder(base.ConformerEncoder):
 
     @property
     def layer_contexts(self) -> List[List[int]]:
-        """The context `[left, right]` of each layer, the encoder's where a layer has none; empty for NeMo 3's styles
-        with contexts of three numbers."""
+        """The context `[left, right]` of each layer, the encoder's where no layer has one; empty for NeMo 3's styles
+        with contexts of three numbers. Contexts set by hand are checked and put in force by this."""
         if self.att_context_style not in STYLES:
             return []
-        contexts = enumerate(self._filled_contexts())
-        return [AttentionContext.parse(context, f"context of layer {i}").as_list() for i, context in contexts]
+        self._follow_layers()
+        return [list(context) for context in self._filled_contexts()]
+
+    @property
+    def has_layer_contexts(self) -> bool:
+        """Whether the layers have contexts of their own."""
+        self._follow_layers()
+        return self._contexts_in_force is not None
 
     def set_layer_contexts(self, contexts: Optional[Sequence]):
         """Gives each layer its context.
@@ -83,7 +89,9 @@ class ConformerEncoder(base.ConformerEncoder):
             self._drop_layer_contexts()
             return
         if len(contexts) != len(self.layers):
-            raise ValueError(f"{len(contexts)} contexts for {len(self.layers)} layers: there must be one for each layer")
+            raise ValueError(
+                f"{len(contexts)} contexts for {len(self.layers)} layers: there must be one for each layer"
+            )
         self._put_in_force(self._check(contexts))
 
     def setup_streaming_params(self, *args, **kwargs):
@@ -100,7 +108,9 @@ class ConformerEncoder(base.ConformerEncoder):
         self._follow_layers()
         if cache_last_channel is not None:
             if self.self_attention_model == "abs_pos":
-                raise ValueError("self_attention_model=abs_pos: a cache does not know absolute positions; take rel_pos")
+                raise ValueError(
+                    "self_attention_model=abs_pos: a cache does not know absolute positions; take rel_pos"
+                )
             frames = cache_last_channel.size(2) + max(audio_signal.size(1), audio_signal.size(2))
             if frames > self.max_audio_length:
                 self.set_max_audio_length(frames)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from nemo.collections.asr.parts.utils.option_checks import check_integer
-from nemo.utils import logging
+from nemo.utils import logging, logging_mode
 
 UNLIMITED = -1
 STYLES = ("regular", "chunked_limited")
@@ -116,7 +116,8 @@ def check_layer_contexts(contexts: Sequence, style: str = "regular") -> List[Att
         if style == "chunked_limited":
             _check_chunks(context, parsed[0].right, i)
         if context.left == 0:
-            logging.warning(f"Layer {i} has the left context 0: it sees nothing before the current frame or chunk.")
+            warning = f"Layer {i} has the left context 0: it sees nothing before the current frame or chunk."
+            logging.warning(warning, mode=logging_mode.ONCE)
     return parsed
 
 
@@ -156,7 +157,7 @@ class ContextSchedule:
             raise ValueError(f"schedule[0]={_plain(schedule[0])!r}: the first layer index must be 0")
         for i, ((before, _), (index, _)) in enumerate(zip(points, points[1:]), start=1):
             if index <= before:
-                raise ValueError(f"schedule[{i}]={_plain(schedule[i])!r}: layer index must be above {before}, the last")
+                raise ValueError(f"schedule[{i}]={_plain(schedule[i])!r}: layer index must be above {before}")
         return cls(points, interpolation)
 
     @staticmethod
@@ -246,17 +247,15 @@ class ContextRamp:
 
 
 def attention_contexts(encoder) -> List[AttentionContext]:
-    """The contexts that the encoder's next forward may use: each layer's, and what is sampled while it trains.
-
-    Only left contexts of any encoder with NeMo's `att_context_size` are told; empty if it has none.
-    """
-    if encoder.training and getattr(encoder, "att_context_size_all", None):
+    """The contexts that the encoder's next forward may use: each layer's, the encoder's, and all that NeMo may draw
+    from while it trains. Empty for an encoder that has none."""
+    # first, because contexts that were set by hand at the layers become the encoder's by it
+    layers = [AttentionContext.parse(context) for context in getattr(encoder, "layer_contexts", None) or ()]
+    sizes = [getattr(encoder, "att_context_size", None)]
+    if encoder.training and len(getattr(encoder, "att_context_size_all", None) or ()) > 1:
         sizes = encoder.att_context_size_all
-    else:
-        sizes = [encoder.att_context_size] if getattr(encoder, "att_context_size", None) is not None else []
     # NeMo 3 has contexts of three numbers, [left, chunk, right]
-    contexts = [AttentionContext(size[0], size[-1]) for size in sizes]
-    return contexts + [AttentionContext.parse(context) for context in getattr(encoder, "layer_contexts", None) or ()]
+    return layers + [AttentionContext(size[0], size[-1]) for size in sizes if size is not None]
 
 
 def tightest_left_context(encoder) -> Optional[int]:

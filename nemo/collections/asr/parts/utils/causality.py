@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Checks on the real model that no output depends on audio it should not have heard yet, to the bit.
+
+The check knows nothing of how the model is built: the rest of the input is changed from some point on, and the
+outputs are compared. What an output may depend on is what `report_lookahead` says a streaming model states.
+"""
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Callable, Iterator, List, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from nemo.collections.asr.parts.utils.lookahead import LookaheadReport, report_lookahead
+from nemo.collections.asr.parts.utils.option_checks import check_integer, check_number
+
+# the smallest look-ahead of a model shows at a short input too, and utterance statistics show most
+SHORT_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A change at `at` (feature frame, or sample for audio) and later moved encoder frame `frame`, which is earlier
+    than it may be; `seconds` is the length of the input."""
+
+    source: str  # "features" or "audio"
+    at: int
+    frame: int
+    seconds: float
+
+    def __str__(self) -> str:
+        unit = "feature frame" if self.source == "features" else "sample"
+        return (
+            f"changing {self.source} from {unit} {self.at} on moves encoder frame {self.frame} of {self.seconds:g} s"
+        )
+
+
+@dataclass(frozen=True)
+class CausalityResult:
+    """What `check_causality` finds, in ms.
+
+    Args:
+        features_ms, audio_ms: the measured look-ahead from features and from raw audio: how much earlier than the
+            change the first changed frame lies, at most. A model that sees just what it states is measured exactly
+            from features, and within 2 ms from audio, where the window's weight is nearly zero at its end.
+        allowed_features_ms, allowed_audio_ms: the look-ahead that the model states
+        probes: how many changes were tried
+        violation: the first output that moved and should not have
+    """
+
+    features_ms: float
+    audio_ms: float
+    allowed_features_ms: float
+    allowed_audio_ms: float
+    probes: int
+    violation: Optional[Violation] = None
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing moved that should not."""
+        return self.violation is None
+
+    def __str__(self) -> str:
+        measured = (
+            f"{self.probes} changes of the input; measured look-ahead {self.features_ms:.1f} ms from features "
+            f"(stated {self.allowed_features_ms:.1f}), {self.audio_ms:.1f} ms from audio "
+            f"(stated {self.allowed_audio_ms:.1f})"
+        )
+        if self.ok:
+            return f"Causal to the bit: {measured}."
+        return f"NOT causal: {self.violation}.\n{measured}."
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One kind of input: `encode` turns (B, ..., length) into outputs (B, D, T'); all other numbers are its steps."""
+
+    name: str
+    encode: Callable[[Tensor], Tensor]
+    ms: float  # per step
+    per_frame: int  # steps per encoder frame
+    allowed: int  # the last step that encoder frame i may see is i * per_frame + allowed
+
+    def points(self, length: int, count: int, generator: torch.Generator) -> List[int]:
+        """Where to change the input: the ends, consecutive steps that are just seen by an encoder frame, and others."""
+        frames = length // self.per_frame
+        seen = [(frames // 3 + i) * self.per_frame + self.allowed for i in range(count // 2)]
+        anywhere = torch.randint(0, length, (count - count // 2,), generator=generator).tolist()
+        # a little before too: where a window ends its weight is nearly zero, and a change there may round to none
+        just_seen = [step + after for step in seen for after in (-(self.per_frame // 64), 0, 1)]
+        return sorted({0, 1, length - 1, *anywhere, *(step for step in just_seen if step < length)})
+
+
+@torch.no_grad()
+def check_causality(model, seconds: float = 4.0, probes: int = 16, seed: int = 0) -> CausalityResult:
+    """Changes the input of a model from some point on and checks that no encoder output before it moves by a bit.
+
+    Done on features and on raw audio, with noise as input, at several points, on `seconds` and on a short input. The
+    model runs in eval mode, without dither and masking; afterwards its mode and the random generators are as they were.
+
+    Args:
+        model: any NeMo model with `preprocessor`, a Conformer `encoder` and `cfg`
+        seconds: length of the input, at least 0.5
+        probes: about how many changes are tried on each input, at least 2
+        seed: for the noise and for where it is changed
+
+    Raises:
+        ValueError: an argument is out of its range, an output is not finite, or none moves at all, so that nothing
+            can be said; see also `report_lookahead`.
+    """
+    check_number("seconds", seconds, 0.5, math.inf)
+    check_integer("probes", probes, 2)
+    report = report_lookahead(model)
+    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    measured, count, violation = {"features": -math.inf, "audio": -math.inf}, 0, None
+    with _undisturbed(model):
+        for length in (seconds, SHORT_SECONDS):
+            for source, signal in _inputs(model, report, length, generator):
+                for at, frame in _first_moved(source, signal, probes, generator):
+                    count += 1
+                    measured[source.name] = max(measured[source.name], (at - frame * source.per_frame) * source.ms)
+                    if violation is None and frame * source.per_frame + source.allowed < at:
+                        violation = Violation(source.name, at, frame, length)
+    timing = report.timing
+    stated_ms = report.stated_frames * timing.encoder_ms
+    window_ms = timing.samples_ms(timing.samples_ahead)
+    return CausalityResult(measured["features"], measured["audio"], stated_ms, stated_ms + window_ms, count, violation)
+
+
+def _inputs(model, report: LookaheadReport, seconds: float, generator: torch.Generator) -> Iterator:
+    """(source, signal) for features and for audio; the signals are on the model's device, without a batch."""
+    timing, stated = report.timing, report.stated_frames * report.timing.stride
+    device, dtype = _device_and_dtype(model.encoder)
+    audio = 0.1 * torch.randn(int(seconds * timing.sample_rate), generator=generator)
+    feats = _features(model, audio.to(device).unsqueeze(0))
+    noise = torch.randn((feats.size(1), audio.numel() // timing.hop), generator=generator)
+
+    def encode(batch):
+        lengths = torch.full((batch.size(0),), batch.size(-1), device=device)
+        return model.encoder(audio_signal=batch.to(dtype), length=lengths)[0]
+
+    def encode_audio(batch):
+        return encode(_features(model, batch))
+
+    samples = stated * timing.hop + timing.samples_ahead - 1
+    yield _Source("features", encode, timing.feature_ms, timing.stride, stated), noise.to(device)
+    yield _Source("audio", encode_audio, timing.samples_ms(1), timing.stride * timing.hop, samples), audio.to(device)
+
+
+def _features(model, audio: Tensor) -> Tensor:
+    lengths = torch.full((audio.size(0),), audio.size(1), device=audio.device)
+    return model.preprocessor(input_signal=audio, length=lengths)[0]
+
+
+def _first_moved(source: _Source, signal: Tensor, count: int, generator: torch.Generator) -> List[Tuple[int, int]]:
+    """(where the input was changed, first encoder frame that moved) for each change that moved any.
+
+    Every change is an item of one batch, and compared with the same item of a batch without changes: where an item
+    stands in a batch can decide about the last bit of a matrix product.
+    """
+    points = source.points(signal.size(-1), count, generator)
+    batch = signal.unsqueeze(0).repeat(len(points), *[1] * signal.dim())
+    changed = batch.clone()
+    for item, at in zip(changed, points):
+        rest = item[..., at:]
+        rest.copy_(rest.abs().amax() * torch.randn(rest.shape, generator=generator).to(rest.device))
+    before, after = source.encode(batch), source.encode(changed)
+    if not (before.isfinite().all() and after.isfinite().all()):
+        raise ValueError("an output of the encoder is not finite: there is nothing to compare")
+    moved = (before != after).any(dim=1)  # (B, T')
+    if not moved.any():
+        raise ValueError(f"no output of the encoder depends on its {source.name}: there is nothing to check")
+    first = moved.int().argmax(dim=1).tolist()
+    return [(at, frame) for at, frame, any_moved in zip(points, first, moved.any(dim=1).tolist()) if any_moved]
+
+
+def _device_and_dtype(encoder) -> Tuple[torch.device, torch.dtype]:
+    parameter = next(encoder.parameters())
+    return parameter.device, parameter.dtype
+
+
+@contextmanager
+def _undisturbed(model):
+    """Eval mode without dither and masking; afterwards every module is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    # dither is added in training only by NeMo's own feature extraction, but a model may have another; a module that
+    # masks behind the subsampling remembers whether it did
+    switched = [
+        (module, name, vars(module)[name])
+        for module, _ in modes
+        for name in ("dither", "apply_mask")
+        if name in vars(module)
+    ]
+    model.eval()
+    for module, name, value in switched:
+        setattr(module, name, type(value)(0))
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for module, name, value in switched:
+            setattr(module, name, value)

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from typing import Dict, Mapping, Optional
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from nemo.collections.asr.parts.utils.attention_context import ContextRamp, widest
+from nemo.collections.asr.parts.utils.dynamic_context import (
+    cap_layer_contexts,
+    layer_contexts,
+    require_encoder,
+    require_masking,
+    sync_masking_context_with_attention,
+    tightest_or_unlimited,
+)
+
+OPTIONS = ("start_context", "end_context", "warmup_steps", "every_n_steps")
+
+
+class ContextCurriculum(Callback):
+    """Widens (or narrows) the left attention contexts of a model's encoder while it trains.
+
+    At every step a layer's left context is the smaller of its own and a cap, which goes from `start_context` to
+    `end_context` on a line. The cap depends on `trainer.global_step` alone, so there is nothing to save: a run that is
+    resumed goes on as if it had never stopped. With each new cap the masking gets the tightest context, and all
+    loggers get `context/cap`, `context/tightest` and `context/widest` (left contexts in encoder frames, -1 is
+    unlimited).
+
+    Args:
+        start_context, end_context: the cap at step 0 and from `warmup_steps` on, in encoder frames (80 ms each after
+            8-fold subsampling), at least 1
+        warmup_steps: optimizer steps, at least 0
+        every_n_steps: the cap changes at multiples of this only, in optimizer steps, at least 1
+
+    Raises:
+        ValueError: an option is out of its range; when `fit` starts, a model whose encoder has no contexts to cap.
+    """
+
+    def __init__(self, start_context: int, end_context: int, warmup_steps: int, every_n_steps: int = 1):
+        super().__init__()
+        self.ramp = ContextRamp(start_context, end_context, warmup_steps, every_n_steps)
+        self._cap: Optional[int] = None
+
+    @classmethod
+    def from_config(cls, block: Optional[Mapping]) -> Optional["ContextCurriculum"]:
+        """Reads a `curriculum_context` block: `enabled` and the arguments above; None if it is not enabled.
+
+        Raises:
+            ValueError: an unknown key, a value that is missing or out of its range.
+        """
+        if block is None:
+            return None
+        for key in block:
+            if key not in ("enabled", *OPTIONS):
+                allowed = ", ".join(("enabled", *OPTIONS))
+                raise ValueError(f"curriculum_context.{key}={block[key]!r}: unknown option; allowed are {allowed}")
+        if not block.get("enabled", True):
+            return None
+        return cls(*(block.get(name) for name in OPTIONS[:-1]), every_n_steps=block.get("every_n_steps", 1))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule):
+        """Checks that the model has what this callback sets."""
+        layer_contexts(require_encoder(pl_module))
+        if _has_masking(pl_module):
+            require_masking(pl_module)
+        self._cap = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule):
+        """Sets the contexts of the first step."""
+        self._update(trainer, pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch, batch_idx: int):
+        """Sets the contexts of the coming step."""
+        self._update(trainer, pl_module)
+
+    def apply(self, model, step: int) -> Dict[str, int]:
+        """Gives a model the contexts of an optimizer step, and its masking the tightest of them.
+
+        Returns:
+            what is logged, in encoder frames
+        Raises:
+            ValueError: the model's encoder has no contexts to cap, its masking none to set.
+        """
+        cap = self.ramp.cap(step)
+        cap_layer_contexts(require_encoder(model), cap)
+        if _has_masking(model):
+            sync_masking_context_with_attention(model)
+        return {
+            "context/cap": cap,
+            "context/tightest": tightest_or_unlimited(model.encoder),
+            "context/widest": widest(layer_contexts(model.encoder)).left,
+        }
+
+    def _update(self, trainer: Trainer, model: LightningModule):
+        step = trainer.global_step
+        if self.ramp.cap(step) == self._cap:
+            return
+        metrics = self.apply(model, step)
+        self._cap = metrics["context/cap"]
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=step)
+
+
+def _has_masking(model) -> bool:
+    """Whether there is a masking to keep in step; a model that is fine-tuned has none."""
+    return getattr(model, "mask_processor", None) is not None

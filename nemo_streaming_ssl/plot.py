@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`nemo-streaming-ssl plot`: a picture of what each layer of a streaming encoder sees, and of one mask."""
+
+import math
+import sys
+from pathlib import Path
+
+from nemo_streaming_ssl.check import InputError, add_config_arguments, load_config, read_report
+
+BACK, AHEAD, MASKED = '#3b6ea5', '#d9822b', '#b0413e'
+WINDOWS = ('#eef2f7', '#d3deeb')
+MASK_SECONDS = 10
+
+
+def add_plot(commands) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser('plot', help='draws what each layer sees, and one mask')
+    add_config_arguments(parser)
+    parser.add_argument('-o', '--output', type=Path, default=Path('contexts.png'), help='default: %(default)s')
+    parser.set_defaults(run=run_plot)
+
+
+def run_plot(args) -> int:
+    """Writes the picture; 2 if the input cannot be read, the picture not be written, or matplotlib is missing."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        print('plot needs matplotlib: pip install matplotlib', file=sys.stderr)
+        return 2
+    try:
+        figure = _picture(args.config, args.overrides)
+        _save(figure, args.output)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(args.output)
+    return 0
+
+
+def _picture(path: Path, overrides):
+    config = load_config(path, overrides)
+    report = read_report(path, config)
+    try:
+        mask = sample_mask(config, report)
+    except Exception as error:  # Hydra and OmegaConf have types of their own
+        raise InputError(f'{path}: masking', error) from error
+    return draw(report, mask)
+
+
+def _save(figure, output: Path):
+    try:
+        figure.savefig(output)
+    except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
+        raise InputError(str(output), error) from error
+
+
+def sample_mask(config, report):
+    """Draws one mask of 10 s with the config's masking section and the tightest left context of its layers.
+
+    Returns:
+        (seconds per frame, masked frames (T,), ends of the windows in frames), or None without such a section. There
+        are no windows in a mask that is not causal.
+    """
+    import torch
+    from omegaconf import OmegaConf
+
+    from nemo.collections.asr.modules.ssl_modules.masking import mask_features
+    from nemo.collections.asr.parts.utils.attention_context import tightest_left
+    from nemo.core.classes.common import Serialization
+
+    model = config.model if 'model' in config else config
+    if model.get('masking') is None:
+        return None
+    options, ms = OmegaConf.to_container(model.masking, resolve=True), report.timing.feature_ms
+    if model.get('mask_position', 'pre_conv') == 'post_conv':
+        options['block_size'] = max(1, options['block_size'] // report.timing.stride)
+        options['context_stride'], ms = 1, report.timing.encoder_ms
+    elif options.get('causal'):
+        options.setdefault('context_stride', report.timing.stride)
+    frames = round(1000 * MASK_SECONDS / ms)
+    torch.manual_seed(0)
+    masking = Serialization.from_config_dict(OmegaConf.create(options))
+    feats, lengths = torch.zeros(1, options['feat_in'], frames), torch.tensor([frames])
+    with _recorded_windows() as ends:
+        masks = mask_features(masking, feats, lengths, None, tightest_left(report.contexts))[1]
+    return ms / 1000, masks[0, 0].bool().tolist(), ends
+
+
+def _recorded_windows():
+    """A context manager that gives a list, into which the ends of the windows that are drawn are put."""
+    from contextlib import contextmanager
+    from unittest import mock
+
+    from nemo.collections.asr.modules.ssl_modules import masking
+
+    ends = []
+
+    class Recording(masking.Windows):
+        @classmethod
+        def consecutive(cls, *args):
+            windows = super().consecutive(*args)
+            ends.extend(windows.stop[0].unique().tolist())
+            return windows
+
+    @contextmanager
+    def recorded():
+        # the windows begin at random, and nothing of them is left in the mask
+        with mock.patch.object(masking, 'Windows', Recording):
+            yield ends
+
+    return recorded()
+
+
+def draw(report, mask=None):
+    """The picture as a matplotlib figure: each layer's context, the reach of the layers together, and a mask."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    layers = len(report.contexts)
+    height = 2.2 + 0.2 * layers
+    figure = Figure(figsize=(9, height + (2.0 if mask else 0)), dpi=120, layout='constrained')
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(2 if mask else 1, 2, height_ratios=[height, 2.0] if mask else None)
+    own = figure.add_subplot(grid[0, 0])
+    together = figure.add_subplot(grid[0, 1], sharey=own)
+    _draw_contexts(own, report)
+    _draw_reach(together, report)
+    if mask:
+        _draw_mask(figure.add_subplot(grid[1, :]), report, *mask)
+    return figure
+
+
+def _draw_contexts(axes, report):
+    frame = report.timing.encoder_ms
+    sides = ((context.left, context.right) for context in report.contexts)
+    _draw_bars(axes, [tuple(math.inf if frames < 0 else frames * frame for frames in side) for side in sides])
+    axes.set_title(f'Attention context of each layer ({report.style})')
+    axes.set_ylabel('layer')
+
+
+def _draw_reach(axes, report):
+    _draw_bars(axes, [report.reach_ms(layer + 1) for layer in range(len(report.contexts))])
+    axes.set_title('Reach through all layers up to this one')
+    axes.tick_params(labelleft=False)
+
+
+def _draw_bars(axes, reaches):
+    """One bar for each layer, from (ms back, ms ahead); unlimited ones are arrows to the edge."""
+    longest = max((ms for reach in reaches for ms in reach if ms < math.inf), default=0) or 1000.0
+    for side, colour in enumerate((BACK, AHEAD)):
+        own = [reach[side] for reach in reaches]
+        # room for the numbers, and as much for an arrow; a thin margin where nothing is seen
+        edge = 1.5 * longest if math.inf in own else max(own) + 0.5 * longest if max(own) else 0.05 * longest
+        axes.set_xlim(**{'right' if side else 'left': edge if side else -edge})
+        for layer, ms in enumerate(own):
+            _draw_bar(axes, layer, ms if side else -ms, edge, colour)
+            if ms and own.index(ms) == layer:
+                _label_bar(axes, layer, ms, side, edge)
+    axes.axvline(0, color='black', linewidth=1)
+    axes.set_ylim(-0.7, len(reaches) - 0.3)
+    axes.set_yticks(range(len(reaches)))
+    axes.set_xlabel('ms, the current frame at 0 (left: back, right: ahead)')
+    axes.ticklabel_format(axis='x', style='plain')
+    axes.locator_params(axis='x', nbins=5)
+    axes.spines[['top', 'right']].set_visible(False)
+
+
+def _draw_bar(axes, layer, ms, edge, colour):
+    if abs(ms) == math.inf:
+        arrow = {'arrowstyle': '-|>', 'color': colour, 'linewidth': 3, 'shrinkA': 0, 'shrinkB': 0}
+        axes.annotate('', (math.copysign(edge, ms), layer), (0, layer), arrowprops=arrow)
+    elif ms:
+        axes.barh(layer, ms, height=0.7, color=colour)
+
+
+def _label_bar(axes, layer, ms, ahead, edge):
+    """The first layer of several alike has the number at its bar's end; that of an arrow stands on it."""
+    text = 'unlimited' if ms == math.inf else f'{ms:.0f}'
+    at, align = (edge / 2, 'center') if ms == math.inf else (ms, 'left' if ahead else 'right')
+    box = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 1} if ms == math.inf else None
+    axes.text(at if ahead else -at, layer, f' {text} ', ha=align, va='center', fontsize=8, bbox=box)
+
+
+def _draw_mask(axes, report, seconds, masked, ends):
+    from matplotlib.patches import Patch
+
+    for i, (first, stop) in enumerate(zip([0, *ends], ends)):
+        axes.axvspan(first * seconds, stop * seconds, color=WINDOWS[i % 2], linewidth=0)
+    edges = [i for i in range(len(masked) + 1) if (masked + [False])[i] != ([False] + masked)[i]]
+    blocks = [(first * seconds, (stop - first) * seconds) for first, stop in zip(edges[::2], edges[1::2])]
+    axes.broken_barh(blocks, (0.2, 0.6), color=MASKED)
+    share = 100 * sum(masked) / len(masked)
+    axes.set_title(f'One mask of {MASK_SECONDS} s, {share:.0f} % masked')
+    axes.set_xlabel('s')
+    axes.set_yticks([])
+    axes.set(xlim=(0, len(masked) * seconds), ylim=(0, 1))
+    legend = [Patch(color=MASKED, label='masked')]
+    if ends:
+        tightest = min(context.left for context in report.contexts if context.left >= 0)
+        text = f'windows of the tightest left context, {tightest * report.timing.encoder_ms:.0f} ms'
+        legend.append(Patch(color=WINDOWS[1], label=text))
+    axes.legend(handles=legend, loc='upper center', bbox_to_anchor=(0.5, -0.35), ncols=2, frameon=False)
