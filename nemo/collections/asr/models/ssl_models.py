@@ -13,6 +13,7 @@
 # limitations under the License.
 
 import copy
+import math
 from typing import Dict, Optional
 
 import torch
@@ -20,6 +21,10 @@ from hydra.utils import get_class
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, open_dict
 
+from nemo.collections.asr.data import ssl_dataset
+from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, masked_steps
+from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import _ssl_models_base as base
 from nemo.collections.asr.modules.conformer_encoder import ConformerEncoder
 from nemo.collections.asr.modules.ssl_modules.masking import (
@@ -30,11 +35,17 @@ from nemo.collections.asr.modules.ssl_modules.masking import (
 from nemo.collections.asr.parts.utils.attention_context import ContextSchedule, tightest_left_context
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
 from nemo.collections.asr.parts.utils.option_checks import check_known_keys
+from nemo.collections.asr.parts.utils.target_normalization import normalize_per_feature
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
+from nemo.utils import logging
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
+
+# Targets that use fewer codes than this share of the codebook after so many steps teach nothing.
+COLLAPSE_SHARE = 0.01
+COLLAPSE_STEPS = 100
 
 
 class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
@@ -45,12 +56,13 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
     Args:
         cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
             factor (`mask_position: pre_conv`) or 1 (`post_conv`). `cfg.hierarchical_context` is handed to the encoder.
+            `cfg.target_normalize: per_feature` normalises what the targets are made of, over each utterance; null is
+            NeMo's behaviour.
         trainer: Lightning's trainer
 
     Raises:
-        ValueError: an unknown option under `cfg.masking`, or one out of its range; a `cfg.hierarchical_context` that is
-            not valid (see `ContextSchedule`); a manifest that is missing, empty
-            or has unreadable files.
+        ValueError: an unknown option under `cfg.masking`, or one out of its range; a `cfg.hierarchical_context` that
+            is not valid (see `ContextSchedule`); a manifest that is missing, empty or has unreadable files.
     """
 
     def __init__(self, cfg: DictConfig, trainer: Trainer = None):
@@ -68,6 +80,10 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             self.cfg.masking.feat_in = cfg.masking.feat_in
         if not post_conv and "context_stride" not in cfg.masking:
             self.mask_processor.context_stride = cfg.encoder.subsampling_factor
+        self.target_normalize = _target_normalization(cfg)
+        self.train_metrics = MaskedTokenMetrics(cfg.num_classes, cfg.num_books)
+        self.val_metrics = MaskedTokenMetrics(cfg.num_classes, cfg.num_books)
+        self._warned_of_collapse = False
 
     def _setup_dataloader_from_config(self, config: Optional[Dict]):
         check_manifests(config)
@@ -108,6 +124,87 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         )
         return self._predict(feats, lengths, feats, lengths, apply_mask, current_frame)
 
+    def training_step(self, batch, batch_idx=0):
+        """Lightning's hook: the loss, and what is logged at each step."""
+        outputs = self._forward_batch(batch, apply_mask=True)
+        loss = self._loss_of(outputs)
+        self._count(self.train_metrics, outputs)
+        self._log_progress(loss)
+        logs = {
+            "learning_rate": self._optimizer.param_groups[0]["lr"],
+            "global_step": self.trainer.global_step,
+            "train_loss": loss,
+        }
+        return {"loss": loss, "log": logs}
+
+    def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=False):
+        """The loss of a validation or test batch."""
+        outputs = self._forward_batch(batch, apply_mask=apply_mask)
+        if mode == "val":
+            self._count(self.val_metrics, outputs)
+        return {f"{mode}_loss": self._loss_of(outputs)}
+
+    def on_train_epoch_end(self):
+        """Logs what was counted over the epoch, over all ranks."""
+        super().on_train_epoch_end()
+        self._warn_of_collapse()
+        self.log_dict(_counted(self.train_metrics, "train"))
+
+    def multi_validation_epoch_end(self, outputs, dataloader_idx: int = 0):
+        """Adds what was counted to the logs; with several data loaders, over all since the last."""
+        results = super().multi_validation_epoch_end(outputs, dataloader_idx)
+        results.setdefault("log", {}).update(_counted(self.val_metrics, "val"))
+        return results
+
+    def _forward_batch(self, batch, apply_mask: bool):
+        """`forward` of a batch of the data loader."""
+        processed = isinstance(batch, DALIOutputs) and batch.has_processed_signal
+        names = (
+            ("processed_signal", "processed_signal_length") if processed else ("input_signal", "input_signal_length")
+        )
+        return self.forward(**dict(zip(names, batch[:2])), apply_mask=apply_mask)
+
+    def _loss_of(self, outputs):
+        log_probs, encoded_len, masks, tokens = outputs
+        return self.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=encoded_len)
+
+    @torch.no_grad()
+    def _count(self, metrics: MaskedTokenMetrics, outputs):
+        """Counts a batch; not for a fork's own loss, which does not say what an encoder step of the mask is."""
+        steps = getattr(self.loss, "mlm_loss", self.loss)
+        if not isinstance(steps, MLMLoss):
+            return
+        log_probs, encoded_len, masks, tokens = outputs
+        masked = masked_steps(masks, steps.combine_time_steps, steps.mask_threshold)
+        metrics.update(log_probs, tokens, masked, encoded_len)
+
+    def _log_progress(self, loss):
+        """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
+        metrics = self.train_metrics
+        bits = loss.detach() / math.log(2)
+        self.log_dict({"bits": bits, "acc": metrics.right / metrics.masked.clamp(min=1)}, prog_bar=True, logger=False)
+        if self.trainer.global_step == COLLAPSE_STEPS:
+            self._warn_of_collapse()
+
+    def _warn_of_collapse(self):
+        """Warns, once, when hardly any code is used as a target although there have been targets enough."""
+        metrics = self.train_metrics
+        if self._warned_of_collapse or not metrics.update_called or self.trainer.global_step < COLLAPSE_STEPS:
+            return
+        perplexity = float(metrics.compute()["perplexity"])
+        if perplexity < COLLAPSE_SHARE * self.cfg.num_classes:
+            self._warned_of_collapse = True
+            logging.warning(
+                f"The targets have collapsed: after {self.trainer.global_step} steps their perplexity is "
+                f"{perplexity:.1f}, below {COLLAPSE_SHARE:.0%} of the {self.cfg.num_classes} codes. The loss will "
+                "look good and the encoder learn little. " + self._likely_cause()
+            )
+
+    def _likely_cause(self) -> str:
+        if self.target_normalize is None and self.cfg.preprocessor.get("normalize") in (None, "NA"):
+            return "The quantizer's input is not normalised: set model.target_normalize=per_feature."
+        return "Look at the audio (silence? one level?) and at model.quantizer (code_dim, num_classes)."
+
     def _features(self, signal, signal_length, processed, processed_length, name: str):
         """Features (B, D, T) and lengths (B,) from exactly one of audio and features; `name` is for the error."""
         has_signal = signal is not None and signal_length is not None
@@ -122,7 +219,7 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         """Masks and encodes `feats`, and predicts the tokens of `target_feats`, which may be the same."""
         left_context = tightest_left_context(self.encoder)
         if self.pre_encoder is None:
-            tokens = self._tokens(target_feats)
+            tokens = self._tokens(target_feats, target_lengths)
             if apply_mask:
                 feats, masks = mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
             else:
@@ -132,19 +229,22 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             self.pre_encoder.set_masking_enabled(apply_mask, current_frame, left_context)
             encoded, encoded_len = self.encoder(audio_signal=feats, length=lengths)
             masks = self.pre_encoder.get_current_mask()
-            subsampled = self.pre_encoder.get_current_feat()
-            if target_feats is not feats:
-                subsampled = self._subsample(target_feats, target_lengths)
-            tokens = self._tokens(subsampled.transpose(1, 2))
+            subsampled, target_lengths = self._subsampled(target_feats, target_lengths, target_feats is feats)
+            tokens = self._tokens(subsampled.transpose(1, 2), target_lengths)
         return self.decoder(encoder_output=encoded), encoded_len, masks, tokens
 
-    def _tokens(self, feats):
+    def _tokens(self, feats, lengths):
+        """Targets of features (B, D, T), normalised for the quantizer only: the encoder's stay as they are."""
+        if self.target_normalize is not None:
+            feats = normalize_per_feature(feats, lengths)
         return self.quantizer(input_signal=feats)[1]
 
     @torch.no_grad()
-    def _subsample(self, feats, lengths):
-        """The encoder's subsampling without a mask, (B, D, T) -> (B, T', D')."""
-        return self.pre_encoder.pre_encode(x=feats.transpose(1, 2), lengths=lengths)[0]
+    def _subsampled(self, feats, lengths, just_encoded: bool):
+        """The output of the encoder's subsampling without a mask, (B, D, T) -> (B, T', D'), and its lengths."""
+        if just_encoded:
+            return self.pre_encoder.get_current_feat(), self.pre_encoder.get_current_lengths()
+        return self.pre_encoder.pre_encode(x=feats.transpose(1, 2), lengths=lengths)
 
 
 class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel):
@@ -153,9 +253,24 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
     Source: NEST (https://arxiv.org/abs/2408.13106).
     """
 
+    # NeMo's versions of these two know nothing of the metrics
+    training_step = EncDecMaskedTokenPredModel.training_step
+    inference_pass = EncDecMaskedTokenPredModel.inference_pass
+
     def _setup_dataloader_from_config(self, config: Optional[Dict]):
         check_manifests(config)
         return super()._setup_dataloader_from_config(config)
+
+    def _forward_batch(self, batch: ssl_dataset.AudioNoiseBatch, apply_mask: bool):
+        return self.forward(
+            input_signal=batch.audio,
+            input_signal_length=batch.audio_len,
+            noise_signal=batch.noise,
+            noise_signal_length=batch.noise_len,
+            noisy_input_signal=batch.noisy_audio,
+            noisy_input_signal_length=batch.noisy_audio_len,
+            apply_mask=apply_mask,
+        )
 
     @property
     def input_types(self) -> Optional[Dict[str, NeuralType]]:
@@ -209,6 +324,22 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
             "noisy_input_signal",
         )
         return self._predict(clean, clean_lengths, noisy, noisy_lengths, apply_mask, current_frame)
+
+
+def _counted(metrics: MaskedTokenMetrics, prefix: str) -> Dict[str, torch.Tensor]:
+    """What was counted since the last call, over all ranks, with the names that are logged."""
+    if not metrics.update_called:
+        return {}
+    values = metrics.compute()
+    metrics.reset()
+    return {f"{prefix}_{name}": value for name, value in values.items()}
+
+
+def _target_normalization(cfg: DictConfig) -> Optional[str]:
+    value = cfg.get("target_normalize")
+    if value not in (None, "per_feature"):
+        raise ValueError(f"target_normalize={value!r}: must be per_feature or null")
+    return value
 
 
 def _hand_contexts_to_encoder(cfg: DictConfig):

@@ -34,10 +34,10 @@ extend(base, globals(), replaces=("ConformerEncoder", "ConformerEncoderAdapter")
 class ConformerEncoder(base.ConformerEncoder):
     """NeMo's Conformer encoder, in which every layer can have an attention context of its own.
 
-    A layer's context is `layer.self_attn.att_context_size`, `[left, right]` in encoder frames, -1 for unlimited; set it
-    with `set_layer_contexts`, with the argument `hierarchical_context`, or by hand. As soon as one layer has a context,
-    all have (the others the encoder's), and the encoder's own `att_context_size` and streaming parameters follow the
-    widest. Without any, the encoder is NeMo's to the bit.
+    A layer's context is `layer.self_attn.att_context_size`, `[left, right]` in encoder frames, -1 for unlimited; set
+    it with `set_layer_contexts`, with the argument `hierarchical_context`, or by hand. As soon as one layer has a
+    context, all have (the others the encoder's), and the encoder's own `att_context_size` and streaming parameters
+    follow the widest. Without any, the encoder is NeMo's to the bit.
 
     Args:
         hierarchical_context: `{enabled, interpolation, schedule}`, see `ContextSchedule.from_config`; None leaves the
@@ -144,9 +144,8 @@ class ConformerEncoder(base.ConformerEncoder):
 
     def _check(self, contexts: Sequence) -> List[AttentionContext]:
         if self.att_context_style not in STYLES:
-            raise ValueError(
-                f"att_context_style={self.att_context_style!r}: contexts for each layer need one of {', '.join(STYLES)}"
-            )
+            allowed = ", ".join(STYLES)
+            raise ValueError(f"att_context_style={self.att_context_style!r}: must be one of {allowed} for contexts")
         if self.self_attention_model == "rel_pos_local_attn" and self.global_tokens > 0:
             raise ValueError(f"global_tokens={self.global_tokens}: must be 0 with contexts for each layer")
         return check_layer_contexts(contexts, self.att_context_style)

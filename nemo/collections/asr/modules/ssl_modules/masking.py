@@ -191,6 +191,11 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
         super().__init__(pre_encode_module, masking_module)
         self.current_frame = None
         self.effective_left_context = None
+        self.curr_lengths = None
+
+    def get_current_lengths(self):
+        """Valid frames of what `get_current_feat()` returns, (B,)."""
+        return self.curr_lengths
 
     def set_masking_enabled(
         self,
@@ -218,7 +223,7 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
             (B, D', T') is at `get_current_mask()`, the unmasked features (B, T', D') at `get_current_feat()`.
         """
         feats, lengths = self.pre_encode(x=x, lengths=lengths)
-        self.curr_feat = feats.detach()
+        self.curr_feat, self.curr_lengths = feats.detach(), lengths
         if not self.apply_mask:
             self.curr_mask = torch.zeros_like(feats.transpose(1, 2))
             return feats, lengths

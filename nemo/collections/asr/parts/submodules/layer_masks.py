@@ -20,8 +20,8 @@ from torch import Tensor
 class LayerMasks:
     """One attention mask for each context that a layer has, in the place of the one mask that NeMo has for all layers.
 
-    The encoder's forward hands it down to the layers as it would hand a tensor; all that it does to it is to cut off the
-    rows of cached frames, `masks[:, cache_len:]`. Layers with the same context share a mask.
+    The encoder's forward hands it down to the layers as it would hand a tensor; all that it does to it is to cut off
+    the rows of cached frames, `masks[:, cache_len:]`. Layers with the same context share a mask.
 
     Args:
         make: makes the mask of a context `(left, right)`: True where a query must not see a key, (B, T, T)

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import math
+from typing import Dict
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class MaskedTokenMetrics(Metric):
+    """What shows whether masked-token prediction learns something: counted over batches, summed over ranks.
+
+    Predicting the most frequent token gives a beautiful loss when there are few tokens. So the loss stands beside the
+    entropy of the targets, both in bits per token: above it nothing is learned that the frequencies do not tell.
+    Perplexity is 2 to the entropy.
+
+    Args:
+        num_classes: tokens per codebook, C
+        num_books: codebooks, H; counts of codes, perplexity and entropy are means over them
+
+    `compute` returns
+        masked_share: share of the valid encoder steps that are in the loss
+        accuracy: share of these whose most likely token is the target
+        loss_bits: negative log-likelihood of the targets, bits per token
+        target_entropy_bits: entropy of the targets over all valid steps, bits per token
+        codes_used, perplexity: how many codes occur, and how many equally likely ones would have that entropy
+    """
+
+    full_state_update = False
+
+    def __init__(self, num_classes: int, num_books: int = 1):
+        super().__init__()
+        self.add_state("codes", torch.zeros(num_books, num_classes), dist_reduce_fx="sum")
+        for name in ("valid", "masked", "right", "nats"):
+            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, log_probs: Tensor, tokens: Tensor, masked: Tensor, lengths: Tensor):
+        """Counts a batch; nothing waits for the device.
+
+        Args:
+            log_probs: log-probabilities of shape (B, T, C) or (B, T, C, H)
+            tokens: targets of shape (B, T) or (B, T, H)
+            masked: which steps are in the loss, (B, T) booleans
+            lengths: valid steps, (B,). The T may differ: what all have in common counts.
+        """
+        steps = min(log_probs.size(1), tokens.size(1), masked.size(1))
+        log_probs, tokens, masked = (tensor.narrow(1, 0, steps) for tensor in (log_probs, tokens, masked))
+        books, classes = self.codes.shape
+        log_probs = log_probs.reshape(*log_probs.shape[:2], classes, books)
+        tokens = tokens.reshape(*tokens.shape[:2], books)
+        valid = torch.arange(steps, device=tokens.device) < lengths.unsqueeze(1)
+        masked = (masked & valid).unsqueeze(2)
+        self._count_codes(tokens, valid)
+        self.valid += valid.sum()
+        self.masked += masked.sum()
+        self.right += ((log_probs.argmax(dim=2) == tokens) & masked).sum() / books
+        nats = -log_probs.gather(2, tokens.unsqueeze(2)).squeeze(2).float()
+        self.nats += nats.where(masked, 0).sum() / books
+
+    def _count_codes(self, tokens: Tensor, valid: Tensor):
+        weights = valid.unsqueeze(2).expand_as(tokens).to(self.codes.dtype)
+        self.codes.scatter_add_(1, tokens.flatten(0, 1).t(), weights.flatten(0, 1).t())
+
+    def compute(self) -> Dict[str, Tensor]:
+        """The values since the last `reset`, over all ranks; see the class."""
+        shares = self.codes / self.codes.sum(dim=1, keepdim=True).clamp(min=1)
+        entropy = -torch.special.xlogy(shares, shares).sum(dim=1)
+        masked = self.masked.clamp(min=1)
+        return {
+            "masked_share": self.masked / self.valid.clamp(min=1),
+            "accuracy": self.right / masked,
+            "loss_bits": self.nats / masked / math.log(2),
+            "target_entropy_bits": entropy.mean() / math.log(2),
+            "codes_used": (self.codes > 0).sum(dim=1).float().mean(),
+            "perplexity": entropy.exp().mean(),
+        }

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import torch
+from torch import Tensor
+
+# as in NeMo's preprocessor: a feature that never changes must not be divided by zero
+EPSILON = 1e-5
+
+
+def normalize_per_feature(feats: Tensor, lengths: Tensor) -> Tensor:
+    """Each feature of each utterance with mean 0 and standard deviation 1 over its valid frames; padding is 0.
+
+    What `normalize: per_feature` does in NeMo's preprocessor, without a look at a value from the host.
+
+    Args:
+        feats: features of shape (B, D, T)
+        lengths: valid frames, (B,)
+    """
+    valid = (torch.arange(feats.size(2), device=feats.device) < lengths.unsqueeze(1)).unsqueeze(1)
+    count = lengths.clamp(min=1).view(-1, 1, 1)
+    centred = (feats - feats.where(valid, 0).sum(dim=2, keepdim=True) / count).where(valid, 0)
+    deviation = (centred.square().sum(dim=2, keepdim=True) / (count - 1).clamp(min=1)).sqrt()
+    return centred / (deviation + EPSILON)

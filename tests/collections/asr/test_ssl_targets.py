@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
+from nemo.collections.asr.parts.preprocessing.features import normalize_batch
+from nemo.collections.asr.parts.utils.causality import check_causality
+from nemo.collections.asr.parts.utils.target_normalization import normalize_per_feature
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """About a minute of the demo's speech, (B, samples) and lengths."""
+    folder = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining"
+    sys.path.insert(0, str(folder))
+    try:
+        from demo_speakers import TRAIN_VOICES, BuiltinSpeaker
+    finally:
+        sys.path.remove(str(folder))
+    speaker = BuiltinSpeaker(0)
+    spoken = [speaker.speak(6.0, TRAIN_VOICES[i], np.random.default_rng(i)).samples for i in range(8)]
+    lengths = torch.tensor([len(samples) for samples in spoken])
+    signal = torch.zeros(len(spoken), int(lengths.max()))
+    for row, samples in zip(signal, spoken):
+        row[: len(samples)] = 0.1 * torch.from_numpy(samples / np.sqrt(np.mean(samples**2)))
+    return signal, lengths
+
+
+def tokens_of(model, speech):
+    signal, lengths = speech
+    inputs = {"input_signal": signal, "input_signal_length": lengths}
+    if isinstance(model, EncDecDenoiseMaskedTokenPredModel):
+        inputs.update(noisy_input_signal=signal, noisy_input_signal_length=lengths)
+    with torch.no_grad():
+        encoded, encoded_len, _, tokens = model.eval()(**inputs)
+    return torch.cat([row[: int(n)].flatten() for row, n in zip(tokens, encoded_len)]), encoded
+
+
+@pytest.mark.unit
+class TestTargetNormalization:
+    @given(st.lists(st.integers(2, 60), min_size=1, max_size=3), st.integers(0, 2**32))
+    def test_is_what_the_preprocessor_does(self, lengths, seed):
+        torch.manual_seed(seed)
+        feats = torch.randn(len(lengths), 5, max(lengths)) * 3 + 7
+        lengths = torch.tensor(lengths)
+        valid = (torch.arange(feats.size(2)) < lengths.unsqueeze(1)).unsqueeze(1)
+        expected = normalize_batch(feats, lengths, "per_feature")[0].where(valid, 0)
+        torch.testing.assert_close(normalize_per_feature(feats, lengths), expected, rtol=1e-4, atol=1e-4)
+
+    def test_lengths_of_zero_and_one_and_silence_stay_finite(self):
+        feats = torch.full((3, 5, 4), -16.0)
+        assert (normalize_per_feature(feats, torch.tensor([0, 1, 4])) == 0).all()
+
+    def test_nothing_waits_for_the_device(self):
+        with FakeTensorMode():
+            feats, lengths = torch.empty(2, 5, 9, device="cuda:0"), torch.empty(2, device="cuda:0", dtype=torch.long)
+            assert normalize_per_feature(feats, lengths).device == feats.device
+
+    @pytest.mark.parametrize("model_class", [EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel])
+    @pytest.mark.parametrize("position", ["pre_conv", "post_conv"])
+    def test_cures_the_collapse_and_leaves_the_encoders_input_alone(self, nest_config, speech, model_class, position):
+        codes, outputs = {}, {}
+        for normalize in ("null", "per_feature"):
+            torch.manual_seed(0)
+            cfg = nest_config(
+                "model.num_classes=8192", f"model.target_normalize={normalize}", f"model.mask_position={position}"
+            )
+            model = model_class(cfg)
+            tokens, outputs[normalize] = tokens_of(model, speech)
+            codes[normalize] = len(tokens.unique())
+        assert torch.equal(outputs["null"], outputs["per_feature"])
+        assert codes["per_feature"] >= 5 * codes["null"], codes
+
+    def test_the_encoder_stays_causal(self, nest_config):
+        assert check_causality(EncDecMaskedTokenPredModel(nest_config("model.target_normalize=per_feature"))).ok
+
+    def test_another_value_is_refused(self, nest_config):
+        with pytest.raises(ValueError, match="target_normalize='all_features': must be per_feature or null"):
+            EncDecMaskedTokenPredModel(nest_config("model.target_normalize=all_features"))
+
+
+@pytest.mark.unit
+class TestMaskedTokenMetrics:
+    @pytest.mark.parametrize("books", [1, 2])
+    def test_counts_by_hand_over_batches(self, books):
+        metrics = MaskedTokenMetrics(num_classes=4, num_books=books)
+        rows, right, nats, masked_steps, valid_steps = [[] for _ in range(books)], 0, 0.0, 0, 0
+        for seed in range(3):
+            torch.manual_seed(seed)
+            log_probs = torch.randn(2, 7, 4, books).log_softmax(dim=2)
+            tokens, masked = torch.randint(4, (2, 6, books)), torch.rand(2, 8) < 0.5
+            lengths = torch.tensor([6, 3])
+            metrics.update(log_probs, tokens, masked, lengths)
+            for b, t in ((b, t) for b in range(2) for t in range(int(lengths[b]))):
+                valid_steps += 1
+                masked_steps += int(masked[b, t])
+                for book in range(books):
+                    rows[book].append(int(tokens[b, t, book]))
+                    if masked[b, t]:
+                        right += int(log_probs[b, t, :, book].argmax() == tokens[b, t, book])
+                        nats -= float(log_probs[b, t, tokens[b, t, book], book])
+        values = metrics.compute()
+        counts = [np.bincount(row, minlength=4) for row in rows]
+        entropies = [-sum(c / c0.sum() * np.log2(c / c0.sum()) for c in c0 if c) for c0 in counts]
+        expected = {
+            "masked_share": masked_steps / valid_steps,
+            "accuracy": right / masked_steps / books,
+            "loss_bits": nats / masked_steps / books / np.log(2),
+            "target_entropy_bits": np.mean(entropies),
+            "codes_used": np.mean([(c > 0).sum() for c in counts]),
+            "perplexity": np.mean([2**entropy for entropy in entropies]),
+        }
+        assert {name: float(value) for name, value in values.items()} == pytest.approx(expected, rel=1e-5)
+
+    def test_without_a_masked_step_everything_is_finite_and_no_state_is_saved(self):
+        metrics = MaskedTokenMetrics(num_classes=4)
+        log_probs = torch.randn(1, 3, 4).log_softmax(dim=2)
+        metrics.update(log_probs, torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3) > 0, torch.tensor([0]))
+        assert all(value.isfinite() for value in metrics.compute().values()) and not metrics.state_dict()
+
+
+@pytest.mark.unit
+class TestWhatAUserSees:
+    @staticmethod
+    def fit(model, speech, steps, folder):
+        import lightning.pytorch as pl
+        from lightning.pytorch.loggers import CSVLogger
+
+        signal, lengths = speech
+        batch = (signal[:2, :32000], lengths[:2].clamp(max=32000))
+        data = torch.utils.data.DataLoader([0] * steps, batch_size=1, collate_fn=lambda _: batch)
+        model.configure_optimizers = lambda: torch.optim.SGD(model.parameters(), lr=0.0)
+        model._optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        logger = CSVLogger(folder)
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=1,
+            logger=logger,
+            log_every_n_steps=1,
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(model, data, data)
+        return trainer.logged_metrics, trainer.progress_bar_metrics
+
+    def test_counts_are_logged_and_shown(self, nest_config, speech, tmp_path):
+        logged, shown = self.fit(EncDecMaskedTokenPredModel(nest_config()), speech, 3, tmp_path)
+        names = "masked_share accuracy loss_bits target_entropy_bits codes_used perplexity".split()
+        assert {f"{mode}_{name}" for mode in ("train", "val") for name in names} <= set(logged)
+        assert {"train_loss", "val_loss"} <= set(logged) and {"bits", "acc"} <= set(shown)
+        assert 0 < logged["train_masked_share"] < 0.81 and logged["train_codes_used"] > 1
+
+    @pytest.mark.parametrize("normalize, warns", [("null", True), ("per_feature", False)])
+    def test_a_collapse_is_told_once_with_its_cause(
+        self, nest_config, speech, tmp_path, monkeypatch, normalize, warns
+    ):
+        from nemo.collections.asr.models import ssl_models
+
+        told = []
+        monkeypatch.setattr(ssl_models, "COLLAPSE_STEPS", 2)
+        monkeypatch.setattr(ssl_models.logging, "warning", lambda text, *args, **kwargs: told.append(text))
+        cfg = nest_config("model.num_classes=2048", f"model.target_normalize={normalize}")
+        self.fit(EncDecMaskedTokenPredModel(cfg), speech, 4, tmp_path)
+        collapsed = [text for text in told if "collapsed" in text]
+        assert len(collapsed) == int(warns)
+        assert not warns or "set model.target_normalize=per_feature" in collapsed[0]
