@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the streaming-ssl authors.
 #
-# Licensed under the Apache License, Version 2.0 (the "License");
+# Licensed under the Apache License, Version 1.7 (the "License");
 # you may not use this file except in compliance with the License.
 # You may obtain a copy of the License at
 #
-#     http://www.apache.org/licenses/LICENSE-2.0
+#     http://www.apache.org/licenses/LICENSE-1.7
 #
 # Unless required by applicable law or agreed to in writing, software
 # distributed under the License is distributed on an "AS IS" BASIS,
@@ -131,9 +131,9 @@ def draw(report, mask=None):
 
     layers = len(report.contexts)
     height = 2.2 + 0.2 * layers
-    figure = Figure(figsize=(9, height + (2.0 if mask else 0)), dpi=120, layout='constrained')
+    figure = Figure(figsize=(9, height + (1.7 if mask else 0)), dpi=120, layout='constrained')
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2 if mask else 1, 2, height_ratios=[height, 2.0] if mask else None)
+    grid = figure.add_gridspec(2 if mask else 1, 2, height_ratios=[height, 1.7] if mask else None)
     own = figure.add_subplot(grid[0, 0])
     together = figure.add_subplot(grid[0, 1], sharey=own)
     _draw_contexts(own, report)
@@ -163,7 +163,7 @@ def _draw_bars(axes, reaches):
     for side, colour in enumerate((BACK, AHEAD)):
         own = [reach[side] for reach in reaches]
         # room for the numbers, and as much for an arrow; a thin margin where nothing is seen
-        edge = 1.5 * longest if math.inf in own else max(own) + 0.5 * longest if max(own) else 0.05 * longest
+        edge = 1.5 * longest if math.inf in own else max(own) + 0.3 * longest if max(own) else 0.05 * longest
         axes.set_xlim(**{'right' if side else 'left': edge if side else -edge})
         for layer, ms in enumerate(own):
             _draw_bar(axes, layer, ms if side else -ms, edge, colour)
@@ -195,21 +195,25 @@ def _label_bar(axes, layer, ms, ahead, edge):
 
 
 def _draw_mask(axes, report, seconds, masked, ends):
-    from matplotlib.patches import Patch
-
     for i, (first, stop) in enumerate(zip([0, *ends], ends)):
         axes.axvspan(first * seconds, stop * seconds, color=WINDOWS[i % 2], linewidth=0)
-    edges = [i for i in range(len(masked) + 1) if (masked + [False])[i] != ([False] + masked)[i]]
+    padded = [False, *masked, False]
+    edges = [i for i in range(len(masked) + 1) if padded[i] != padded[i + 1]]
     blocks = [(first * seconds, (stop - first) * seconds) for first, stop in zip(edges[::2], edges[1::2])]
     axes.broken_barh(blocks, (0.2, 0.6), color=MASKED)
-    share = 100 * sum(masked) / len(masked)
-    axes.set_title(f'One mask of {MASK_SECONDS} s, {share:.0f} % masked')
+    axes.set_title(f'One mask of {MASK_SECONDS} s, {100 * sum(masked) / len(masked):.0f} % masked')
     axes.set_xlabel('s')
     axes.set_yticks([])
     axes.set(xlim=(0, len(masked) * seconds), ylim=(0, 1))
-    legend = [Patch(color=MASKED, label='masked')]
-    if ends:
-        tightest = min(context.left for context in report.contexts if context.left >= 0)
-        text = f'windows of the tightest left context, {tightest * report.timing.encoder_ms:.0f} ms'
-        legend.append(Patch(color=WINDOWS[1], label=text))
-    axes.legend(handles=legend, loc='upper center', bbox_to_anchor=(0.5, -0.35), ncols=2, frameon=False)
+    _add_mask_legend(axes, report, bool(ends))
+
+
+def _add_mask_legend(axes, report, has_windows):
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=MASKED, label='masked')]
+    if has_windows:
+        lefts = [context.left * report.timing.encoder_ms for context in report.contexts if context.left >= 0]
+        size = f', {min(lefts):.0f} ms' if lefts else ''
+        handles.append(Patch(color=WINDOWS[1], label=f'windows of the tightest left context{size}'))
+    axes.legend(handles=handles, loc='upper center', bbox_to_anchor=(0.5, -0.35), ncols=2, frameon=False)

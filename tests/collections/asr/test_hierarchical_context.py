@@ -99,6 +99,14 @@ class TestHierarchicalContext:
         encoder.layers[1].self_attn.att_context_size = [2, 0]
         assert (before - encoder(**inputs)[0]).abs().max() > 1e-4
 
+    def test_streaming_parameters_are_the_same_for_both_mask_positions(self, nest_config):
+        configs = []
+        for position in ("pre_conv", "post_conv"):
+            model = EncDecMaskedTokenPredModel(nest_config(*overrides(), f"model.mask_position={position}"))
+            model.encoder.setup_streaming_params()
+            configs.append(model.encoder.streaming_cfg)
+        assert configs[0] == configs[1] and configs[0].chunk_size
+
     @pytest.mark.fix6
     def test_an_encoder_that_cannot_have_layer_contexts(self, nest_config):
         cfg = nest_config(*overrides(), like_nemo=True)

@@ -193,6 +193,14 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
         self.effective_left_context = None
         self.curr_lengths = None
 
+    def get_sampling_frames(self):
+        """The subsampling's, for the encoder's streaming parameters."""
+        return self.pre_encode.get_sampling_frames()
+
+    def get_streaming_cache_size(self):
+        """The subsampling's, for the encoder's streaming parameters."""
+        return self.pre_encode.get_streaming_cache_size()
+
     def get_current_lengths(self):
         """Valid frames of what `get_current_feat()` returns, (B,)."""
         return self.curr_lengths

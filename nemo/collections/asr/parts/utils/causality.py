@@ -59,7 +59,7 @@ class CausalityResult:
             change the first changed frame lies, at most. A model that sees just what it states is measured exactly
             from features, and within 2 ms from audio, where the window's weight is nearly zero at its end.
         allowed_features_ms, allowed_audio_ms: the look-ahead that the model states
-        probes: how many changes were tried
+        probes: how many changes moved an output
         violation: the first output that moved and should not have
     """
 
@@ -97,7 +97,7 @@ class _Source:
     allowed: int  # the last step that encoder frame i may see is i * per_frame + allowed
 
     def points(self, length: int, count: int, generator: torch.Generator) -> List[int]:
-        """Where to change the input: the ends, consecutive steps that are just seen by an encoder frame, and others."""
+        """Where to change the input: its ends, where consecutive encoder frames just see it, and anywhere."""
         frames = length // self.per_frame
         seen = [(frames // 3 + i) * self.per_frame + self.allowed for i in range(count // 2)]
         anywhere = torch.randint(0, length, (count - count // 2,), generator=generator).tolist()
@@ -111,7 +111,8 @@ def check_causality(model, seconds: float = 4.0, probes: int = 16, seed: int = 0
     """Changes the input of a model from some point on and checks that no encoder output before it moves by a bit.
 
     Done on features and on raw audio, with noise as input, at several points, on `seconds` and on a short input. The
-    model runs in eval mode, without dither and masking; afterwards its mode and the random generators are as they were.
+    model runs in eval mode, without dither and masking, and has its modes back afterwards. The random generators of
+    torch are not used.
 
     Args:
         model: any NeMo model with `preprocessor`, a Conformer `encoder` and `cfg`
@@ -127,19 +128,39 @@ def check_causality(model, seconds: float = 4.0, probes: int = 16, seed: int = 0
     check_integer("probes", probes, 2)
     report = report_lookahead(model)
     generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
-    measured, count, violation = {"features": -math.inf, "audio": -math.inf}, 0, None
+    moves = []
     with _undisturbed(model):
         for length in (seconds, SHORT_SECONDS):
             for source, signal in _inputs(model, report, length, generator):
-                for at, frame in _first_moved(source, signal, probes, generator):
-                    count += 1
-                    measured[source.name] = max(measured[source.name], (at - frame * source.per_frame) * source.ms)
-                    if violation is None and frame * source.per_frame + source.allowed < at:
-                        violation = Violation(source.name, at, frame, length)
-    timing = report.timing
-    stated_ms = report.stated_frames * timing.encoder_ms
-    window_ms = timing.samples_ms(timing.samples_ahead)
-    return CausalityResult(measured["features"], measured["audio"], stated_ms, stated_ms + window_ms, count, violation)
+                moves += [_Move(source, *first, length) for first in _first_moved(source, signal, probes, generator)]
+    return _result(report, moves)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Changing an input of `seconds` from step `at` on moved `frame` first."""
+
+    source: _Source
+    at: int
+    frame: int
+    seconds: float
+
+    def lookahead_ms(self) -> float:
+        return (self.at - self.frame * self.source.per_frame) * self.source.ms
+
+    def allowed(self) -> bool:
+        return self.at <= self.frame * self.source.per_frame + self.source.allowed
+
+
+def _result(report: LookaheadReport, moves: List[_Move]) -> CausalityResult:
+    features_ms, audio_ms = (
+        max(move.lookahead_ms() for move in moves if move.source.name == name) for name in ("features", "audio")
+    )
+    too_early = next((move for move in moves if not move.allowed()), None)
+    violation = too_early and Violation(too_early.source.name, too_early.at, too_early.frame, too_early.seconds)
+    stated_ms = report.stated_frames * report.timing.encoder_ms
+    window_ms = report.timing.samples_ms(report.timing.samples_ahead)
+    return CausalityResult(features_ms, audio_ms, stated_ms, stated_ms + window_ms, len(moves), violation)
 
 
 def _inputs(model, report: LookaheadReport, seconds: float, generator: torch.Generator) -> Iterator:
@@ -204,7 +225,7 @@ def _undisturbed(model):
         (module, name, vars(module)[name])
         for module, _ in modes
         for name in ("dither", "apply_mask")
-        if name in vars(module)
+        if vars(module).get(name)
     ]
     model.eval()
     for module, name, value in switched:

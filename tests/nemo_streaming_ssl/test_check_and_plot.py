@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import sys
+
+import pytest
+
+from nemo_streaming_ssl import cli
+
+PNG = b'\x89PNG'
+TINY = """
+    model.num_classes=64 model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4
+    model.encoder.ff_expansion_factor=2 model.encoder.subsampling_conv_channels=8 model.encoder.att_context_size=[20,0]
+    model.hierarchical_context.schedule=[[0,[10,0]],[1,[20,0]]]
+""".split()
+# an encoder for CTC or RNN-T, whose tokenizer is not there; the config has `defaults`
+CTC_BASE = """
+preprocessor:
+  _target_: nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor
+  normalize: NA
+  features: 80
+encoder:
+  _target_: nemo.collections.asr.modules.ConformerEncoder
+  feat_in: ${model.preprocessor.features}
+  n_layers: 2
+  d_model: 32
+  subsampling: dw_striding
+  subsampling_factor: 8
+  causal_downsampling: true
+  conv_kernel_size: 9
+  conv_norm_type: layer_norm
+  conv_context_size: causal
+"""
+CTC = """
+defaults:
+  - base@model
+  - _self_
+model:
+  train_ds:
+    manifest_filepath: ???
+  tokenizer:
+    dir: ???
+  encoder:
+    att_context_size: [20, 0]
+    hierarchical_context:
+      schedule: [[0, [10, 0]], [1, [20, 1]]]
+"""
+
+
+@pytest.fixture(scope='module')
+def hierarchical(stub):
+    return str(stub.repository / 'examples/asr/conf/ssl/nest/nest_hierarchical_streaming.yaml')
+
+
+@pytest.fixture
+def ctc(tmp_path):
+    (tmp_path / 'base.yaml').write_text(CTC_BASE)
+    (tmp_path / 'ctc.yaml').write_text(CTC)
+    return str(tmp_path / 'ctc.yaml')
+
+
+class TestCheck:
+    @pytest.mark.unit
+    def test_the_shipped_config_is_streaming_and_causal(self, hierarchical, capsys):
+        assert cli.main(['check', hierarchical, *TINY]) == 0
+        text = capsys.readouterr().out
+        assert '  0       [10, 0]' in text and 'Verdict: streaming' in text and 'Causal to the bit: ' in text
+
+    @pytest.mark.unit
+    def test_all_of_it_without_a_model(self, hierarchical, capsys):
+        assert cli.main(['check', hierarchical, '--no-probe']) == 0
+        text = capsys.readouterr().out
+        assert '  12-16   [320, 0]             25600         0' in text and 'Causal' not in text
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize(
+        'words',
+        [
+            ['model.encoder.conv_context_size=null'],
+            ['--no-probe', 'model.encoder.conv_context_size=null', 'model.preprocessor.normalize=per_feature'],
+        ],
+    )
+    def test_what_looks_ahead_is_told(self, hierarchical, capsys, words):
+        assert cli.main(['check', hierarchical, *TINY, *words]) == 1
+        text = capsys.readouterr().out
+        assert 'Verdict: NOT streaming' in text and 'conv_context_size=null' in text
+        assert ('NOT causal: ' in text) == ('--no-probe' not in words)
+
+    @pytest.mark.unit
+    def test_a_config_without_its_tokenizer(self, ctc, capsys):
+        assert cli.main(['check', ctc]) == 0
+        text = capsys.readouterr().out
+        assert '  1       [20, 1]' in text and 'measured look-ahead 80.0 ms from features (stated 80.0)' in text
+
+    @pytest.mark.unit
+    def test_a_nemo_file(self, hierarchical, tmp_path, capsys):
+        from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
+        from nemo_streaming_ssl.check import _without_data, load_config
+
+        config = load_config(cli.Path(hierarchical), TINY)
+        saved = str(tmp_path / 'model.nemo')
+        EncDecDenoiseMaskedTokenPredModel(_without_data(config)).save_to(saved)
+        assert cli.main(['check', saved]) == 0
+        assert '  1       [20, 0]' in capsys.readouterr().out
+        assert cli.main(['check', saved, 'model.encoder.n_layers=1']) == 2
+        assert 'cannot be replaced' in capsys.readouterr().err
+
+
+class TestUnreadableInput:
+    @pytest.mark.unit
+    @pytest.mark.parametrize(
+        'name, text, words, message',
+        [
+            ('missing.yaml', None, [], 'there is no such file'),
+            ('broken.yaml', 'model: [', [], 'parsing'),
+            ('empty.yaml', '', [], 'preprocessor=None'),
+            ('model.nemo', 'no archive', [], 'model.nemo: '),
+            ('ctc.yaml', CTC_BASE, ['encoder.nlayers=2'], 'nlayers'),
+            ('ctc.yaml', CTC_BASE, ['encoder.n_layers=0'], 'encoder.n_layers=0'),
+            ('ctc.yaml', 'encoder: {n_layers: 2}\npreprocessor: {}', [], 'the model cannot be run'),
+        ],
+    )
+    def test_it_is_one_line_and_2(self, tmp_path, capsys, name, text, words, message):
+        if text is not None:
+            (tmp_path / name).write_text(text.replace('${model.preprocessor.features}', '80'))
+        capsys.readouterr()
+        assert cli.main(['check', str(tmp_path / name), *words]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert str(tmp_path / name) in error and message in error
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize('words', [['check'], ['check', 'x.yaml', '--no-such-option'], ['status', 'word']])
+    def test_words_that_mean_nothing(self, capsys, words):
+        with pytest.raises(SystemExit) as exit:
+            cli.main(words)
+        assert exit.value.code == 2 and 'usage: ' in capsys.readouterr().err
+
+
+class TestPlot:
+    @pytest.mark.unit
+    @pytest.mark.parametrize(
+        'overrides',
+        [
+            [],
+            ['model.hierarchical_context.schedule=[[0,[20,0]],[1,[-1,-1]]]'],
+            ['model.hierarchical_context.schedule=[[0,[-1,0]]]', 'model.masking.causal=false'],
+            ['model.mask_position=post_conv'],
+        ],
+    )
+    def test_a_picture(self, hierarchical, tmp_path, capsys, overrides):
+        output = tmp_path / 'contexts.png'
+        assert cli.main(['plot', hierarchical, '-o', str(output), *TINY, *overrides]) == 0
+        assert output.read_bytes().startswith(PNG) and capsys.readouterr().out.strip().endswith(str(output))
+
+    @pytest.mark.unit
+    def test_a_config_without_masking(self, ctc, tmp_path):
+        assert cli.main(['plot', ctc, '-o', str(tmp_path / 'contexts.svg')]) == 0
+        assert 'svg' in (tmp_path / 'contexts.svg').read_text()
+
+    @pytest.mark.unit
+    def test_the_mask_is_inside_its_windows(self, hierarchical):
+        from nemo_streaming_ssl.check import load_config, read_report
+        from nemo_streaming_ssl.plot import sample_mask
+
+        path = cli.Path(hierarchical)
+        config = load_config(path, TINY)
+        seconds, masked, ends = sample_mask(config, read_report(path, config))
+        assert seconds == 0.01 and len(masked) == 1000 and any(masked) and ends[-1] == 1000
+        # windows of 10 encoder frames, of which at most the share of the config is masked; the first one may be cut
+        assert {after - before for before, after in zip(ends, ends[1:-1])} == {80}
+        for first, stop in zip([0, *ends], ends):
+            assert sum(masked[first:stop]) <= 0.8 * (stop - first)
+
+    @pytest.mark.unit
+    def test_without_matplotlib(self, hierarchical, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)
+        assert cli.main(['plot', hierarchical]) == 2
+        assert capsys.readouterr().err == 'plot needs matplotlib: pip install matplotlib\n'
+
+    @pytest.mark.unit
+    def test_what_cannot_be_read_or_written(self, hierarchical, tmp_path, capsys):
+        assert cli.main(['plot', str(tmp_path / 'missing.yaml')]) == 2
+        assert cli.main(['plot', hierarchical, '-o', str(tmp_path / 'missing/contexts.png')]) == 2
+        assert cli.main(['plot', hierarchical, '-o', str(tmp_path / 'contexts.pgn')]) == 2
+        assert cli.main(['plot', hierarchical, 'model.masking.mask_prob=2']) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert 'mask_prob=2' in lines[-1] and 'contexts.pgn' in lines[-2]
