@@ -110,8 +110,8 @@ class TestHierarchicalContext:
     @pytest.mark.fix6
     def test_an_encoder_that_cannot_have_layer_contexts(self, nest_config):
         cfg = nest_config(*overrides(), like_nemo=True)
-        cfg.encoder._target_ = "nemo.collections.asr.modules.SqueezeformerEncoder"
-        with pytest.raises(ValueError, match="SqueezeformerEncoder: hierarchical_context needs a ConformerEncoder"):
+        cfg.encoder._target_ = "nemo.collections.asr.modules.ConvASREncoder"
+        with pytest.raises(ValueError, match="ConvASREncoder: hierarchical_context needs a ConformerEncoder"):
             EncDecMaskedTokenPredModel(cfg)
 
     def test_the_tightest_context_reaches_the_masking(self, nest_config):
