@@ -255,7 +255,10 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
 
     # NeMo's versions of these two know nothing of the metrics
     training_step = EncDecMaskedTokenPredModel.training_step
-    inference_pass = EncDecMaskedTokenPredModel.inference_pass
+
+    def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=True):
+        """The loss of a validation or test batch."""
+        return EncDecMaskedTokenPredModel.inference_pass(self, batch, batch_idx, dataloader_idx, mode, apply_mask)
 
     def _setup_dataloader_from_config(self, config: Optional[Dict]):
         check_manifests(config)
