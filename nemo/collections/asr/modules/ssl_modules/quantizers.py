@@ -67,8 +67,8 @@ class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
     def _look_up(self, xid: Tensor) -> Tensor:
         """Tokens (B, T', H) -> their codes, (B, T', D', H)."""
         first_code = self.num_classes * torch.arange(self.num_books, device=xid.device)
-        # With several codebooks NeMo reads what lies as (B, H, T', D') as (B, T', D', H). So do we: callers that use xq
-        # were written against those values.
+        # With several codebooks NeMo reads what lies as (B, H, T', D') as (B, T', D', H). So do we: callers that use
+        # xq were written against those values.
         rows = (xid + first_code).transpose(1, 2).flatten()
         codes = F.embedding(rows, self.codebooks.flatten(0, 1))
         return codes.view(xid.size(0), xid.size(1), self.code_dim, self.num_books)
@@ -77,8 +77,9 @@ class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
 def nearest_codes(vectors: Tensor, codebooks: Tensor) -> Tensor:
     """The index of the code nearest to each vector, `argmin_k |vectors[b, t, h] - codebooks[h, k]|`.
 
-    |x - c|^2 = |x|^2 + 2 * (|c|^2 / 2 - x.c), where |x|^2 is the same for all codes: a matmul gives the rest. It is done
-    in float64, as in NeMo, where rounding never decides. Nothing here waits for the device.
+    |x - c|^2 = |x|^2 + 2 * (|c|^2 / 2 - x.c), where |x|^2 is the same for all codes: a matmul gives the rest. It is
+    done in float64, as in NeMo, because float32 takes another code where two are about equally near. Nothing here
+    waits for the device.
 
     Args:
         vectors: (B, T, H, D), any floating dtype
@@ -87,8 +88,8 @@ def nearest_codes(vectors: Tensor, codebooks: Tensor) -> Tensor:
         indices of shape (B, T, H)
     """
     codebooks = codebooks.double()
-    # All codes are equally near to a zero vector (a padding frame), and the last bit of their norms decides. For NeMo's
-    # choice these must be NeMo's norms: taken over this dimension of this layout.
+    # All codes are equally near to a zero vector (a padding frame), and the last bit of their norms decides. For
+    # NeMo's choice these must be NeMo's norms: taken over this dimension of this layout.
     half_squares = (-codebooks.transpose(1, 2)).norm(dim=-2).square().unsqueeze(1) / 2
     frames = vectors.flatten(0, 1).transpose(0, 1)
     per_chunk = max(1, MAX_SCORES // half_squares.numel())
