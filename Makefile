@@ -10,7 +10,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint con
 # PyTorch's own index: the wheels without CUDA libraries. Where it does not answer, wheels that pip is configured to
 # find on this machine count as well.
 CPU_WHEELS := -qq --no-deps --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu
-SOURCES := nemo nemo_streaming_ssl examples tests setup.py
+SOURCES := nemo nemo_streaming_ssl examples benchmarks tests setup.py
 
 .PHONY: help demo test lint format clean
 

@@ -106,9 +106,17 @@ def codes_and_masks(model, manifest: Path) -> tuple:
     return counts, masked / frames
 
 
-def report(data: Path, runs: Path):
+def stream_a_file(checkpoint: Path, data: Path) -> int:
+    """Streams a file of the validation set through the checkpoint, in pieces, and compares with one offline pass."""
+    from streaming_inference_example import main as stream
+
+    audio = min((data / "audio").glob("validation_*.wav"))
+    print(f"\nThe same model, live: {os.path.relpath(audio)} in pieces of 80 ms")
+    return stream(["--model", str(checkpoint), "--compare-offline", "--device", "cpu", str(audio)])
+
+
+def report(checkpoint: Path, data: Path, runs: Path):
     """Prints what came out."""
-    checkpoint = newest(runs, "*.nemo")
     model = open_checkpoint(checkpoint)
 
     from nemo.collections.asr.parts.utils.causality import check_causality
@@ -132,7 +140,9 @@ def main():
     except Refusal as error:
         sys.exit(f"run_demo: {error} (`make clean` removes an old demo)")
     train(data, runs)
-    report(data, runs)
+    checkpoint = newest(runs, "*.nemo")
+    report(checkpoint, data, runs)
+    sys.exit(stream_a_file(checkpoint, data))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,210 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Encoder features of audio that comes in pieces, from a model that was pretrained (or fine-tuned) to stream.
+
+    python streaming_inference_example.py --model x.nemo --output features a.wav b.flac   # or a manifest: test.json
+    python streaming_inference_example.py --model x.nemo --streams 8 test.json            # 8 files at a time
+    python streaming_inference_example.py --model x.nemo --compare-offline a.wav          # exit code 1 above 1e-4
+    arecord -q -t raw -f S16_LE -r 16000 -c 1 | python streaming_inference_example.py --model x.nemo --output out -
+    python streaming_inference_example.py --model x.nemo --mic --output out               # until Ctrl-C
+
+Exit codes: 0; 1 if a file could not be read (the others are finished) or differs from the offline pass; 2 for an
+argument that cannot be used.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+import numpy as np
+from stream_reports import largest_difference
+from stream_sources import MicrophoneSource, PcmSource, SourceError, list_entries, open_sources
+
+TOLERANCE = 1e-4  # of --compare-offline
+PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
+
+
+def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
+    """The arguments, checked as far as that goes without the model."""
+    parser = argparse.ArgumentParser(description="Streams audio through a model and writes its encoder features.")
+    parser.add_argument("inputs", nargs="*", help="audio files, manifests (.json), or - for raw 16-bit mono PCM")
+    parser.add_argument("--model", required=True, type=Path, help="a .nemo file")
+    parser.add_argument("--chunk-ms", type=float, default=80.0, help="audio per step, ms (default 80)")
+    parser.add_argument("--streams", type=int, default=1, help="files that are streamed side by side (default 1)")
+    parser.add_argument("--output", type=Path, help="folder for the features, one .npy (T', D) float32 per file")
+    parser.add_argument("--max-context", type=int, help="encoder frames kept where left context is unlimited")
+    parser.add_argument("--compare-offline", action="store_true", help="compare with one pass over the whole file")
+    parser.add_argument("--mic", action="store_true", help="take audio from the sound card")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="32", help="of the weights (default 32)")
+    parser.add_argument("--threads", type=int, help="threads of torch on the CPU; 1 on a busy machine")
+    args = parser.parse_args(argv)
+    problem = next(find_problems(args), None)
+    if problem:
+        parser.error(problem)
+    return args
+
+
+def find_problems(args: argparse.Namespace) -> Iterator[str]:
+    """What is wrong with the arguments."""
+    live = args.mic or "-" in args.inputs
+    if not args.inputs and not args.mic:
+        yield "nothing to stream: name audio files, manifests or -, or give --mic"
+    if live and len(args.inputs) + args.mic > 1:
+        yield "--mic and - are streamed alone, without other inputs"
+    if live and args.streams != 1:
+        yield f"--streams {args.streams}: --mic and - are one stream"
+    if args.mic and args.compare_offline:
+        yield "--compare-offline needs audio that ends, not --mic"
+    if not math.isfinite(args.chunk_ms) or args.chunk_ms <= 0:
+        yield f"--chunk-ms {args.chunk_ms:g}: must be above 0"
+    if args.streams < 1:
+        yield f"--streams {args.streams}: must be 1 or more"
+    if args.max_context is not None and args.max_context < 0:
+        yield f"--max-context {args.max_context}: must be 0 or more"
+    if args.compare_offline and args.precision != "32":
+        yield f"--compare-offline compares within {TOLERANCE:g}, which needs --precision 32"
+    if args.threads is not None and args.threads < 1:
+        yield f"--threads {args.threads}: must be 1 or more"
+    if not args.model.is_file():
+        yield f"--model {args.model}: no such file"
+    if args.output is not None and args.output.exists() and not args.output.is_dir():
+        yield f"--output {args.output}: is not a folder"
+    yield from find_device_problems(args)
+
+
+def find_device_problems(args: argparse.Namespace) -> Iterator[str]:
+    """What is wrong with --device; a missing one is chosen."""
+    import torch
+
+    if args.device is None:
+        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=args.device)
+    except (AssertionError, RuntimeError, NotImplementedError) as error:
+        yield f"--device {args.device}: {str(error).splitlines()[0]}"
+    if args.precision == "16" and args.device == "cpu":
+        yield "--precision 16 needs a GPU; --precision bf16 runs on a CPU too"
+
+
+def open_session(args: argparse.Namespace):
+    """A session of the model, ready: its first chunk, which is slower than others, is behind it.
+
+    Raises:
+        ValueError: the file holds no model that can be opened, or one that cannot stream
+    """
+    import torch
+
+    from nemo.collections.asr.parts.utils.streaming_ssl import StreamingEncoderSession
+    from nemo.core import ModelPT
+    from nemo.utils import logging
+
+    logging.setLevel(logging.ERROR)
+    torch.set_num_threads(args.threads or torch.get_num_threads())
+    try:
+        model = ModelPT.restore_from(str(args.model), map_location=torch.device(args.device))
+    except Exception as error:  # a damaged archive, a config that does not build, weights that do not fit
+        raise ValueError(f"--model {args.model}: cannot be opened: {error}") from error
+    model = model.eval().to(args.device)
+    model.encoder.to(getattr(torch, PRECISIONS[args.precision]))
+    session = StreamingEncoderSession(model, batch_size=args.streams, max_context=args.max_context)
+    if args.max_context is not None:  # the offline pass is to have the same contexts
+        model.encoder.set_layer_contexts(session.contexts)
+    session.push(torch.zeros(args.streams, 2 * session.chunk_samples))
+    session.reset()
+    return session
+
+
+def open_sources_of(args: argparse.Namespace, sample_rate: int, chunk: int, problems: List[str]) -> Iterator:
+    """The sources that the arguments name; what cannot be read is added to `problems`."""
+    if args.mic:
+        return iter([MicrophoneSource(sample_rate, chunk)])
+    if args.inputs == ["-"]:
+        return iter([PcmSource("stdin", sys.stdin.buffer)])
+    entries, found = list_entries(args.inputs)
+    problems += found
+    return open_sources(entries, sample_rate, problems)
+
+
+def offline_features(model, samples: np.ndarray) -> np.ndarray:
+    """The encoder's features (T', D) of a whole file in one pass."""
+    import torch
+
+    signal = torch.from_numpy(samples).unsqueeze(0).to(model.device)
+    length = torch.tensor([len(samples)], device=model.device)
+    with torch.inference_mode():
+        feats, feats_len = model.preprocessor(input_signal=signal, length=length)
+        encoded, encoded_len = model.encoder(audio_signal=feats, length=feats_len)
+    return encoded[0, :, : int(encoded_len)].T.float().cpu().numpy()
+
+
+def compare(model, stream) -> bool:
+    """Prints how far a stream is from the offline pass, and returns whether that is near enough."""
+    name, audio = stream.source.name, np.concatenate(stream.audio)
+    if not len(audio):
+        print(f"{name}: no audio")
+        return True
+    streamed, offline = np.concatenate(stream.features), offline_features(model, audio)
+    difference = largest_difference(streamed, offline)
+    if difference is None:
+        print(f"{name}: shape {streamed.shape} streamed, {offline.shape} offline")
+        return False
+    print(f"{name}: {len(streamed)} frames, largest difference to offline {difference:.1e}")
+    return difference <= TOLERANCE
+
+
+def stream_all(args: argparse.Namespace, session) -> bool:
+    """Streams everything and prints the table; whether all could be read and is as it should be."""
+    from parallel_streams import ParallelStreams
+    from tqdm import tqdm
+
+    problems, near = [], True
+    chunk = max(1, round(args.chunk_ms * session.sample_rate / 1000.0))
+    sources = open_sources_of(args, session.sample_rate, chunk, problems)
+    if args.output:
+        args.output.mkdir(parents=True, exist_ok=True)
+    with tqdm(unit="s", unit_scale=True, disable=None, desc="audio") as bar:
+        streams = ParallelStreams(session, chunk, args.output, args.compare_offline, bar.update)
+        for stream in streams.run(sources):
+            near &= not args.compare_offline or compare(session.model, stream)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print("\n".join(streams.measured.table(session.lookahead_ms, session.state_bytes())))
+    return near and not problems
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    args = parse_arguments(argv)
+    try:
+        session = open_session(args)
+    except ValueError as error:
+        return refuse(error)
+    try:
+        with session:
+            return 0 if stream_all(args, session) else 1
+    except SourceError as error:
+        return refuse(error)
+
+
+def refuse(error: Exception) -> int:
+    """Says what cannot be used."""
+    print(f"streaming_inference_example: {error}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

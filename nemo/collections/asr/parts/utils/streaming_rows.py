@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Streams in a batch: every function here works on the batch's items (rows), without waiting for the device.
+
+Where all rows agree, as they do when all streams get pieces of the same size, nothing is gathered.
+"""
+
+from typing import Iterable, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+
+def windows(x: Tensor, starts: Sequence[int], length: int) -> Tensor:
+    """`length` steps of each row, (B, T, ...) -> (B, length, ...), from `starts[row]` on; past the end the last step
+    is repeated."""
+    if all(start == starts[0] for start in starts) and starts[0] + length <= x.size(1):
+        return x.narrow(1, starts[0], length)
+    first = torch.tensor(starts, device=x.device).unsqueeze(1)
+    index = (first + torch.arange(length, device=x.device)).clamp(max=x.size(1) - 1)
+    index = index.view(*index.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:])
+    return x.gather(1, index)
+
+
+def take_rows(x: Tensor, rows: Optional[Tensor], dim: int = 0) -> Tensor:
+    """The rows (indices, (b,)) of x at dimension `dim`; all of them for None."""
+    return x if rows is None else x.index_select(dim, rows)
+
+
+def put_rows(x: Tensor, rows: Optional[Tensor], values: Tensor, dim: int = 0):
+    """Writes what `take_rows` took, in place."""
+    if rows is None:
+        x.copy_(values)
+    else:
+        x.index_copy_(dim, rows, values)
+
+
+def clear_rows(x: Tensor, mask: Tensor, dim: int = 0):
+    """Makes the rows where mask (B,) is true zero, in place."""
+    shape = [1] * x.dim()
+    shape[dim] = -1
+    x.copy_(torch.where(mask.view(shape), x.new_zeros(()), x))
+
+
+def byte_count(tensors: Iterable[Tensor]) -> int:
+    """The memory of some tensors, in bytes."""
+    return sum(x.numel() * x.element_size() for x in tensors)
+
+
+def row_index(rows: List[int], batch_size: int, device) -> Optional[Tensor]:
+    """Indices (b,) of some rows; None if they are all rows."""
+    return None if len(rows) == batch_size else torch.tensor(rows, device=device)

@@ -1,0 +1,513 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+from nemo.collections.asr.parts.utils.streaming_ssl import StreamingEncoderSession
+
+ENCODER = "model.encoder."
+KINDS = {
+    "regular": ["att_context_size=[5,0]"],
+    "chunked": ["att_context_size=[6,2]", "att_context_style=chunked_limited"],
+    "chunked, SDPA, batch norm": [
+        "att_context_size=[4,1]",
+        "att_context_style=chunked_limited",
+        "conv_norm_type=batch_norm",
+        "+use_pytorch_sdpa=true",
+    ],
+    "regular, SDPA, striding, no biases": [
+        "att_context_size=[3,0]",
+        "+use_pytorch_sdpa=true",
+        "subsampling=striding",
+        "use_bias=false",
+        "xscaling=false",
+        "untie_biases=false",
+        "feat_out=24",
+    ],
+    "regular, factor 2": ["att_context_size=[7,0]", "subsampling_factor=2"],
+    "regular, no subsampling": ["att_context_size=[20,0]", "subsampling_factor=1"],
+    "chunked, no past": ["att_context_size=[0,2]", "att_context_style=chunked_limited"],
+}
+# after the model is built: contexts of its two layers, and the session's max_context
+LAYERS = {
+    "each its own": ("regular", [[2, 0], [9, 0]], None),
+    "each its own, chunked": ("chunked", [[3, 2], [9, 2]], None),
+    "unlimited": ("regular", [[-1, 0], [3, 0]], 70),
+    "unlimited, chunked": ("chunked", [[-1, 2], [-1, 2]], 12),
+}
+
+
+@pytest.fixture(scope="module")
+def build(nest_config):
+    """build(kind): a tiny model in eval mode, the same each time, that no test changes without putting it back."""
+    models = {}
+
+    def built(kind="regular", *overrides):
+        if (kind, overrides) not in models:
+            options = [
+                option.replace("+", "+" + ENCODER) if "+" in option else ENCODER + option for option in KINDS[kind]
+            ]
+            torch.manual_seed(0)
+            model = EncDecMaskedTokenPredModel(nest_config(*options, *overrides)).eval()
+            for name, parameter in model.encoder.named_parameters():
+                if name.endswith("bias") or "pos_bias" in name or "norm" in name:  # ones and zeros show nothing
+                    torch.nn.init.normal_(parameter, mean=1.0 if name.endswith("weight") else 0.0, std=0.3)
+            for name, statistic in model.encoder.named_buffers():
+                if "running" in name:
+                    torch.nn.init.uniform_(statistic, 0.5, 1.5)
+            models[kind, overrides] = model
+        return models[kind, overrides]
+
+    return built
+
+
+@torch.no_grad()
+def offline(model, audio):
+    """The model's own forward: (D', T') of one stream, (samples,)."""
+    lengths = torch.tensor([audio.numel()])
+    feats, lengths = model.preprocessor(input_signal=audio.unsqueeze(0).clone(), length=lengths)
+    encoded, lengths = model.encoder(audio_signal=feats, length=lengths)
+    return encoded[0, :, : lengths[0]]
+
+
+def speech(*shape):
+    """Noise whose level changes, so that no stretch is like another."""
+    return 0.1 * torch.randn(shape) * torch.linspace(0.5, 3.0, shape[-1])
+
+
+class Streams:
+    """Pieces of audio pushed into a session, and what came out for each stream."""
+
+    def __init__(self, session):
+        self.session = session
+        self.outputs = [[] for _ in range(session.batch_size)]
+
+    def push(self, pieces):
+        lengths = [piece.numel() for piece in pieces]
+        samples = torch.full((len(pieces), max(lengths)), float("nan"))
+        for row, piece in zip(samples, pieces):
+            row[: piece.numel()] = piece
+        self._keep(self.session.push(samples, torch.tensor(lengths)))
+
+    def flush(self, mask=None):
+        self._keep(self.session.flush(mask))
+
+    def _keep(self, output):
+        assert output.features.size(2) == max(output.lengths)
+        for stream, features, length in zip(self.outputs, output.features, output.lengths):
+            stream.append(features[:, :length])
+
+    def taken(self, row):
+        """What came out for a stream since the last call, (D', T')."""
+        parts, self.outputs[row] = self.outputs[row], []
+        return torch.cat(parts, dim=1)
+
+
+def cut(audio, sizes):
+    """Pieces of these sizes again and again, up to the end of (samples,)."""
+    pieces = []
+    while audio.numel():
+        pieces.append(audio[: sizes[len(pieces) % len(sizes)]])
+        audio = audio[pieces[-1].numel() :]
+    return pieces
+
+
+def streamed(session, audio, sizes):
+    streams = Streams(session)
+    for piece in cut(audio, sizes):
+        streams.push([piece])
+    streams.flush()
+    return streams.taken(0)
+
+
+def assert_same(ours, theirs, atol=1e-5):
+    assert ours.shape == theirs.shape
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
+
+
+# single samples up to a second; at least one size is not zero, or the audio would never end
+SIZES = st.lists(st.sampled_from([0, 1, 17, 159, 160, 161, 1280, 1281, 3840, 16000]), min_size=1, max_size=5).filter(
+    lambda sizes: sum(sizes) / len(sizes) >= 100
+)
+LENGTHS = st.one_of(st.integers(1, 3000), st.integers(1, 40000))
+
+
+@pytest.mark.unit
+class TestEqualsOffline:
+    @pytest.mark.parametrize("kind", KINDS)
+    @given(length=LENGTHS, sizes=SIZES)
+    @settings(max_examples=10)
+    def test_however_the_audio_is_cut(self, build, kind, length, sizes):
+        model, audio = build(kind), speech(length)
+        assert_same(streamed(StreamingEncoderSession(model), audio, sizes), offline(model, audio))
+
+    @pytest.mark.parametrize("name", LAYERS)
+    @given(length=LENGTHS, sizes=SIZES)
+    @settings(max_examples=8)
+    def test_with_contexts_for_each_layer(self, build, name, length, sizes):
+        kind, contexts, max_context = LAYERS[name]
+        model, audio = build(kind), speech(length)
+        try:
+            model.encoder.set_layer_contexts(contexts)
+            ours = streamed(StreamingEncoderSession(model, max_context=max_context), audio, sizes)
+            capped = [[left if left >= 0 else max_context, right] for left, right in contexts]
+            model.encoder.set_layer_contexts(capped)
+            assert_same(ours, offline(model, audio))
+        finally:
+            model.encoder.set_layer_contexts(None)
+
+    @pytest.mark.parametrize("length", [1, 100, 159, 160, 161, 1439, 1440, 1441, 1599, 1600, 2720])
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_short_audio(self, build, kind, length):
+        model, audio = build(kind), speech(length)
+        session = StreamingEncoderSession(model)
+        expected = offline(model, audio)
+        assert_same(streamed(session, audio, [length]), expected)
+        assert_same(streamed(session, audio, [50]), expected)  # the session starts anew after a flush
+
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_long_pieces_go_through_in_blocks(self, build, kind):
+        model, audio = build(kind), speech(16000 * 15)
+        assert_same(streamed(StreamingEncoderSession(model), audio, [16000 * 15]), offline(model, audio))
+
+    def test_local_attention_with_contexts_for_each_layer(self, build):
+        model, audio = build("regular", "model.encoder.self_attention_model=rel_pos_local_attn"), speech(20000)
+        with pytest.raises(
+            ValueError, match="self_attention_model=rel_pos_local_attn without contexts for each layer"
+        ):
+            StreamingEncoderSession(model)
+        model.encoder.set_layer_contexts([[4, 0], [8, 0]])
+        assert_same(streamed(StreamingEncoderSession(model), audio, [1111]), offline(model, audio))
+
+    def test_masked_after_the_subsampling(self, build):
+        model, audio = build("regular", "model.mask_position=post_conv"), speech(20000)
+        assert_same(streamed(StreamingEncoderSession(model), audio, [1111]), offline(model, audio))
+
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_log_probs_and_tokens(self, build, kind):
+        model, audio = build(kind), speech(20000)
+        session = StreamingEncoderSession(model, return_log_probs=True, return_tokens=True)
+        outputs = [session.push(piece.unsqueeze(0)) for piece in cut(audio, [700])] + [session.flush()]
+        with torch.no_grad():
+            expected = model.forward(
+                input_signal=audio.unsqueeze(0), input_signal_length=torch.tensor([20000]), apply_mask=False
+            )[0]
+        log_probs = torch.cat([output.log_probs for output in outputs], dim=1)
+        assert_same(log_probs, expected[:, : log_probs.size(1)], atol=1e-4)
+        tokens = torch.cat([output.tokens for output in outputs], dim=1)
+        assert torch.equal(tokens, log_probs.argmax(dim=2))
+        assert StreamingEncoderSession(model).push(audio.unsqueeze(0)).tokens is None
+
+
+@pytest.mark.unit
+class TestBatch:
+    @pytest.mark.parametrize("kind", ["regular", "chunked", "chunked, SDPA, batch norm"])
+    @given(data=st.data())
+    @settings(max_examples=8)
+    def test_ragged_streams_that_start_and_end_on_their_own(self, build, kind, data):
+        model = build(kind)
+        streams = Streams(StreamingEncoderSession(model, batch_size=3))
+        heard = [torch.zeros(0)] * 3
+        for _ in range(data.draw(st.integers(1, 8))):
+            pieces = [speech(data.draw(st.sampled_from([0, 1, 900, 1280, 3840, 9000]))) for _ in range(3)]
+            streams.push(pieces)
+            heard = [torch.cat([before, piece]) for before, piece in zip(heard, pieces)]
+            ends, dropped = (data.draw(st.lists(st.booleans(), min_size=3, max_size=3)) for _ in range(2))
+            streams.flush(torch.tensor(ends))
+            streams.session.reset(dropped)
+            for row in range(3):
+                if ends[row]:
+                    self.check(model, streams.taken(row), heard[row])
+                elif dropped[row]:
+                    streams.taken(row)
+                if ends[row] or dropped[row]:
+                    heard[row] = torch.zeros(0)
+        streams.flush()
+        for row in range(3):
+            self.check(model, streams.taken(row), heard[row])
+
+    @staticmethod
+    def check(model, ours, audio):
+        if audio.numel() == 0:
+            assert ours.size(1) == 0  # a stream that never was has no frame
+        else:
+            assert_same(ours, offline(model, audio))
+
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_a_batch_equals_single_streams(self, build, kind):
+        model, audio = build(kind), speech(4, 30000)
+        batch, single = (StreamingEncoderSession(model, batch_size=size) for size in (4, 1))
+        parts = [batch.push(audio[:, i : i + 1000]).features for i in range(0, 30000, 1000)] + [batch.flush().features]
+        together = torch.cat(parts, dim=2)
+        for row, one in zip(together, audio):
+            assert_same(row, streamed(single, one, [1000]))
+
+    def test_current_frame_is_what_each_stream_has_heard(self, build):
+        session = StreamingEncoderSession(build(), batch_size=2)
+        session.push(torch.zeros(2, 2000), [2000, 500])
+        assert session.current_frame.tolist() == [12, 2]
+        session.reset([True, False])
+        assert session.current_frame.tolist() == [0, 2]
+
+    def test_masking_is_told_the_current_frame(self, build):
+        model = build("regular", "model.masking.mask_prob=0.2")
+        session = StreamingEncoderSession(model, batch_size=2, apply_mask=True)
+        told = []
+        handle = model.mask_processor.register_forward_pre_hook(
+            lambda _, args, kwargs: told.append(kwargs), with_kwargs=True
+        )
+        try:
+            output = session.push(speech(2, 16000), [16000, 8000])
+        finally:
+            handle.remove()
+        assert told[0]["current_frame"].tolist() == session.current_frame.tolist() == [99, 49]
+        assert told[0]["effective_left_context"] == 5 and output.mask_lengths.tolist() == [99, 49]
+        assert output.masks.shape == (2, 80, 99) and output.masks.any() and not output.masks[1, :, 49:].any()
+        # and what is masked is what is encoded
+        plain = StreamingEncoderSession(model, batch_size=2).push(speech(2, 16000), [16000, 8000])
+        assert not torch.equal(plain.features, output.features)
+        with pytest.raises(
+            ValueError, match="apply_mask=True needs a model with a mask_processor and mask_position=pre"
+        ):
+            StreamingEncoderSession(build("regular", "model.mask_position=post_conv"), apply_mask=True)
+
+
+CONTINUE = """
+import sys, torch
+torch.set_num_threads(1)
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+from nemo.collections.asr.parts.utils.streaming_ssl import StreamingEncoderSession
+given = torch.load(sys.argv[1], weights_only=False)
+model = EncDecMaskedTokenPredModel(given["cfg"]).eval()
+model.load_state_dict(given["model"])
+session = StreamingEncoderSession(model, batch_size=2)
+session.load_state_dict(given["state"])
+outputs = [session.push(piece).features for piece in given["audio"].split(1000, dim=1)] + [session.flush().features]
+torch.save(torch.cat(outputs, dim=2), sys.argv[2])
+"""
+
+
+@pytest.mark.unit
+class TestState:
+    def test_goes_on_to_the_bit_in_another_process(self, build, tmp_path):
+        model, audio = build("chunked"), speech(2, 40000)
+        session = StreamingEncoderSession(model, batch_size=2)
+        session.push(audio[:, :20001], [20001, 9000])
+        given = dict(cfg=model.cfg, model=model.state_dict(), state=session.state_dict(), audio=audio[:, 20001:])
+        torch.save(given, tmp_path / "given.pt")
+        parts = [session.push(piece).features for piece in given["audio"].split(1000, dim=1)] + [
+            session.flush().features
+        ]
+        expected = torch.cat(parts, dim=2)
+        again = StreamingEncoderSession(model, batch_size=2)
+        again.load_state_dict(given["state"])  # a copy: the first session has gone on since
+        parts = [again.push(piece).features for piece in given["audio"].split(1000, dim=1)] + [again.flush().features]
+        assert torch.equal(torch.cat(parts, dim=2), expected)
+        files = [str(tmp_path / name) for name in ("given.pt", "result.pt")]
+        subprocess.run([sys.executable, "-c", CONTINUE, *files], check=True, capture_output=True)
+        assert torch.equal(torch.load(files[1]), expected)
+
+    def test_is_tensors_and_plain_numbers(self, build, tmp_path):
+        session = StreamingEncoderSession(build())
+        session.push(speech(1, 10000))
+        torch.save(session.state_dict(), tmp_path / "state.pt")
+        state = torch.load(tmp_path / "state.pt", weights_only=True)  # which refuses anything else
+        session.load_state_dict(state)
+
+    def test_does_not_grow(self, build):
+        session = StreamingEncoderSession(build())
+        sizes = set()
+        for _ in range(12):
+            session.push(speech(1, 16000))
+            sizes.add((session.state_bytes(), sum(x.untyped_storage().nbytes() for _, x in session._state.tensors())))
+        assert len(sizes) == 1 and len({size for size in sizes.pop()}) == 1
+        assert not session._masks or max(frames for _, frames in session._masks) <= session.block
+
+    def test_that_does_not_fit_is_refused_by_name(self, build):
+        session = StreamingEncoderSession(build("chunked"), batch_size=2)
+        session.push(speech(2, 10000))
+        state, before = session.state_dict(), session.state_dict()
+        for change, message in (
+            (lambda s: s.pop("frames"), "state 'frames': missing"),
+            (lambda s: s.update(extra=1), "state 'extra': unknown"),
+            (
+                lambda s: s.update(contexts=[[3, 2], [6, 2]]),
+                r"state 'contexts' is \[\[3, 2\], \[6, 2\]\], the model's",
+            ),
+            (
+                lambda s: s.update({"features.tail": s["features.tail"][:1]}),
+                "state 'features.tail' is a tensor of shape",
+            ),
+            (lambda s: s.update(frames=[1]), "state 'frames' is 1 numbers >= 0, must be 2"),
+            (lambda s: s.update(ends=[0, 1]), r"state 'ends' is \[0, 1\]: must be from"),
+        ):
+            changed = dict(state)
+            change(changed)
+            with pytest.raises(ValueError, match=message):
+                session.load_state_dict(changed)
+        after = session.state_dict()
+        assert all(
+            torch.equal(after[k], v) if isinstance(v, torch.Tensor) else after[k] == v for k, v in before.items()
+        )
+        with pytest.raises(ValueError, match="is a tensor of shape"):
+            StreamingEncoderSession(build("chunked")).load_state_dict(state)
+
+
+@pytest.mark.unit
+class TestRefusals:
+    def test_every_reason_at_once(self, build):
+        model = build(
+            "regular",
+            "model.preprocessor.normalize=per_feature",
+            "model.encoder.causal_downsampling=false",
+            "model.encoder.conv_context_size=null",
+            "model.encoder.self_attention_model=abs_pos",
+            "model.encoder.att_context_size=[5,1]",
+        )
+        with pytest.raises(ValueError) as error:
+            StreamingEncoderSession(model)
+        lines = str(error.value).splitlines()
+        assert lines[0] == "this model cannot stream:" and len(lines) == 6
+        for reason in (
+            "preprocessor.normalize=per_feature averages over the whole utterance",
+            "encoder.subsampling=dw_striding sees 7 feature frames ahead",
+            "encoder.conv_context_size=null looks",
+            "self_attention_model=abs_pos: must be rel_pos",
+            "att_context_style=regular with right context 1: must be 0",
+        ):
+            assert reason in str(error.value)
+
+    @pytest.mark.parametrize(
+        "overrides, message",
+        [
+            (["reduction=striding", "reduction_position=0", "reduction_factor=2"], "reduction"),
+            (["subsampling=stacking"], "downsampling: encoder.subsampling=stacking"),
+            (["conv_norm_type=group_norm4"], "conv_norm_type=group_norm4 averages over the whole utterance"),
+            (["att_context_size=[-1,0]"], "max_context=None: layers have an unlimited left context"),
+            (["att_context_size=[-1,-1]"], "regular with right context -1"),
+        ],
+    )
+    def test_one_reason(self, build, overrides, message):
+        options = [f"++{ENCODER}{option}" for option in overrides]
+        with pytest.raises(ValueError, match=message):
+            StreamingEncoderSession(build("regular", *options))
+
+    def test_max_context_must_be_whole_chunks(self, build):
+        model = build("chunked", "model.encoder.att_context_size=[-1,2]")
+        for value, message in ((7, "must be a multiple of right"), (True, "integer"), (-1, "integer")):
+            with pytest.raises(ValueError, match=f"max_context={value}.*{message}"):
+                StreamingEncoderSession(model, max_context=value)
+
+    def test_a_model_in_train_mode(self, build):
+        model = build()
+        session = StreamingEncoderSession(model)
+        model.train()
+        try:
+            for call in (
+                lambda: StreamingEncoderSession(model),
+                lambda: session.push(torch.zeros(1, 1)),
+                session.flush,
+            ):
+                with pytest.raises(ValueError, match="train mode"):
+                    call()
+        finally:
+            model.eval()
+
+    def test_a_model_without_what_is_asked_for(self, build):
+        model = build()
+        with pytest.raises(ValueError, match="batch_size=0: must be an integer >= 1"):
+            StreamingEncoderSession(model, batch_size=0)
+
+        class NoEncoder(torch.nn.Module):
+            encoder = preprocessor = torch.nn.Linear(1, 1).eval()
+
+        with pytest.raises(ValueError, match="encoder: Linear cannot stream"):
+            StreamingEncoderSession(NoEncoder().eval())
+
+    def test_samples_and_lengths_that_do_not_fit(self, build):
+        session = StreamingEncoderSession(build(), batch_size=2)
+        for samples, lengths, message in (
+            (torch.zeros(100), None, r"shape \(100,\)"),
+            (torch.zeros(3, 100), None, r"batch_size=2"),
+            (torch.zeros(2, 100, dtype=torch.int16), None, "must be floats"),
+            (torch.zeros(2, 100), [100], "must be 2 integers"),
+            (torch.zeros(2, 100), [100, 101], "must be from 0 to 100"),
+            (torch.zeros(2, 100), torch.tensor([-1, 0]), "must be from 0 to 100"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                session.push(samples, lengths)
+        with pytest.raises(ValueError, match="one flag for each of 2 streams"):
+            session.flush([True])
+
+    def test_entering_twice(self, build):
+        session = StreamingEncoderSession(build())
+        with session:
+            session.push(speech(1, 5000))
+            with pytest.raises(RuntimeError, match="StreamingEncoderSession is in use already"):
+                session.__enter__()
+        assert session.current_frame.tolist() == [0]
+        with session:
+            pass
+
+
+@pytest.mark.unit
+class TestPrecisionAndDevices:
+    @pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.15), (torch.float16, 0.03)])
+    def test_half_precision(self, build, nest_config, dtype, tolerance):
+        model, audio = build("chunked"), speech(16000)
+        half = EncDecMaskedTokenPredModel(model.cfg).eval()
+        half.load_state_dict(model.state_dict())
+        half = half.to(dtype)
+        session = StreamingEncoderSession(half)
+        ours = streamed(session, audio, [1777])
+        assert ours.dtype == dtype and session._state.features.tail.dtype == torch.float32
+        theirs = offline(half, audio)
+        assert ours.shape == theirs.shape
+        exact = offline(model, audio)
+        error = (ours.float() - exact).abs().mean()
+        assert error <= 1.5 * (theirs.float() - exact).abs().mean() + 1e-3  # as good as the model's own forward
+        assert (ours.float() - theirs.float()).abs().mean() < tolerance
+
+    def test_everything_is_on_the_models_device(self, build):
+        model = build("chunked")
+        on_meta = EncDecMaskedTokenPredModel(model.cfg).eval().to("meta")
+        session = StreamingEncoderSession(on_meta, batch_size=2, return_tokens=True)
+        for lengths in (None, [16000, 333], [0, 9000]):
+            output = session.push(torch.zeros(2, 16000), lengths)
+            session.flush([False, True])
+            session.reset([True, False])
+        assert {x.device.type for _, x in session._state.tensors()} == {"meta"}
+        assert {x.device.type for x in (output.features, output.lengths, output.tokens)} == {"meta"}
+
+    @pytest.mark.run_only_on("GPU")
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_on_a_gpu_it_equals_the_cpu(self, build, kind):
+        model, audio = build(kind), speech(30000)
+        expected = offline(model, audio)
+        on_gpu = EncDecMaskedTokenPredModel(model.cfg).eval()
+        on_gpu.load_state_dict(model.state_dict())
+        ours = streamed(StreamingEncoderSession(on_gpu.cuda()), audio, [1777])
+        assert_same(ours.cpu(), expected, atol=1e-3)
+
+    def test_look_ahead_and_sample_rate(self, build):
+        regular, chunked = StreamingEncoderSession(build()), StreamingEncoderSession(build("chunked"))
+        assert regular.sample_rate == 16000 and regular.chunk_samples == 1280 and chunked.chunk_samples == 3840
+        assert regular.lookahead_ms == 12.5 and chunked.lookahead_ms == 172.5
