@@ -112,7 +112,7 @@ def stream_a_file(checkpoint: Path, data: Path) -> int:
 
     audio = min((data / "audio").glob("validation_*.wav"))
     print(f"\nThe same model, live: {os.path.relpath(audio)} in pieces of 80 ms")
-    return stream(["--model", str(checkpoint), "--compare-offline", "--device", "cpu", str(audio)])
+    return stream(["--model", str(checkpoint), "--compare-offline", "--device", "cpu", "--threads", "1", str(audio)])
 
 
 def report(checkpoint: Path, data: Path, runs: Path):
