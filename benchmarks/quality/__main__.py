@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Linear phone probes on frozen features: log-mel, a random encoder, and encoders pretrained with three kinds of context.
+
+    python -m benchmarks.quality [--seeds 0 1 2] [--minutes 10] [--steps 500] [--device cpu] ...
+
+Writes a table (CSV) and a plot, and prints the table. glibc gives large blocks back to the system at once and asks for
+them again at the next step, which costs a training on CPU a large part of its time. Its settings are read when a
+process starts, so the command starts itself once more with the `MALLOC_*` variables below in its environment, if none
+of them is set.
+"""
+
+import os
+import sys
+from typing import Optional, Sequence
+
+from benchmarks.quality.options import read_options
+
+MALLOC = {
+    'MALLOC_MMAP_THRESHOLD_': str(2**32),  # bytes
+    'MALLOC_TRIM_THRESHOLD_': str(2**34),  # bytes
+    'MALLOC_TOP_PAD_': str(2**28),  # bytes
+}
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """The whole command; returns its exit status, 2 for options that cannot be."""
+    options = read_options(arguments)
+    if missing(options.device):
+        print(f'device={options.device}: is not on this machine', file=sys.stderr)
+        sys.exit(2)
+    # NeMo takes seconds to import: not before the options are known to be good
+    from benchmarks.quality.experiment import run
+    from benchmarks.quality.plot import draw
+    from benchmarks.quality.report import table, write_csv
+
+    rows = run(options)
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_csv(options.output / 'quality.csv', rows, options)
+    draw(options.output / 'quality.png', rows)
+    print(f"\n{table(rows)}\n\n{options.output / 'quality.csv'}\n{options.output / 'quality.png'}")
+    return 0
+
+
+def missing(device: str) -> bool:
+    """Whether torch cannot compute there."""
+    import torch
+
+    try:
+        return not torch.zeros(1, device=device).isfinite()
+    except (AssertionError, RuntimeError):
+        return True
+
+
+def start_again_with_malloc_settings():
+    """Replaces this process by the same command with the settings; does nothing if one of them is there already."""
+    if sys.platform == 'linux' and not any(name in os.environ for name in MALLOC):
+        environment = {**os.environ, **MALLOC}
+        os.execve(sys.executable, [sys.executable, '-m', 'benchmarks.quality', *sys.argv[1:]], environment)
+
+
+if __name__ == '__main__':
+    start_again_with_malloc_settings()
+    sys.exit(main())

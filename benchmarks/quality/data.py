@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Speech with known phones: made, turned into features, and labelled for each encoder frame."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Sequence
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+DEMO = Path(__file__).resolve().parents[2] / 'examples/asr/speech_pretraining'
+STRIDE = 8  # feature frames per encoder frame
+FRAME_SECONDS = 0.08  # of an encoder frame
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Normalised log-mel `feats` (80, T), the phone of each of the T // 8 encoder frames, and who says it."""
+
+    feats: Tensor
+    phones: List[str]
+    voice: str
+
+
+@dataclass(frozen=True)
+class Speech:
+    """`train` and `validation` have no voice in common."""
+
+    train: List[Utterance]
+    validation: List[Utterance]
+
+
+def frame_phones(phones: Sequence, n_frames: int) -> List[str]:
+    """The phone at the centre of each of `n_frames` encoder frames, 40 ms, 120 ms, ... after the start.
+
+    Args:
+        phones: [[label, start, end], ...] in seconds, without gaps; what comes after the last has the last's label
+    """
+    ends = np.array([end for _, _, end in phones])
+    centres = (np.arange(n_frames) + 0.5) * FRAME_SECONDS
+    places = np.minimum(np.searchsorted(ends, centres, side='right'), len(phones) - 1)
+    return [phones[place][0] for place in places]
+
+
+def synthesise(folder: Path, minutes: float, seed: int):
+    """Writes the demo's set with the built-in synthesiser, which knows its phones."""
+    sys.path.insert(0, str(DEMO))
+    try:
+        from make_demo_data import make_demo_data
+    finally:
+        sys.path.remove(str(DEMO))
+    make_demo_data(folder, minutes, seed, 'builtin')
+
+
+def read_manifest(manifest: Path, preprocessor) -> List[Utterance]:
+    """Every utterance that has an encoder frame, with features that are not normalised yet."""
+    utterances = []
+    for line in map(json.loads, manifest.read_text(encoding='utf-8').splitlines()):
+        audio, _ = soundfile.read(manifest.parent / line['audio_filepath'], dtype='float32')
+        signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
+        feats, feats_len = preprocessor(input_signal=signal, length=length)
+        feats = feats[0, :, : int(feats_len)]
+        if feats.size(1) > STRIDE:
+            labels = frame_phones(line['phones'], feats.size(1) // STRIDE)
+            utterances.append(Utterance(feats, labels, line['voice']))
+    return utterances
+
+
+def normalised(speech: Speech) -> Speech:
+    """Every feature with mean 0 and deviation 1 over all training frames: constants, which a stream can use too."""
+    frames = torch.cat([utterance.feats for utterance in speech.train], dim=1)
+    mean, deviation = frames.mean(dim=1, keepdim=True), frames.std(dim=1, keepdim=True)
+
+    def of(utterances):
+        return [Utterance((each.feats - mean) / deviation, each.phones, each.voice) for each in utterances]
+
+    return Speech(of(speech.train), of(speech.validation))
+
+
+def make_speech(folder: Path, minutes: float, seed: int, preprocessor) -> Speech:
+    """The set of a seed, synthesised into `folder`."""
+    synthesise(folder, minutes, seed)
+    parts = [read_manifest(folder / f'{part}.json', preprocessor) for part in ('train', 'validation')]
+    return normalised(Speech(*parts))

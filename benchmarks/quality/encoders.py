@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The tiny causal Conformers that are compared, and the attention contexts that make the difference."""
+
+from pathlib import Path
+from typing import List
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from benchmarks.quality.options import Options
+from nemo.collections.asr.models import EncDecMaskedTokenPredModel
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'examples/asr/conf/ssl/nest'
+UNLIMITED = -1
+VARIANTS = ('hierarchical', 'uniform', 'full')
+
+
+def training_contexts(variant: str, options: Options) -> List[List[int]]:
+    """[left, right] of each layer in encoder frames, as a variant is trained.
+
+    `uniform` has as many frames to attend to over all layers as `hierarchical`, hence the same cost and reach.
+    """
+    if variant == 'hierarchical':
+        return [[left, 0] for left in options.contexts]
+    if variant == 'uniform':
+        return [[sum(options.contexts) // options.layers, 0]] * options.layers
+    if variant == 'full':
+        return [[UNLIMITED, UNLIMITED]] * options.layers
+    raise ValueError(f'variant={variant!r}: must be one of {", ".join(VARIANTS)}')
+
+
+def streaming_contexts(variant: str, options: Options) -> List[List[int]]:
+    """[left, right] of each layer as a variant is run in streaming mode: nothing ahead."""
+    return [[left, 0] for left, _ in training_contexts(variant, options)]
+
+
+def overrides(options: Options) -> List[str]:
+    """What makes the streaming config a tiny one."""
+    return f"""
+        model.train_ds=null model.validation_ds=null model.num_classes={options.classes}
+        model.preprocessor.dither=0 model.preprocessor.pad_to=0
+        model.encoder.d_model={options.d_model} model.encoder.n_layers={options.layers}
+        model.encoder.n_heads={options.heads} model.encoder.subsampling_conv_channels=32
+        model.encoder.dropout=0 model.encoder.dropout_pre_encoder=0 model.encoder.dropout_att=0
+        model.masking.mask_prob={options.mask_prob} model.masking.block_size={options.block_size}
+    """.split()
+
+
+def config(options: Options) -> DictConfig:
+    """The shipped streaming config, made tiny."""
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        composed = compose('nest_fast-conformer_streaming', overrides=overrides(options))
+    return OmegaConf.create(OmegaConf.to_container(composed, resolve=True)).model
+
+
+def build(variant: str, options: Options, seed: int) -> EncDecMaskedTokenPredModel:
+    """An untrained model. With the same seed, all variants begin with the same weights and have the same targets."""
+    torch.manual_seed(seed)
+    model = EncDecMaskedTokenPredModel(cfg=config(options))
+    model.encoder.set_layer_contexts(training_contexts(variant, options))
+    return model.to(options.device)

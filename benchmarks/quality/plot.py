@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The plot: a bar for the mean, its standard deviation, and a dot for every seed."""
+
+from pathlib import Path
+from statistics import mean
+from typing import List
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.quality.report import by_features, spread
+
+COLOURS = {'log-mel': '#9aa5b1', 'random': '#9aa5b1', 'full, offline': '#d3deeb'}
+PRETRAINED = '#3b6ea5'
+
+
+def draw(path: Path, rows: List[dict]):
+    """Writes phone accuracy in percent, for each kind of features, as a PNG."""
+    figure = Figure(figsize=(8, 3.6), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    names = list(by_features(rows))
+    for place, (name, own) in enumerate(by_features(rows).items()):
+        draw_kind(axes, place, COLOURS.get(name, PRETRAINED), [100 * row['accuracy'] for row in own])
+    majority = 100 * mean(row['majority'] for row in rows)
+    axes.axhline(majority, color='black', linestyle=':', linewidth=1)
+    axes.text(len(names) - 0.5, majority, 'most frequent phone', ha='right', va='bottom', fontsize=8)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylabel('phone accuracy, %')
+    axes.set_title('Linear probe on frozen features, voices that training does not have', fontsize=10)
+    axes.spines[['top', 'right']].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def draw_kind(axes, place: int, colour: str, values: List[float]):
+    """The bar of one kind of features at its place on the x axis."""
+    axes.bar(place, mean(values), 0.6, yerr=spread(values), color=colour, capsize=5)
+    offsets = [place + 0.2 * (index - (len(values) - 1) / 2) for index in range(len(values))]
+    axes.plot(offsets, values, 'o', color='black', markersize=4)

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Masked-token pretraining in a plain loop: the same batches for every variant, drawn from the seed alone."""
+
+import math
+from typing import Dict, Iterator, List, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from benchmarks.quality.data import STRIDE, Utterance
+from benchmarks.quality.options import Options
+from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps
+from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+
+FEATURE_FRAMES_PER_SECOND = 100
+MASK_DRAWS = 5  # masks per utterance when the loss is measured
+LAST_SHARE = 0.1  # of the steps, over which the training loss is a mean
+GRADIENT_NORM = 1.0
+
+Batch = Tuple[Tensor, Tensor]  # features (B, 80, T), valid feature frames (B,)
+
+
+def collate(crops: List[Tensor]) -> Batch:
+    """Crops (80, T) of different lengths in one batch, padded with zeros."""
+    lengths = torch.tensor([crop.size(1) for crop in crops])
+    longest = int(lengths.max())
+    return torch.stack([pad(crop, (0, longest - crop.size(1))) for crop in crops]), lengths
+
+
+def batches(utterances: List[Utterance], options: Options, seed: int) -> Iterator[Batch]:
+    """Batches of random crops, one for each step; utterances are drawn in proportion to their length."""
+    rng = np.random.default_rng([seed, 1])
+    lengths = np.array([utterance.feats.size(1) for utterance in utterances])
+    frames = round(options.crop_seconds * FEATURE_FRAMES_PER_SECOND)
+    for _ in range(options.steps):
+        chosen = rng.choice(len(utterances), size=options.batch_size, p=lengths / lengths.sum())
+        starts = [rng.integers(max(0, lengths[index] - frames) + 1) for index in chosen]
+        yield collate([utterances[i].feats[:, start : start + frames] for i, start in zip(chosen, starts)])
+
+
+def lr_share(step: int, options: Options) -> float:
+    """The learning rate at a step (from 0), relative to the highest: a linear warm-up, then half a cosine to 0."""
+    warmup = options.warmup * options.steps
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return (1 + math.cos(math.pi * (step - warmup) / (options.steps - warmup))) / 2
+
+
+def masked_loss(model, batch: Batch, metrics: MaskedTokenMetrics, device: str) -> Tensor:
+    """The loss of a batch with new masks, which is counted in `metrics` as well."""
+    feats, lengths = (part.to(device) for part in batch)
+    log_probs, encoded_len, masks, tokens = model(
+        processed_signal=feats, processed_signal_length=lengths, apply_mask=True
+    )
+    metrics.update(
+        log_probs.detach(), tokens, masked_steps(masks, STRIDE, model.loss.mlm_loss.mask_threshold), encoded_len
+    )
+    return model.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=encoded_len)
+
+
+def pretrain(model, utterances: List[Utterance], options: Options, seed: int) -> Dict[str, float]:
+    """Trains the model in place; returns loss and target entropy in bits per token, over the last steps."""
+    torch.manual_seed(seed + 1)  # of the masks
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_share(step, options))
+    metrics = new_metrics(options)
+    model.train()
+    for step, batch in enumerate(batches(utterances, options, seed)):
+        if step == int((1 - LAST_SHARE) * options.steps):
+            metrics.reset()
+        optimizer.zero_grad()
+        masked_loss(model, batch, metrics, options.device).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+        optimizer.step()
+        schedule.step()
+    return in_bits(metrics, 'train')
+
+
+@torch.no_grad()
+def measure(model, utterances: List[Utterance], options: Options, seed: int) -> Dict[str, float]:
+    """Loss and target entropy in bits per token of voices that were not trained on, under the contexts of training."""
+    torch.manual_seed(seed + 2)
+    model.eval()
+    metrics = new_metrics(options)
+    for utterance in utterances * MASK_DRAWS:
+        masked_loss(model, collate([utterance.feats]), metrics, options.device)
+    return in_bits(metrics, 'validation')
+
+
+def new_metrics(options: Options) -> MaskedTokenMetrics:
+    return MaskedTokenMetrics(options.classes).to(options.device)
+
+
+def in_bits(metrics: MaskedTokenMetrics, part: str) -> Dict[str, float]:
+    """What the CSV has of the metrics."""
+    values = metrics.compute()
+    names = ('loss_bits', 'target_entropy_bits', 'masked_share')
+    return {f'{part}_{name}': float(values[name]) for name in names}
