@@ -182,7 +182,8 @@ class TestLayerContexts:
         encoder = build(context=(12, 1))
         sizes = dict(d_model=32, n_heads=4, pos_emb_max_len=100, dropout=0.1, dropout_emb=0.0, dropout_att=0.0)
         encoder._cfg = OmegaConf.create(sizes)
-        encoder.set_layer_contexts(CONTEXTS)
+        for layer, context in zip(encoder.layers, CONTEXTS):  # by hand, and not in force yet
+            layer.self_attention.att_context_size = context
         encoder.change_attention_model("abs_pos")
         assert encoder.layer_contexts == CONTEXTS and encoder.self_attention_model == "abs_pos"
 

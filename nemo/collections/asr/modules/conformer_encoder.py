@@ -118,7 +118,7 @@ class ConformerEncoder(base.ConformerEncoder):
 
     def change_attention_model(self, *args, **kwargs):
         """NeMo's; the layers keep their contexts."""
-        contexts = self.layer_contexts if self._contexts_in_force else None
+        contexts = self.layer_contexts if self.has_layer_contexts else None
         self.set_layer_contexts(None)
         super().change_attention_model(*args, **kwargs)
         self.set_layer_contexts(contexts)

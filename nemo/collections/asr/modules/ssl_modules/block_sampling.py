@@ -113,8 +113,8 @@ class Windows:
         return ((self.stop - self.first).double() * max_mask_ratio).long()
 
 
-def limit_share(mask: Tensor, windows: Windows, max_mask_ratio: float) -> Tensor:
-    """Masks at most `max_mask_ratio` of each window; what is too much there moves to windows with room, if there are.
+def limit_share(mask: Tensor, windows: Windows, room: Tensor) -> Tensor:
+    """Masks at most `room` frames of each window, (B, T); what is too much there moves to windows with room, if any.
 
     In a window with too much, its first masked frames stay or its last ones, by a coin's toss: scattered frames would
     make no masked encoder step. In a window with room, frames at its head or tail are masked in addition, so that as
@@ -123,7 +123,7 @@ def limit_share(mask: Tensor, windows: Windows, max_mask_ratio: float) -> Tensor
     masked_before = F.pad(mask.cumsum(dim=1), (1, 0))
     before_window = masked_before.gather(1, windows.first)
     masked_in_window = masked_before.gather(1, windows.stop) - before_window
-    wanted = _share_out(masked_in_window, windows, windows.room(max_mask_ratio))
+    wanted = _share_out(masked_in_window, windows, room)
 
     masked_rank = masked_before.narrow(1, 0, mask.size(1)) - before_window
     frames = torch.arange(mask.size(1), device=mask.device)

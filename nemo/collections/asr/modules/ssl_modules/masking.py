@@ -142,7 +142,8 @@ class RandomBlockMasking(base.RandomBlockMasking):
         begin = torch.zeros_like(end)
         if not self.causal:
             windows = Windows.single(begin, end, num_frames)
-            return self._ensure_one_step(self._blocks(begin, end, num_frames), begin, end, windows)
+            room = windows.room(self.max_mask_ratio)
+            return self._ensure_one_step(self._blocks(begin, end, num_frames), begin, end, windows, room)
 
         window = self._window_frames(left_context)
         if current_frame is not None:
@@ -156,8 +157,8 @@ class RandomBlockMasking(base.RandomBlockMasking):
             mask = torch.where(windows.odd, mask, self._blocks(begin, end, num_frames))
         else:
             windows = Windows.single(begin, end, num_frames)
-        mask = limit_share(mask, windows, self.max_mask_ratio)
-        return self._ensure_one_step(mask, begin, end, windows)
+        room = windows.room(self.max_mask_ratio)
+        return self._ensure_one_step(limit_share(mask, windows, room), begin, end, windows, room)
 
     def _blocks(self, begin: Tensor, end: Tensor, num_frames: int) -> Tensor:
         """Blocks in `[begin, end)` without regard to windows; none where that is too short for a block."""
@@ -165,10 +166,10 @@ class RandomBlockMasking(base.RandomBlockMasking):
         long_enough = (end - begin) * self.max_mask_ratio > self.block_size
         return draw(begin, end, num_frames, self.block_size, self.mask_prob) & long_enough
 
-    def _ensure_one_step(self, mask: Tensor, begin: Tensor, end: Tensor, windows: Windows) -> Tensor:
+    def _ensure_one_step(self, mask: Tensor, begin: Tensor, end: Tensor, windows: Windows, room: Tensor) -> Tensor:
         if self.mask_prob == 0:
             return mask
-        return ensure_one_step(mask, begin, end, windows, self.context_stride, windows.room(self.max_mask_ratio))
+        return ensure_one_step(mask, begin, end, windows, self.context_stride, room)
 
     def _window_frames(self, left_context: Optional[int]) -> int:
         """The left context in input frames; -1 is unlimited."""

@@ -30,6 +30,7 @@ from nemo.collections.asr.parts.utils.attention_context import (
     UNLIMITED,
     AttentionContext,
     ContextSchedule,
+    lookahead_frames,
 )
 from nemo.collections.asr.parts.utils.option_checks import check_integer
 from nemo.utils import logging
@@ -328,10 +329,11 @@ def _frames_ahead(contexts: Sequence[AttentionContext], style: str, conv_ahead: 
     In chunks attention adds nothing from layer to layer, but a convolution that looks over the end of a chunk draws
     all of the next one in.
     """
-    if any(context.right == UNLIMITED for context in contexts):
+    attention = lookahead_frames(contexts, style)
+    if attention == UNLIMITED:
         return math.inf
     if style == "regular":
-        return sum(context.right + conv_ahead for context in contexts)
+        return attention + conv_ahead * len(contexts)
 
     def last_seen(frame):
         for context in contexts:
