@@ -12,12 +12,13 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint con
 CPU_WHEELS := -qq --no-deps --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu
 SOURCES := nemo nemo_streaming_ssl examples benchmarks tests setup.py
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format benchmark clean
 
 help:
 	@echo "make demo    set up $(VENV), make speech, pretrain a tiny model on it"
 	@echo "make test    set up $(VENV), check style, run the tests, check that they go red on plain NeMo"
 	@echo "make lint    check style; make format repairs it"
+	@echo "make benchmark    time every part against NeMo, on both of its mallocs: half an hour on two cores"
 	@echo "make clean   remove $(VENV) and the demo"
 
 # The stamp comes last: an installation that was interrupted is taken up again.
@@ -46,6 +47,9 @@ lint: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(PY) -m black --quiet $(SOURCES)
 	$(PY) -m isort --quiet $(SOURCES)
+
+benchmark: $(VENV)/.installed
+	$(PY) -m benchmarks
 
 clean:
 	rm -rf $(VENV) demo

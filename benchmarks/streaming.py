@@ -102,9 +102,8 @@ def build_model(args, style: str, context: List[int]) -> EncDecMaskedTokenPredMo
 
 def nemo_encoder(model, args, frames: int):
     """The installed NeMo's own encoder with the model's weights, set up for chunks of `frames` encoder frames."""
-    settings = {
-        key: value for key, value in model.cfg.encoder.items() if key not in ("_target_", "hierarchical_context")
-    }
+    ours = ("_target_", "hierarchical_context", "banded_attention")
+    settings = {key: value for key, value in model.cfg.encoder.items() if key not in ours}
     encoder = _conformer_encoder_base.ConformerEncoder(**settings)
     encoder.load_state_dict(model.encoder.state_dict())
     if frames == encoder.att_context_size[1] + 1:

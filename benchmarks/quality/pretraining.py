@@ -24,7 +24,8 @@ from torch.nn.functional import pad
 
 from benchmarks.quality.data import STRIDE, Utterance
 from benchmarks.quality.options import Options
-from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import read_log_probs
+from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps, tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 
 FEATURE_FRAMES_PER_SECOND = 100
@@ -67,10 +68,12 @@ def masked_loss(model, batch: Batch, metrics: MaskedTokenMetrics, device: str) -
     log_probs, encoded_len, masks, tokens = model(
         processed_signal=feats, processed_signal_length=lengths, apply_mask=True
     )
-    metrics.update(
-        log_probs.detach(), tokens, masked_steps(masks, STRIDE, model.loss.mlm_loss.mask_threshold), encoded_len
-    )
-    return model.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=encoded_len)
+    mlm, tokens = model.loss.mlm_loss, tokens.reshape(*tokens.shape[:2], -1)
+    masked = masked_steps(masks, STRIDE, mlm.mask_threshold)
+    in_loss = tokens_in_loss(log_probs, tokens, masked, encoded_len, mlm.nll_loss.ignore_index)
+    predictions = read_log_probs(log_probs, tokens, in_loss)
+    metrics.update(predictions, tokens, encoded_len)
+    return predictions.loss
 
 
 def pretrain(model, utterances: List[Utterance], options: Options, seed: int) -> Dict[str, float]:

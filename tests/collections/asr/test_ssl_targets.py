@@ -22,6 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import read_log_probs
+from nemo.collections.asr.losses.ssl_losses.mlm import tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.parts.preprocessing.features import normalize_batch
@@ -96,7 +98,7 @@ class TestTargetNormalization:
         assert check_causality(EncDecMaskedTokenPredModel(nest_config("model.target_normalize=per_feature"))).ok
 
     def test_another_value_is_refused(self, nest_config):
-        with pytest.raises(ValueError, match="target_normalize='all_features': must be per_feature or null"):
+        with pytest.raises(ValueError, match="target_normalize='all_features': must be one of per_feature, null"):
             EncDecMaskedTokenPredModel(nest_config("model.target_normalize=all_features"))
 
 
@@ -111,7 +113,8 @@ class TestMaskedTokenMetrics:
             log_probs = torch.randn(2, 7, 4, books).log_softmax(dim=2)
             tokens, masked = torch.randint(4, (2, 6, books)), torch.rand(2, 8) < 0.5
             lengths = torch.tensor([6, 3])
-            metrics.update(log_probs, tokens, masked, lengths)
+            in_loss = tokens_in_loss(log_probs, tokens, masked, lengths, ignore_index=-100)
+            metrics.update(read_log_probs(log_probs, tokens, in_loss), tokens, lengths)
             for b, t in ((b, t) for b in range(2) for t in range(int(lengths[b]))):
                 valid_steps += 1
                 masked_steps += int(masked[b, t])
@@ -136,7 +139,8 @@ class TestMaskedTokenMetrics:
     def test_without_a_masked_step_everything_is_finite_and_no_state_is_saved(self):
         metrics = MaskedTokenMetrics(num_classes=4)
         log_probs = torch.randn(1, 3, 4).log_softmax(dim=2)
-        metrics.update(log_probs, torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3) > 0, torch.tensor([0]))
+        tokens, in_loss = torch.zeros(1, 3, 1, dtype=torch.long), torch.zeros(1, 3, 1) > 0
+        metrics.update(read_log_probs(log_probs, tokens, in_loss), tokens, torch.tensor([0]))
         assert all(value.isfinite() for value in metrics.compute().values()) and not metrics.state_dict()
 
 

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import TokenPredictions
+
 
 class MaskedTokenMetrics(Metric):
     """What shows whether masked-token prediction learns something: counted over batches, summed over ranks.
@@ -47,28 +49,23 @@ class MaskedTokenMetrics(Metric):
         for name in ("valid", "masked", "right", "nats"):
             self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, log_probs: Tensor, tokens: Tensor, masked: Tensor, lengths: Tensor):
+    def update(self, predictions: TokenPredictions, tokens: Tensor, lengths: Tensor):
         """Counts a batch; nothing waits for the device.
 
         Args:
-            log_probs: log-probabilities of shape (B, T, C) or (B, T, C, H)
-            tokens: targets of shape (B, T) or (B, T, H)
-            masked: which steps are in the loss, (B, T) booleans
-            lengths: valid steps, (B,). The T may differ: what all have in common counts.
+            predictions: of the tokens in the loss; of them (B, T, H) are looked at
+            tokens: targets of shape (B, T', H), T' >= T
+            lengths: valid steps, (B,)
         """
-        steps = min(log_probs.size(1), tokens.size(1), masked.size(1))
-        log_probs, tokens, masked = (tensor.narrow(1, 0, steps) for tensor in (log_probs, tokens, masked))
-        books, classes = self.codes.shape
-        log_probs = log_probs.reshape(*log_probs.shape[:2], classes, books)
-        tokens = tokens.reshape(*tokens.shape[:2], books)
-        valid = torch.arange(steps, device=tokens.device) < lengths.unsqueeze(1)
-        masked = (masked & valid).unsqueeze(2)
+        in_loss = predictions.in_loss
+        tokens = tokens.narrow(1, 0, in_loss.size(1))
+        valid = torch.arange(in_loss.size(1), device=tokens.device) < lengths.unsqueeze(1)
         self._count_codes(tokens, valid)
         self.valid += valid.sum()
-        self.masked += masked.sum()
-        self.right += ((log_probs.argmax(dim=2) == tokens) & masked).sum() / books
-        nats = -log_probs.gather(2, tokens.unsqueeze(2)).squeeze(2).float()
-        self.nats += nats.where(masked, 0).sum() / books
+        books = in_loss.size(2)
+        self.masked += in_loss.sum() / books
+        self.right += predictions.right / books
+        self.nats += predictions.nats.detach() / books
 
     def _count_codes(self, tokens: Tensor, valid: Tensor):
         weights = valid.unsqueeze(2).expand_as(tokens).to(self.codes.dtype)

@@ -13,6 +13,7 @@
 # limitations under the License.
 
 import copy
+import inspect
 import math
 from typing import Dict, Optional
 
@@ -23,10 +24,11 @@ from omegaconf import DictConfig, open_dict
 
 from nemo.collections.asr.data import ssl_dataset
 from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, masked_steps
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, is_linear, read_log_probs
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, masked_steps, tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import _ssl_models_base as base
-from nemo.collections.asr.modules.conformer_encoder import ConformerEncoder
+from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
 from nemo.collections.asr.modules.ssl_modules.masking import (
     RandomBlockMasking,
     check_masking_options,
@@ -34,7 +36,7 @@ from nemo.collections.asr.modules.ssl_modules.masking import (
 )
 from nemo.collections.asr.parts.utils.attention_context import ContextSchedule, tightest_left_context
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
-from nemo.collections.asr.parts.utils.option_checks import check_known_keys
+from nemo.collections.asr.parts.utils.option_checks import check_choice, check_known_keys
 from nemo.collections.asr.parts.utils.target_normalization import normalize_per_feature
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
@@ -57,7 +59,8 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
             factor (`mask_position: pre_conv`) or 1 (`post_conv`). `cfg.hierarchical_context` is handed to the encoder.
             `cfg.target_normalize: per_feature` normalises what the targets are made of, over each utterance; null is
-            NeMo's behaviour.
+            NeMo's behaviour. `cfg.masked_only_decoding: false` decodes all steps in training and validation, as NeMo
+            does; true, the default, those in the loss: the same loss and gradients in less time and memory.
         trainer: Lightning's trainer
 
     Raises:
@@ -80,7 +83,9 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             self.cfg.masking.feat_in = cfg.masking.feat_in
         if not post_conv and "context_stride" not in cfg.masking:
             self.mask_processor.context_stride = cfg.encoder.subsampling_factor
-        self.target_normalize = _target_normalization(cfg)
+        self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
+        decode = cfg.get("masked_only_decoding", True)
+        self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
         self.train_metrics = MaskedTokenMetrics(cfg.num_classes, cfg.num_books)
         self.val_metrics = MaskedTokenMetrics(cfg.num_classes, cfg.num_books)
         self._warned_of_collapse = False
@@ -119,16 +124,12 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             masks: 1 where masked, (B, D, T) for `pre_conv`, (B, D', T') for `post_conv`
             tokens: targets (B, T', H), or (B, T')
         """
-        feats, lengths = self._features(
-            input_signal, input_signal_length, processed_signal, processed_signal_length, "input_signal"
-        )
-        return self._predict(feats, lengths, feats, lengths, apply_mask, current_frame)
+        signal = (input_signal, input_signal_length, processed_signal, processed_signal_length)
+        return self._decode(*self._encode(signal, None, apply_mask, current_frame))
 
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
-        outputs = self._forward_batch(batch, apply_mask=True)
-        loss = self._loss_of(outputs)
-        self._count(self.train_metrics, outputs)
+        loss = self._loss_of(batch, apply_mask=True, metrics=self.train_metrics)
         self._log_progress(loss)
         logs = {
             "learning_rate": self._optimizer.param_groups[0]["lr"],
@@ -139,10 +140,8 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
 
     def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=False):
         """The loss of a validation or test batch."""
-        outputs = self._forward_batch(batch, apply_mask=apply_mask)
-        if mode == "val":
-            self._count(self.val_metrics, outputs)
-        return {f"{mode}_loss": self._loss_of(outputs)}
+        metrics = self.val_metrics if mode == "val" else None
+        return {f"{mode}_loss": self._loss_of(batch, apply_mask, metrics)}
 
     def on_train_epoch_end(self):
         """Logs what was counted over the epoch, over all ranks."""
@@ -158,25 +157,51 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
 
     def _forward_batch(self, batch, apply_mask: bool):
         """`forward` of a batch of the data loader."""
-        processed = isinstance(batch, DALIOutputs) and batch.has_processed_signal
-        names = (
-            ("processed_signal", "processed_signal_length") if processed else ("input_signal", "input_signal_length")
-        )
+        names = ("input_signal", "input_signal_length")
+        if _has_features(batch):
+            names = ("processed_signal", "processed_signal_length")
         return self.forward(**dict(zip(names, batch[:2])), apply_mask=apply_mask)
 
-    def _loss_of(self, outputs):
-        log_probs, encoded_len, masks, tokens = outputs
-        return self.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=encoded_len)
+    def _encode_batch(self, batch, apply_mask: bool):
+        """`_encode` of a batch of the data loader."""
+        signal = (None, None, *batch[:2]) if _has_features(batch) else (*batch[:2], None, None)
+        return self._encode(signal, None, apply_mask)
 
-    @torch.no_grad()
-    def _count(self, metrics: MaskedTokenMetrics, outputs):
-        """Counts a batch; not for a fork's own loss, which does not say what an encoder step of the mask is."""
-        steps = getattr(self.loss, "mlm_loss", self.loss)
-        if not isinstance(steps, MLMLoss):
-            return
-        log_probs, encoded_len, masks, tokens = outputs
-        masked = masked_steps(masks, steps.combine_time_steps, steps.mask_threshold)
-        metrics.update(log_probs, tokens, masked, encoded_len)
+    def _loss_of(self, batch, apply_mask: bool, metrics: Optional[MaskedTokenMetrics]) -> torch.Tensor:
+        """The loss of a batch; counts it, except for a fork's own loss, which does not say what is masked."""
+        if self._decodes_masked_only():
+            encoded, lengths, masks, tokens = self._encode_batch(batch, apply_mask)
+            tokens, in_loss = self._tokens_in_loss(encoded.transpose(1, 2), lengths, masks, tokens)
+            predictions = decode_masked(self.decoder, encoded, tokens, in_loss)
+            loss = predictions.loss
+        else:
+            log_probs, lengths, masks, tokens = self._forward_batch(batch, apply_mask)
+            loss = self.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=lengths)
+            if metrics is None or self._mlm_loss is None:
+                return loss
+            tokens, in_loss = self._tokens_in_loss(log_probs, lengths, masks, tokens)
+            predictions = read_log_probs(log_probs.detach(), tokens, in_loss)
+        if metrics is not None:
+            metrics.update(predictions, tokens, lengths)
+        return loss
+
+    @property
+    def _mlm_loss(self) -> Optional[MLMLoss]:
+        """What says which steps are in the loss; None for a fork's own loss."""
+        loss = getattr(self.loss, "mlm_loss", self.loss)
+        return loss if isinstance(loss, MLMLoss) else None
+
+    def _decodes_masked_only(self) -> bool:
+        """Whether a step leaves out decoding what is not masked: only where no fork has put something of its own."""
+        forward, *known = (inspect.getattr_static(cls, "forward") for cls in (type(self), *MODELS))
+        ours = forward in known and type(self.loss) in (MLMLoss, MultiMLMLoss)
+        return self.masked_only_decoding and ours and is_linear(self.decoder)
+
+    def _tokens_in_loss(self, outputs, lengths, masks, tokens):
+        """Tokens (B, T', H), and which of them are in the loss, (B, T, H)."""
+        mlm, tokens = self._mlm_loss, tokens.reshape(*tokens.shape[:2], -1)
+        masked = masked_steps(masks, mlm.combine_time_steps, mlm.mask_threshold)
+        return tokens, tokens_in_loss(outputs, tokens, masked, lengths, mlm.nll_loss.ignore_index)
 
     def _log_progress(self, loss):
         """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
@@ -215,8 +240,15 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             return processed, processed_length
         return self.preprocessor(input_signal=signal, length=signal_length)
 
-    def _predict(self, target_feats, target_lengths, feats, lengths, apply_mask, current_frame):
-        """Masks and encodes `feats`, and predicts the tokens of `target_feats`, which may be the same."""
+    def _encode(self, clean, noisy, apply_mask, current_frame=None):
+        """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns.
+
+        `clean` and `noisy` are (signal, its lengths, features, their lengths), the first two or the last two None.
+        What is noisy is masked and encoded, and the tokens are those of what is clean; None if it is the same.
+        """
+        target_feats, target_lengths = feats, lengths = self._features(*clean, "input_signal")
+        if noisy is not None:
+            feats, lengths = self._features(*noisy, "noisy_input_signal")
         left_context = tightest_left_context(self.encoder)
         if self.pre_encoder is None:
             tokens = self._tokens(target_feats, target_lengths)
@@ -231,7 +263,10 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             masks = self.pre_encoder.get_current_mask()
             subsampled, target_lengths = self._subsampled(target_feats, target_lengths, target_feats is feats)
             tokens = self._tokens(subsampled.transpose(1, 2), target_lengths)
-        return self.decoder(encoder_output=encoded), encoded_len, masks, tokens
+        return encoded, encoded_len, masks, tokens
+
+    def _decode(self, encoded, *others):
+        return (self.decoder(encoder_output=encoded), *others)
 
     def _tokens(self, feats, lengths):
         """Targets of features (B, D, T), normalised for the quantizer only: the encoder's stay as they are."""
@@ -275,6 +310,10 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
             apply_mask=apply_mask,
         )
 
+    def _encode_batch(self, batch: ssl_dataset.AudioNoiseBatch, apply_mask: bool):
+        clean, noisy = (batch.audio, batch.audio_len), (batch.noisy_audio, batch.noisy_audio_len)
+        return self._encode((*clean, None, None), (*noisy, None, None), apply_mask)
+
     @property
     def input_types(self) -> Optional[Dict[str, NeuralType]]:
         """Returns definitions of module input types"""
@@ -316,17 +355,22 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
         Returns:
             log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; tokens of the clean audio
         """
-        clean, clean_lengths = self._features(
-            input_signal, input_signal_length, processed_signal, processed_signal_length, "input_signal"
-        )
-        noisy, noisy_lengths = self._features(
+        clean = (input_signal, input_signal_length, processed_signal, processed_signal_length)
+        noisy = (
             noisy_input_signal,
             noisy_input_signal_length,
             processed_noisy_input_signal,
             processed_noisy_input_signal_length,
-            "noisy_input_signal",
         )
-        return self._predict(clean, clean_lengths, noisy, noisy_lengths, apply_mask, current_frame)
+        return self._decode(*self._encode(clean, noisy, apply_mask, current_frame))
+
+
+# Whose `forward` is known to be `_encode` and the decoder.
+MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)
+
+
+def _has_features(batch) -> bool:
+    return isinstance(batch, DALIOutputs) and batch.has_processed_signal
 
 
 def _counted(metrics: MaskedTokenMetrics, prefix: str) -> Dict[str, torch.Tensor]:
@@ -338,13 +382,6 @@ def _counted(metrics: MaskedTokenMetrics, prefix: str) -> Dict[str, torch.Tensor
     return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
-def _target_normalization(cfg: DictConfig) -> Optional[str]:
-    value = cfg.get("target_normalize")
-    if value not in (None, "per_feature"):
-        raise ValueError(f"target_normalize={value!r}: must be per_feature or null")
-    return value
-
-
 def _hand_contexts_to_encoder(cfg: DictConfig):
     """Makes `cfg.hierarchical_context` an argument of the encoder, in place; checks it first.
 
@@ -354,6 +391,7 @@ def _hand_contexts_to_encoder(cfg: DictConfig):
     with open_dict(cfg):
         if schedule is not None:
             cfg.encoder.hierarchical_context = cfg.hierarchical_context
+    check_choice("encoder.banded_attention", cfg.encoder.get("banded_attention"), BANDED_ATTENTION)
     schedule = ContextSchedule.from_config(cfg.encoder.get("hierarchical_context"))
     if schedule is None:
         return

@@ -13,22 +13,34 @@
 # limitations under the License.
 
 import math
+from functools import partial
 from typing import List, Optional, Sequence
 
+import torch
+from torch import Tensor
+
 from nemo.collections.asr.modules import _conformer_encoder_base as base
+from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, is_faster
 from nemo.collections.asr.parts.submodules.layer_masks import LayerMasks
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding
 from nemo.collections.asr.parts.utils.attention_context import (
     STYLES,
+    UNLIMITED,
     AttentionContext,
     ContextSchedule,
     check_layer_contexts,
     widest,
 )
+from nemo.collections.asr.parts.utils.option_checks import check_choice
 from nemo.core.classes.mixins import adapter_mixins
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("ConformerEncoder", "ConformerEncoderAdapter"))
+
+# Attention in blocks computes what the full matrix computes, in another order. None: by size, in encoders whose layers
+# have contexts of their own; an encoder without stays NeMo's to the bit. auto: by size, in every encoder. always,
+# never: whatever the size. Layers that see everything, a cache and an export take the full matrix.
+BANDED_ATTENTION = (None, "auto", "always", "never")
 
 
 class ConformerEncoder(base.ConformerEncoder):
@@ -42,10 +54,13 @@ class ConformerEncoder(base.ConformerEncoder):
     Args:
         hierarchical_context: `{enabled, interpolation, schedule}`, see `ContextSchedule.from_config`; None leaves the
             layers without contexts of their own
+        banded_attention: which layers with a limited window attend in blocks of neighbouring frames, see
+            `BANDED_ATTENTION`
         *args, **kwargs: NeMo's arguments. `att_context_probs` may sum to 1 within rounding.
 
     Raises:
-        ValueError: a context or the schedule is not valid, see `ContextSchedule`
+        ValueError: a context or the schedule is not valid, see `ContextSchedule`; `banded_attention` is none of the
+            choices
     """
 
     # the layers' contexts that masks and streaming parameters were last made for; None: there are none
@@ -53,11 +68,21 @@ class ConformerEncoder(base.ConformerEncoder):
     # what was there before the layers had contexts: [att_context_size, att_context_size_all, positional encoding]
     _without_layer_contexts: Optional[list] = None
 
-    def __init__(self, *args, hierarchical_context=None, **kwargs):
+    def __init__(self, *args, hierarchical_context=None, banded_attention=None, **kwargs):
         super().__init__(*args, **kwargs)
+        self.banded_attention = banded_attention
         schedule = ContextSchedule.from_config(hierarchical_context)
         if schedule is not None:
             self.set_layer_contexts(schedule.for_layers(self.n_layers, self.att_context_style))
+
+    @property
+    def banded_attention(self) -> Optional[str]:
+        """One of `BANDED_ATTENTION`; can be set at any time."""
+        return self._banded_attention
+
+    @banded_attention.setter
+    def banded_attention(self, choice: Optional[str]):
+        self._banded_attention = check_choice("banded_attention", choice, BANDED_ATTENTION)
 
     @property
     def layer_contexts(self) -> List[List[int]]:
@@ -198,22 +223,40 @@ class ConformerEncoder(base.ConformerEncoder):
             layer.self_attention_model = "rel_pos"
         self.set_max_audio_length(max(self.pos_emb_max_len, self.max_audio_length))
 
-    def _create_masks(self, att_context_size, **kwargs):
-        make = super()._create_masks
-        pad_mask, att_mask = make(att_context_size=att_context_size, **kwargs)
-        if self._contexts_in_force is None:
-            return pad_mask, att_mask
+    def _create_masks(self, att_context_size, padding_length, max_audio_length, offset, device):
+        """NeMo's masks, or `LayerMasks` where layers have contexts of their own or attend in blocks."""
+        make, sizes = super()._create_masks, dict(padding_length=padding_length, max_audio_length=max_audio_length)
+        make = partial(make, **sizes, offset=offset, device=device)
+        if self.att_context_style not in STYLES:
+            return make(att_context_size)
         sampled = AttentionContext(*att_context_size)
+        in_blocks = partial(self._band_mask, lengths=padding_length, num_frames=max_audio_length, offset=offset)
+        if self._contexts_in_force is None and in_blocks(sampled) is None:
+            return make(att_context_size)
 
         def mask_of(context):
             own = AttentionContext(*context)
             if self.att_context_style == "chunked_limited" and own.right != sampled.right:
                 # chunks of different sizes: what both masks leave to be seen
-                return make(att_context_size=own.as_list(), **kwargs)[1] | att_mask
+                return make(own.as_list())[1] | make(sampled.as_list())[1]
             both = own.within(sampled)
-            return att_mask if both == sampled else make(att_context_size=both.as_list(), **kwargs)[1]
+            band = in_blocks(both)
+            return make(both.as_list())[1] if band is None else band
 
-        return pad_mask, LayerMasks(mask_of)
+        return _pad_mask(padding_length, max_audio_length, offset), LayerMasks(mask_of, default=att_context_size)
+
+    def _band_mask(self, context: AttentionContext, lengths: Tensor, num_frames: int, offset) -> Optional[BandMask]:
+        """What makes a layer attend in blocks; None where it takes the full matrix."""
+        choice = self.banded_attention or ("never" if self._contexts_in_force is None else "auto")
+        if choice == "never" or context == AttentionContext(UNLIMITED, UNLIMITED):
+            return None
+        has_cache, exporting = offset is not None, torch.jit.is_tracing() or torch.compiler.is_exporting()
+        if has_cache or exporting or self.self_attention_model == "rel_pos_local_attn":
+            return None
+        band = Band.of(context.left, context.right, self.att_context_style, num_frames)
+        if choice == "auto" and not is_faster(band, num_frames, lengths.device):
+            return None
+        return BandMask(band, lengths)
 
     def _calc_context_sizes(self, att_context_size, att_context_probs, *args, **kwargs):
         """NeMo's, which compares the sum of the probabilities with 1 exactly."""
@@ -223,6 +266,13 @@ class ConformerEncoder(base.ConformerEncoder):
         if len(att_context_probs) != len(uniform):
             raise ValueError(f"att_context_probs={list(att_context_probs)}: must be one for each of {sizes}")
         return sizes, size, list(att_context_probs), conv
+
+
+def _pad_mask(lengths: Tensor, num_frames: int, offset: Optional[Tensor]) -> Tensor:
+    """True in padding, (B, T): from `lengths` on, and before `offset`, where a cache is not filled yet."""
+    frames = torch.arange(num_frames, device=lengths.device)
+    padding = frames >= lengths.unsqueeze(1)
+    return padding if offset is None else padding | (frames < offset.unsqueeze(1))
 
 
 class ConformerEncoderAdapter(base.ConformerEncoderAdapter, ConformerEncoder):

@@ -128,35 +128,54 @@ def masked_token_loss(decoder_outputs: Tensor, targets: Tensor, flags, decoder_l
     Args:
         decoder_outputs: log-probabilities (B, T, C) or (B, T, C, H)
         targets: tokens (B, T') or (B, T', H)
-        flags: masked steps (B, T''), or None for all
-        decoder_lengths: valid steps (B,), or None for all
-        ignore_index: a target that is never in the loss
+        flags, decoder_lengths, ignore_index: see `tokens_in_loss`
     """
-    steps = _common_steps(decoder_outputs, targets, flags)
+    in_loss = tokens_in_loss(decoder_outputs, targets, flags, decoder_lengths, ignore_index)
+    nats = negative_log_likelihoods(decoder_outputs, targets, in_loss)
+    return nats.sum() / in_loss.sum().clamp(min=1)
+
+
+def tokens_in_loss(outputs: Tensor, targets: Tensor, flags, lengths, ignore_index: int) -> Tensor:
+    """Which tokens are in the loss, (B, S) or (B, S, H) booleans, for the S steps that all arguments have.
+
+    Args:
+        outputs: of decoder or encoder, (B, T, ...)
+        targets: tokens (B, T') or (B, T', H)
+        flags: masked steps (B, T''), or None for all
+        lengths: valid steps (B,), or None for all
+        ignore_index: a target that is never in the loss
+    Raises:
+        ValueError: the numbers of steps differ by more than two
+    """
+    steps = _common_steps(outputs, targets, flags)
     in_loss = torch.ones(targets.shape[:1] + (steps,), dtype=torch.bool, device=targets.device)
     if flags is not None:
         in_loss = in_loss & flags.narrow(1, 0, steps)
-    if decoder_lengths is not None:
-        in_loss = in_loss & (torch.arange(steps, device=targets.device) < decoder_lengths.unsqueeze(1))
-
-    targets = targets.narrow(1, 0, steps).unsqueeze(2)
+    if lengths is not None:
+        in_loss = in_loss & (torch.arange(steps, device=targets.device) < lengths.unsqueeze(1))
     # the steps' flags, for every codebook
-    in_loss = in_loss.reshape(in_loss.shape + (1,) * (targets.dim() - 2)) & (targets != ignore_index)
-    log_probs = decoder_outputs.narrow(1, 0, steps).gather(2, targets.where(in_loss, 0))
+    in_loss = in_loss.reshape(in_loss.shape + (1,) * (targets.dim() - 2))
+    return in_loss & (targets.narrow(1, 0, steps) != ignore_index)
+
+
+def negative_log_likelihoods(log_probs: Tensor, targets: Tensor, in_loss: Tensor) -> Tensor:
+    """`-log_probs[b, t, targets[b, t]]`, 0 where not in the loss: in the shape of `in_loss`, (B, S) or (B, S, H)."""
+    steps = in_loss.size(1)
+    targets = targets.narrow(1, 0, steps).where(in_loss, 0).unsqueeze(2)
+    of_targets = log_probs.narrow(1, 0, steps).gather(2, targets).squeeze(2)
     # float32, because a sum over thousands of steps overflows fp16
-    log_probs = log_probs.to(torch.promote_types(log_probs.dtype, torch.float32))
-    return -log_probs.where(in_loss, 0).sum() / in_loss.sum().clamp(min=1)
+    return -of_targets.to(torch.promote_types(of_targets.dtype, torch.float32)).where(in_loss, 0)
 
 
-def _common_steps(decoder_outputs: Tensor, targets: Tensor, flags) -> int:
-    """How many encoder steps decoder outputs, targets and mask have in common."""
-    steps = {"decoder outputs": decoder_outputs.size(1), "targets": targets.size(1)}
+def _common_steps(outputs: Tensor, targets: Tensor, flags) -> int:
+    """How many encoder steps outputs, targets and mask have in common."""
+    steps = {"outputs": outputs.size(1), "targets": targets.size(1)}
     if flags is not None:
         steps["mask"] = flags.size(1)
     if max(steps.values()) - min(steps.values()) > MAX_STEPS_APART:
         mask = "" if flags is None else f", mask {tuple(flags.shape)} after combine_time_steps"
         raise ValueError(
-            f"Encoder steps differ by more than {MAX_STEPS_APART}: decoder outputs {tuple(decoder_outputs.shape)}, "
+            f"Encoder steps differ by more than {MAX_STEPS_APART}: outputs {tuple(outputs.shape)}, "
             f"targets {tuple(targets.shape)}{mask}. `combine_time_steps` of the loss and of the quantizer must be the "
             "encoder's `subsampling_factor` for pre_conv masking and 1 for post_conv."
         )

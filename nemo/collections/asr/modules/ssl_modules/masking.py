@@ -13,7 +13,7 @@
 # limitations under the License.
 
 import inspect
-from typing import Optional, Union
+from typing import List, Optional, Union
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from nemo.collections.asr.modules.ssl_modules import _masking_base as base
 from nemo.collections.asr.modules.ssl_modules.block_sampling import (
     Windows,
+    block_starts,
     ensure_one_step,
     limit_share,
     overlapping_blocks,
@@ -143,28 +144,38 @@ class RandomBlockMasking(base.RandomBlockMasking):
         if not self.causal:
             windows = Windows.single(begin, end, num_frames)
             room = windows.room(self.max_mask_ratio)
-            return self._ensure_one_step(self._blocks(begin, end, num_frames), begin, end, windows, room)
+            (mask,) = self._blocks(begin, end, num_frames)
+            return self._ensure_one_step(mask, begin, end, windows, room)
 
         window = self._window_frames(left_context)
         if current_frame is not None:
             end = torch.minimum(end, _frames_heard(current_frame, end))
         if window >= 0 and (current_frame is not None or window == 0):
             begin = (end - window).clamp(min=0)
-        mask = self._blocks(begin, end, num_frames)
         if window > 0 and current_frame is None:
-            # neighbouring windows take their part of two independent masks, so that no block goes on past an end
-            windows = Windows.consecutive(begin, end, num_frames, window, self.context_stride)
-            mask = torch.where(windows.odd, mask, self._blocks(begin, end, num_frames))
+            # neighbouring windows take their part of two masks, so that no block goes on past an end
+            windows = Windows.consecutive(end, num_frames, window, self.context_stride)
+            even, odd = self._blocks(begin, end, num_frames, count=2)
+            mask = even ^ ((even ^ odd) & windows.odd)
         else:
             windows = Windows.single(begin, end, num_frames)
+            (mask,) = self._blocks(begin, end, num_frames)
         room = windows.room(self.max_mask_ratio)
         return self._ensure_one_step(limit_share(mask, windows, room), begin, end, windows, room)
 
-    def _blocks(self, begin: Tensor, end: Tensor, num_frames: int) -> Tensor:
-        """Blocks in `[begin, end)` without regard to windows; none where that is too short for a block."""
-        draw = overlapping_blocks if self.allow_overlap else separate_blocks
+    def _blocks(self, begin: Tensor, end: Tensor, num_frames: int, count: int = 1) -> List[Tensor]:
+        """One or two masks of blocks in `[begin, end)`, without regard to windows; none where it is too short for one.
+
+        Two are for a mask that takes each frame from one of them: their blocks may depend on each other.
+        """
         long_enough = (end - begin) * self.max_mask_ratio > self.block_size
-        return draw(begin, end, num_frames, self.block_size, self.mask_prob) & long_enough
+        if not self.allow_overlap:
+            options = (begin, end, num_frames, self.block_size, self.mask_prob)
+            return [separate_blocks(*options) & long_enough for _ in range(count)]
+        may_start = block_starts(begin, end, num_frames, self.block_size) & long_enough
+        draws = torch.rand(may_start.shape, device=may_start.device)
+        starts = [draws < self.mask_prob] if count == 1 else [draws < self.mask_prob, draws >= 1 - self.mask_prob]
+        return [overlapping_blocks(start & may_start, self.block_size) for start in starts]
 
     def _ensure_one_step(self, mask: Tensor, begin: Tensor, end: Tensor, windows: Windows, room: Tensor) -> Tensor:
         if self.mask_prob == 0:

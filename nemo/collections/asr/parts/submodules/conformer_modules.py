@@ -42,7 +42,7 @@ class ConformerLayer(base.ConformerLayer):
             output (B, T, D), with caches also the next caches
         """
         if isinstance(att_mask, LayerMasks):
-            att_mask = att_mask.of(self.self_attn.att_context_size)
+            att_mask = att_mask.of(getattr(self.self_attn, "att_context_size", None))
         return super().forward(
             x,
             att_mask=att_mask,

@@ -12,9 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-from typing import Callable, Sequence
+from typing import Callable, Optional, Sequence, Union
 
 from torch import Tensor
+
+from nemo.collections.asr.parts.submodules.banded_attention import BandMask
 
 
 class LayerMasks:
@@ -24,20 +26,26 @@ class LayerMasks:
     the rows of cached frames, `masks[:, cache_len:]`. Layers with the same context share a mask.
 
     Args:
-        make: makes the mask of a context `(left, right)`: True where a query must not see a key, (B, T, T)
+        make: makes the mask of a context `(left, right)`: True where a query must not see a key, (B, T, T); or what
+            makes the layer attend in blocks
+        default: the context of a layer that has none of its own
     """
 
-    def __init__(self, make: Callable[[tuple], Tensor], rows=slice(None)):
+    def __init__(
+        self, make: Callable[[tuple], Union[Tensor, BandMask]], default: Sequence[int], rows: tuple = (slice(None),)
+    ):
         self._make = make
+        self._default = tuple(default)
         self._rows = rows
         self._made = {}
 
-    def __getitem__(self, rows) -> "LayerMasks":
-        return LayerMasks(self._make, rows)
+    def __getitem__(self, rows: tuple) -> "LayerMasks":
+        return LayerMasks(self._make, self._default, rows)
 
-    def of(self, context: Sequence[int]) -> Tensor:
-        """The mask of a layer's context `[left, right]`."""
-        context = tuple(context)
+    def of(self, context: Optional[Sequence[int]]) -> Union[Tensor, BandMask]:
+        """The mask of a layer's context `[left, right]`; None if it has none of its own."""
+        context = self._default if context is None else tuple(context)
         if context not in self._made:
-            self._made[context] = self._make(context)[self._rows]
+            mask = self._make(context)
+            self._made[context] = mask if isinstance(mask, BandMask) else mask[self._rows]
         return self._made[context]

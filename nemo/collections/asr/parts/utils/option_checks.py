@@ -16,7 +16,7 @@
 
 import inspect
 import numbers
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Sequence
 
 
 def check_integer(name: str, value, minimum: int) -> int:
@@ -33,6 +33,14 @@ def check_number(name: str, value, low: float, high: float, above_low: bool = Fa
         lower = f"above {low}" if above_low else f"{low}"
         raise ValueError(f"{name}={value!r}: must be a number from {lower} to {high}")
     return float(value)
+
+
+def check_choice(name: str, value, choices: Sequence):
+    """Returns `value` if it is one of the choices."""
+    if value not in choices:
+        allowed = ", ".join("null" if choice is None else str(choice) for choice in choices)
+        raise ValueError(f"{name}={value!r}: must be one of {allowed}")
+    return value
 
 
 def check_known_keys(section: str, options: Mapping, target: Callable):

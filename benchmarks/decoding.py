@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Decoder and loss, forward and backward, a third of the steps masked: all steps decoded by NeMo, the masked by us."""
+
+import sys
+from typing import Iterator
+
+import torch
+
+from benchmarks.harness import Case, forward_backward, main
+from benchmarks.plain_nemo import mlm as plain
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
+from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps, tokens_in_loss
+from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
+
+STEPS, CLASSES, FEATURES, FACTOR = 375, 8192, 80, 8
+
+
+def cases(args) -> Iterator[Case]:
+    for books in (1, 4):
+        torch.manual_seed(0)
+        decoder = MultiSoftmaxDecoder(args.d_model, CLASSES, books, use_bias=True).to(args.device)
+        loss = plain.MultiMLMLoss(combine_time_steps=FACTOR, mask_threshold=0.8, num_decoders=books)
+        # as the encoder returns it
+        encoded = torch.randn(args.batch, STEPS, args.d_model, device=args.device).transpose(1, 2).requires_grad_()
+        flags = torch.rand(args.batch, 1, STEPS, device=args.device) < 1 / 3
+        masks = flags.repeat_interleave(FACTOR, dim=2).expand(-1, FEATURES, -1).float()
+        tokens = torch.randint(CLASSES, (args.batch, STEPS, books), device=args.device)
+        lengths = torch.full((args.batch,), STEPS, device=args.device)
+
+        def nemo():
+            outputs = decoder(encoder_output=encoded)
+            return loss(masks=masks, decoder_outputs=outputs, targets=tokens, decoder_lengths=lengths)
+
+        def ours():
+            masked = masked_steps(masks, FACTOR, 0.8)
+            in_loss = tokens_in_loss(encoded.transpose(1, 2), tokens, masked, lengths, -100)
+            return decode_masked(decoder, encoded, tokens, in_loss).loss
+
+        inputs = [encoded, *decoder.parameters()]
+        settings = {"steps": STEPS, "classes": CLASSES, "codebooks": books}
+        sides = (forward_backward(function, inputs, args) for function in (ours, nemo))
+        yield Case("decoding", settings, next(sides), {"nemo": next(sides)})
+
+
+if __name__ == "__main__":
+    sys.exit(main("decoding", __doc__, cases))

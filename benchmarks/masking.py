@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Masking of a large batch of features, without gradients.
+
+NeMo masks without `causal` only, so its side is the same for both. The side `where` is one `torch.where` of the size
+of the features: what masking costs at least.
+"""
+
+import sys
+from typing import Iterator
+
+import torch
+
+from benchmarks.attention import ragged
+from benchmarks.harness import Case, main
+from benchmarks.plain_nemo import masking as plain
+from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking
+
+BATCH, FEATURES, FRAMES = 32, 80, 2000
+MODES = {
+    "overlap": dict(allow_overlap=True, mask_prob=0.01, block_size=40),
+    "no overlap": dict(allow_overlap=False, mask_prob=0.5, block_size=48),
+}
+CAUSAL = dict(causal=True, left_context_size=40, context_stride=8)
+
+
+def cases(args) -> Iterator[Case]:
+    feats = torch.randn(BATCH, FEATURES, FRAMES, device=args.device)
+    lengths = ragged(BATCH, FRAMES, args.device)
+    mask, value = torch.rand(BATCH, 1, FRAMES, device=args.device) < 0.33, torch.randn(1, FEATURES, 1).to(feats)
+
+    def step(masking_class, **options):
+        masking = masking_class(feat_in=FEATURES, **options).to(args.device)
+        return lambda: masking(input_feats=feats, input_lengths=lengths)
+
+    for mode, options in MODES.items():
+        for causal in (False, True):
+            yield Case(
+                "masking",
+                {"mode": mode, "causal": causal, "batch": BATCH, "features": FEATURES, "frames": FRAMES},
+                step(RandomBlockMasking, **options, **(CAUSAL if causal else {})),
+                {"nemo": step(plain.RandomBlockMasking, **options)},
+                {"where": lambda: torch.where(mask, value, feats)},
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main("masking", __doc__, cases))

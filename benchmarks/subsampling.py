@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The convolutions before the encoder, forward and backward: 8-fold `dw_striding`, causal and not.
+
+Features need no gradient, as in training."""
+
+import sys
+from typing import Iterator
+
+import torch
+
+from benchmarks.attention import ragged
+from benchmarks.harness import Case, forward_backward, main
+from benchmarks.plain_nemo import subsampling as plain
+from nemo.collections.asr.parts.submodules.subsampling import ConvSubsampling
+
+FEATURES, FRAMES = 80, (1500, 6000)
+
+
+def cases(args) -> Iterator[Case]:
+    for frames in FRAMES:
+        feats = torch.randn(args.batch, frames, FEATURES, device=args.device)
+        lengths = ragged(args.batch, frames, args.device)
+
+        def step(subsampling_class, causal):
+            torch.manual_seed(0)
+            sizes = dict(subsampling_factor=8, feat_in=FEATURES, feat_out=args.d_model, conv_channels=args.d_model)
+            activation = torch.nn.ReLU(True)
+            module = subsampling_class("dw_striding", **sizes, activation=activation, is_causal=causal).to(args.device)
+            return forward_backward(lambda: module(feats, lengths)[0], module.parameters(), args)
+
+        for causal in (True, False):
+            nemo = {"nemo": step(plain.ConvSubsampling, causal)}
+            yield Case("subsampling", {"frames": frames, "causal": causal}, step(ConvSubsampling, causal), nemo)
+
+
+if __name__ == "__main__":
+    sys.exit(main("subsampling", __doc__, cases))

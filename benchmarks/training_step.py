@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A whole training step from audio to gradients: NeMo's model in both modes of its attention, ours with 40/120/320.
+
+The model is the shipped streaming config in the size of the benchmark, without what crashes NeMo (causal downsampling)
+and without what it has not (causal masks, `target_normalize`); both draw masks with the same shares. Contexts
+`unlimited` are for what has no window at all: nothing may be slower there either. Most rows are without dropout, since
+on a CPU drawing its random numbers takes a good part of the step on both sides; one row has the config's.
+"""
+
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import torch
+from omegaconf import OmegaConf
+
+from benchmarks.attention import ragged
+from benchmarks.harness import Case, autocast, main
+from benchmarks.plain_nemo import nemo_model
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+
+CONFIG = Path(__file__).resolve().parents[1] / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
+LAYERS = 12
+# seconds of audio, contexts, dropout
+STEPS = (
+    (2, "40/120/320", 0.0),
+    (2, "unlimited", 0.0),
+    (15, "40/120/320", 0.0),
+    (15, "40/120/320", 0.1),
+    (15, "unlimited", 0.0),
+    (60, "40/120/320", 0.0),
+)
+SCHEDULE = [[0, [40, 0]], [4, [120, 0]], [8, [320, 0]]]
+OURS_ONLY = ("causal", "left_context_size", "context_stride", "max_mask_ratio")
+
+
+def config(args, dropout: float):
+    """A config that plain NeMo knows every key of."""
+    cfg = OmegaConf.load(CONFIG).model
+    cfg.train_ds = cfg.validation_ds = None
+    cfg.encoder.update(d_model=args.d_model, n_layers=LAYERS, n_heads=args.heads, causal_downsampling=False)
+    cfg.encoder.update(att_context_size=[-1, -1], subsampling_conv_channels=args.d_model)
+    cfg.encoder.update(dropout=dropout, dropout_pre_encoder=dropout, dropout_att=dropout)
+    cfg.encoder.pop("banded_attention")
+    for key in OURS_ONLY:
+        cfg.masking.pop(key)
+    cfg.pop("target_normalize")
+    cfg.pop("masked_only_decoding")
+    cfg.preprocessor.update(normalize="per_feature", dither=0.0)  # dither would change the audio, in place
+    return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+
+
+def step_of(model, batch, args):
+    """Forward and backward of what Lightning calls, without Lightning."""
+    model = model.to(args.device).train()
+    model._optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    model.trainer = _Trainer()
+    model.log_dict = lambda *arguments, **options: None
+
+    def step():
+        model.zero_grad(set_to_none=True)
+        with autocast(args):
+            loss = model.training_step(batch, 0)["loss"]
+        loss.backward()
+
+    return step
+
+
+class _Trainer:
+    """As much of a trainer as a training step asks for."""
+
+    global_step = 1
+
+
+def cases(args) -> Iterator[Case]:
+    for seconds, contexts, dropout in STEPS:
+        lengths = 16000 // 100 * ragged(args.batch, 100 * seconds, "cpu")
+        torch.manual_seed(0)
+        batch = (0.1 * torch.randn(args.batch, int(lengths.max())).to(args.device), lengths.to(args.device))
+        ours, eager, sdpa = (config(args, dropout) for _ in range(3))
+        sdpa.encoder.use_pytorch_sdpa = True
+        if contexts != "unlimited":
+            ours.hierarchical_context = {"enabled": True, "schedule": SCHEDULE}
+        models = (EncDecMaskedTokenPredModel(cfg=ours), nemo_model(eager), nemo_model(sdpa))
+        step, *nemo = (step_of(model, batch, args) for model in models)
+        settings = {"seconds": seconds, "layers": LAYERS, "contexts": contexts, "dropout": dropout}
+        yield Case("training step", settings, step, dict(zip(("nemo", "nemo sdpa"), nemo)))
+
+
+if __name__ == "__main__":
+    sys.exit(main("training_step", __doc__, cases))

@@ -1,0 +1,172 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Decoding of the masked encoder steps only: the others are not in the loss, and most steps are others.
+
+A decoder with thousands of classes makes the largest tensor of a training step. Here a linear decoder, the softmax and
+the loss run on the masked steps alone, some hundred of them at a time, and make their gradients at once, so that no
+logits are kept for the backward pass.
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nemo.collections.asr.losses.ssl_losses.mlm import negative_log_likelihoods
+from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
+
+# Frames whose logits are there at a time: enough for a matrix product at full speed, and elsewhere than on a CPU for
+# few operations.
+CHUNK_FRAMES = {"cpu": 256}
+CHUNK_FRAMES_ELSEWHERE = 2048
+
+
+@dataclass(frozen=True)
+class TokenPredictions:
+    """What a decoder says of the tokens in the loss.
+
+    Args:
+        nats: the sum of their negative log-likelihoods, a scalar, at least float32, with a gradient
+        right: how many of them are their step's most likely token, a scalar
+        in_loss: which tokens are in the loss, (B, T, H) booleans
+    """
+
+    nats: Tensor
+    right: Tensor
+    in_loss: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """The mean of the negative log-likelihoods; 0, with a gradient of 0, if there are none."""
+        return self.nats / self.in_loss.sum().clamp(min=1)
+
+
+def read_log_probs(log_probs: Tensor, targets: Tensor, in_loss: Tensor) -> TokenPredictions:
+    """
+    Args:
+        log_probs: what the decoder makes of all steps, (B, T', C, H) or (B, T', C), T' >= T
+        targets: tokens (B, T', H)
+        in_loss: (B, T, H) booleans
+    """
+    log_probs = log_probs.reshape(*log_probs.shape[:3], -1)
+    nats = negative_log_likelihoods(log_probs, targets, in_loss).sum()
+    likeliest, targets = (x.narrow(1, 0, in_loss.size(1)) for x in (log_probs.argmax(dim=2), targets))
+    return TokenPredictions(nats, torch.logical_and(likeliest == targets, in_loss).sum(), in_loss)
+
+
+def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor, in_loss: Tensor) -> TokenPredictions:
+    """
+    What `read_log_probs` says of the decoder's output, without making all of it: the same loss and gradients.
+
+    The number of masked steps decides over shapes: here the host waits for the device, as it does in NeMo's loss.
+
+    Args:
+        decoder: one that `is_linear`
+        encoded: the encoder's output, (B, D, T')
+        targets: tokens (B, T'', H)
+        in_loss: (B, T, H) booleans, T <= T', T''
+    """
+    steps = in_loss.size(1)
+    rows = in_loss.any(dim=2).flatten().nonzero().squeeze(1)
+    frames, targets, kept = (
+        x.flatten(0, 1).index_select(0, rows)
+        for x in (encoded.transpose(1, 2).narrow(1, 0, steps), targets.narrow(1, 0, steps), in_loss)
+    )
+    layer = decoder.decoder_layers[0]
+    weight, bias = layer.weight.squeeze(2), layer.bias
+    if torch.is_autocast_enabled(encoded.device.type):
+        dtype = torch.get_autocast_dtype(encoded.device.type)
+        frames, weight, bias = (None if x is None else x.to(dtype) for x in (frames, weight, bias))
+    # with several codebooks, some tokens of a step may be out of the loss; they hardly ever are
+    options = (bool(kept.all()), torch.is_grad_enabled())
+    nats, right = _LinearDecoding.apply(frames, weight, bias, targets.where(kept, 0), kept, *options)
+    return TokenPredictions(nats, right, in_loss)
+
+
+def is_linear(decoder: nn.Module) -> bool:
+    """Whether a decoder is NeMo's `MultiSoftmaxDecoder`, and nothing has been added to it."""
+    if type(decoder) is not MultiSoftmaxDecoder:
+        return False
+    layers = list(decoder.decoder_layers)
+    plain = [type(layer) is nn.Conv1d and layer.kernel_size == (1,) for layer in layers] == [True]
+    hooks = [h for m in decoder.modules() for h in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
+    return plain and not hooks
+
+
+class _LinearDecoding(torch.autograd.Function):
+    """Sums, over (M, D) frames, of the negative log-likelihoods of their targets (M, H) and of the right ones.
+
+    Gradients of the first sum are made in the forward pass. What the loss is divided by, and a gradient scaler's
+    factor, come in the backward pass: so what is small does not vanish in fp16.
+    """
+
+    @staticmethod
+    def forward(ctx, frames, weight, bias, targets, kept, all_kept, has_backward):
+        dtype = _at_least_float32(frames)
+        nats, right = (torch.zeros((), dtype=kind, device=frames.device) for kind in (dtype, torch.long))
+        gradients = _Gradients(frames, weight, bias) if has_backward else None
+        size = CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE)
+        chunks = zip(*(tensor.split(size) for tensor in (frames, targets.unsqueeze(1), kept.unsqueeze(1))))
+        for i, (x, target, keep) in enumerate(chunks):
+            logits = F.linear(x, weight, bias).unflatten(1, (-1, target.size(2)))  # the codebook is the last index
+            largest, likeliest = logits.max(dim=1, keepdim=True)
+            probabilities = torch.softmax(logits, dim=1, dtype=dtype)
+            # the largest probability is at least 1 / C: its logarithm is exact where the target's would be -inf
+            behind = largest.to(dtype) - logits.gather(1, target).to(dtype)
+            nats += (behind - probabilities.gather(1, likeliest).log()).where(keep, 0).sum()
+            right += torch.logical_and(likeliest == target, keep).sum()
+            if has_backward:
+                d_logits = probabilities.scatter_add_(1, target, -torch.ones_like(behind))
+                d_logits = d_logits if all_kept else d_logits.mul_(keep)
+                gradients.add(i * size, x, weight, d_logits.flatten(1).to(x.dtype))
+        ctx.gradients = gradients
+        ctx.mark_non_differentiable(right)
+        return nats, right
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad, _):
+        return (*ctx.gradients.times(grad), None, None, None, None)
+
+
+class _Gradients:
+    """Gradients of a linear layer, summed over chunks of its input; those of the parameters not in half precision."""
+
+    def __init__(self, frames: Tensor, weight: Tensor, bias: Optional[Tensor]):
+        self.frames, self.dtype = torch.empty_like(frames), weight.dtype
+        self.weight = torch.zeros_like(weight, dtype=_at_least_float32(weight))
+        self.bias = None if bias is None else torch.zeros_like(bias, dtype=_at_least_float32(bias))
+
+    def add(self, start: int, x: Tensor, weight: Tensor, d_out: Tensor):
+        """Adds a chunk of frames (m, D) that begins at frame `start`, with the gradient (m, C * H) of its output."""
+        torch.mm(d_out, weight, out=self.frames.narrow(0, start, x.size(0)))
+        if self.weight.dtype == d_out.dtype:
+            self.weight.addmm_(d_out.mT, x)
+        else:
+            self.weight.add_(torch.mm(d_out.mT, x))
+        if self.bias is not None:
+            self.bias.add_(d_out.sum(dim=0, dtype=self.bias.dtype))
+
+    def times(self, factor: Tensor) -> tuple:
+        """Times what comes from above, in the precision of the layer."""
+        gradients = (self.frames, self.weight, self.bias)
+        return tuple(None if x is None else (x * factor).to(self.dtype) for x in gradients)
+
+
+def _at_least_float32(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)

@@ -1,0 +1,322 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Attention within a limited window, exact, in time and memory that grow with the window and not with the utterance.
+
+Frames attend in blocks of neighbours. For a block, scores are made of the keys that some frame of it sees, and kept by
+*relation* (query index minus key index): the window's relations are the same for every frame, so that nothing outside
+of the window is stored, and relative positions need no shifting.
+
+Source of the scores with relative positions: Transformer-XL (https://arxiv.org/abs/1901.02860), section 3.3.
+"""
+
+from dataclasses import dataclass
+from typing import Iterator, Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# The score of a key that must not be seen: zero after the softmax, and finite in fp16 too. NeMo's value.
+HIDDEN = -10000.0
+# Frames per block. Small blocks waste little at the window's ends; where starting an operation costs more than what
+# it computes, larger ones are better.
+BLOCK_SIZE = {"cpu": 64}
+BLOCK_SIZE_ELSEWHERE = 256
+
+
+@dataclass(frozen=True)
+class Block:
+    """The frames `start <= t < start + size` as queries, and the relations from `left` down to `-right` that occur."""
+
+    start: int
+    size: int
+    left: int
+    right: int
+
+    @property
+    def first_key(self) -> int:
+        """The earliest key that is in reach; below 0 for frames before the utterance."""
+        return self.start - self.left
+
+    @property
+    def keys(self) -> int:
+        """Keys in reach of some frame of the block."""
+        return self.size - 1 + self.width
+
+    @property
+    def width(self) -> int:
+        """Keys in reach of each frame."""
+        return self.left + self.right + 1
+
+
+@dataclass(frozen=True)
+class Band:
+    """Which keys a frame sees: relations (query index minus key index) from `left` down to `-right`, encoder frames.
+
+    Args:
+        left, right: at least 0
+        chunk: above 1, frames come in chunks of so many; a frame sees its whole chunk, and before it as many whole
+            chunks as `left` and the frame's place in its chunk allow
+    """
+
+    left: int
+    right: int
+    chunk: int = 1
+
+    @classmethod
+    def of(cls, left: int, right: int, style: str, num_frames: int) -> "Band":
+        """The band of an attention context `[left, right]` (-1 is unlimited) for utterances of `num_frames` frames."""
+        if style == "regular" or right < 0:
+            return cls(*(num_frames if reach < 0 else reach for reach in (left, right)))
+        chunk = right + 1
+        chunks_before = (num_frames if left < 0 else left) // chunk
+        return cls(chunks_before * chunk + right, right, chunk)
+
+    def blocks(self, num_frames: int, size: int) -> Iterator[Block]:
+        """All frames in blocks of `size`."""
+        for start in range(0, num_frames, size):
+            stop = min(start + size, num_frames)
+            yield Block(start, stop - start, min(self.left, stop - 1), min(self.right, num_frames - 1 - start))
+
+    def scores(self, num_frames: int, size: int) -> int:
+        """How many scores of a head are stored for `num_frames` frames; the full matrix has their square."""
+        return sum(block.size * block.width for block in self.blocks(num_frames, size))
+
+    def hidden(self, block: Block, lengths: Tensor) -> Optional[Tensor]:
+        """What the frames of a block must not see, (1 or B, size, width) booleans; None if they may see everything."""
+        if block.first_key >= 0 and self.right == 0:
+            return None  # keys up to the query itself: a valid query has no key in padding
+        query = torch.arange(block.start, block.start + block.size, device=lengths.device).unsqueeze(1)
+        relation = torch.arange(block.left, -block.right - 1, -1, device=lengths.device)
+        key = (query - relation).unsqueeze(0)
+        hidden = key < 0
+        if self.right > 0:
+            hidden = torch.logical_or(hidden, key >= lengths.view(-1, 1, 1))
+        if self.chunk > 1:
+            place = query % self.chunk
+            beyond = torch.logical_or(relation > self.left - self.right + place, relation < place - self.right)
+            hidden = torch.logical_or(hidden, beyond)
+        return hidden
+
+
+@dataclass(frozen=True)
+class BandMask:
+    """What an attention module gets in the place of a mask when it shall attend in blocks.
+
+    Args:
+        band: which keys a frame sees
+        lengths: valid frames, (B,)
+    """
+
+    band: Band
+    lengths: Tensor
+
+    def padding(self, num_frames: int) -> Tensor:
+        """True in padding, (B, T)."""
+        return torch.arange(num_frames, device=self.lengths.device) >= self.lengths.unsqueeze(1)
+
+
+def block_size(device: torch.device) -> int:
+    """Frames per block on a device."""
+    return BLOCK_SIZE.get(device.type, BLOCK_SIZE_ELSEWHERE)
+
+
+def is_faster(band: Band, num_frames: int, device: torch.device) -> bool:
+    """Whether attention in blocks is expected to be faster than the full matrix: from two blocks on, and where it
+    leaves out a quarter of the scores. Both bounds are where `benchmarks/attention.py` shows it for one utterance."""
+    size = block_size(device)
+    return num_frames >= 2 * size and 4 * band.scores(num_frames, size) <= 3 * num_frames**2
+
+
+def banded_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    band: Band,
+    lengths: Tensor,
+    position_query: Optional[Tensor] = None,
+    positions: Optional[Tensor] = None,
+    dropout: float = 0.0,
+    size: Optional[int] = None,
+) -> Tensor:
+    """
+    `softmax(query @ key.T + position_query @ positions.T) @ value` over the keys in the band and below `lengths`, the
+    softmax in float32 at least. Nothing here waits for the device.
+
+    Args:
+        query, key, value: (H, B, T, d); the softmax's scale is in `query` (and in `position_query`) already
+        band: which keys a frame sees
+        lengths: valid frames, (B,). What comes out for frames from there on means nothing.
+        position_query: (H, B, T, d), with
+        positions: (H, R, d) for the relations `min(left, T - 1)` down to `-min(right, T - 1)`; None for both leaves
+            positions out
+        dropout: of attention probabilities
+        size: frames per block; None is `block_size` of the device
+    Returns:
+        (H, B, T, d)
+    """
+    size = size or block_size(query.device)
+    return _BandedAttention.apply(query, key, value, position_query, positions, band, lengths, dropout, size)
+
+
+class _BandedAttention(torch.autograd.Function):
+    """Keeps the probabilities of the band for the backward pass: on a CPU, computing them again takes longer."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, position_query, positions, band, lengths, dropout, size):
+        grid = _Grid(band, query.shape, size)
+        key, value = grid.pad(key), grid.pad(value)
+        out, by_key, kept = torch.empty(query.shape, dtype=query.dtype, device=query.device), _ByKey(), []
+        for block in grid.blocks:
+            scores = _by_relation(torch.bmm(grid.rows(query, block), grid.reach(key, block).mT), block)
+            if positions is not None:
+                scores = grid.position_scores(position_query, positions, block).add_(scores)
+            probabilities = grid.softmax(scores, band.hidden(block, lengths))
+            dropped, keep = _drop(probabilities, dropout)
+            grid.put_rows(out, block, torch.bmm(by_key(dropped.to(query.dtype), block), grid.reach(value, block)))
+            kept += [probabilities, keep]
+        ctx.save_for_backward(query, key, value, position_query, positions, *kept)
+        ctx.grid, ctx.dropout = grid, dropout
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        query, key, value, position_query, positions, *kept = ctx.saved_tensors
+        grid, by_key = ctx.grid, _ByKey()
+        d_query, d_position_query = (None if x is None else torch.empty_like(x) for x in (query, position_query))
+        d_key, d_value, d_positions = (_zeros_to_sum(x) for x in (key, value, positions))
+        for block, probabilities, keep in zip(grid.blocks, kept[::2], kept[1::2]):
+            above = grid.rows(grad, block)
+            dropped = _drop_again(probabilities, keep, ctx.dropout).to(query.dtype)
+            grid.reach(d_value, block).add_(torch.bmm(by_key(dropped, block).mT, above))
+
+            d_dropped = _by_relation(torch.bmm(above, grid.reach(value, block).mT), block)
+            d_probabilities = _drop_again(d_dropped, keep, ctx.dropout)
+            d_scores = _softmax_backward(d_probabilities, probabilities).to(query.dtype)
+            d_by_key = by_key(d_scores, block)
+            grid.put_rows(d_query, block, torch.bmm(d_by_key, grid.reach(key, block)))
+            grid.reach(d_key, block).add_(torch.bmm(d_by_key.mT, grid.rows(query, block)))
+            if positions is not None:
+                d_scores = grid.of_heads(d_scores)
+                d_relations = torch.bmm(d_scores.mT, grid.of_heads(grid.rows(position_query, block)))
+                grid.relations(d_positions, block).add_(d_relations)
+                grid.put_rows(d_position_query, block, torch.bmm(d_scores, grid.relations(positions, block)))
+        d_key, d_value = grid.unpad(d_key).to(key.dtype), grid.unpad(d_value).to(value.dtype)
+        d_positions = None if positions is None else d_positions.to(positions.dtype)
+        return d_query, d_key, d_value, d_position_query, d_positions, None, None, None, None
+
+
+class _Grid:
+    """The blocks of a batch of shape (H, B, T, d), and what belongs to each of them.
+
+    Keys and values get zeros before the first and after the last frame, so that every block has as many keys as its
+    frames reach.
+    """
+
+    def __init__(self, band: Band, shape: torch.Size, size: int):
+        self.heads, self.batch, frames, self.dim = shape
+        self.blocks = list(band.blocks(frames, size))
+        self.left = min(band.left, frames - 1)
+        self.front = max(-block.first_key for block in self.blocks)
+        self.front = max(self.front, 0)
+        self.back = max(block.first_key + block.keys for block in self.blocks) - frames
+
+    def pad(self, x: Tensor) -> Tensor:
+        """(H, B, T, d) -> (H * B, front + T + back, d)"""
+        return F.pad(x, (0, 0, self.front, self.back)).reshape(self.heads * self.batch, -1, self.dim)
+
+    def unpad(self, x: Tensor) -> Tensor:
+        """(H * B, front + T + back, d) -> (H, B, T, d)"""
+        frames = x.size(1) - self.front - self.back
+        return x.narrow(1, self.front, frames).view(self.heads, self.batch, frames, self.dim)
+
+    def reach(self, padded: Tensor, block: Block) -> Tensor:
+        """Of keys or values, those that the block reaches: (H * B, keys, d), a view."""
+        return padded.narrow(1, block.first_key + self.front, block.keys)
+
+    def rows(self, x: Tensor, block: Block) -> Tensor:
+        """The block's frames, (H, B, T, d) -> (H * B, size, d)"""
+        return x.narrow(2, block.start, block.size).contiguous().view(-1, block.size, self.dim)
+
+    def put_rows(self, x: Tensor, block: Block, rows: Tensor):
+        """The inverse of `rows`, in place; `rows` may be of (H, B * size, d) too."""
+        target = x.narrow(2, block.start, block.size)
+        target.copy_(rows.view(target.shape))
+
+    def of_heads(self, rows: Tensor) -> Tensor:
+        """(H * B, size, n) -> (H, B * size, n)"""
+        return rows.view(self.heads, -1, rows.size(2))
+
+    def relations(self, positions: Tensor, block: Block) -> Tensor:
+        """Of positions, those of the block's relations: (H, width, d), a view."""
+        return positions.narrow(1, self.left - block.left, block.width)
+
+    def position_scores(self, query: Tensor, positions: Tensor, block: Block) -> Tensor:
+        """(H * B, size, width)"""
+        scores = torch.bmm(self.of_heads(self.rows(query, block)), self.relations(positions, block).mT)
+        return scores.view(-1, block.size, block.width)
+
+    def softmax(self, scores: Tensor, hidden: Optional[Tensor]) -> Tensor:
+        """Probabilities of (H * B, size, width), in float32 at least."""
+        if hidden is not None:
+            scores = scores.unflatten(0, (self.heads, self.batch)).masked_fill(hidden, HIDDEN).flatten(0, 1)
+        return torch.softmax(scores, dim=-1, dtype=_at_least_float32(scores))
+
+
+class _ByKey:
+    """Lays out by key what is kept by relation: (n, size, width) -> (n, size, keys), zero where there is no relation.
+
+    The zeros stay from block to block: what this returns is good until the next call.
+    """
+
+    buffer: Optional[Tensor] = None
+
+    def __call__(self, by_relation: Tensor, block: Block) -> Tensor:
+        shape = (*by_relation.shape[:2], block.keys)
+        if self.buffer is None or self.buffer.shape != shape:
+            self.buffer = by_relation.new_zeros(shape)
+        _by_relation(self.buffer, block).copy_(by_relation)
+        return self.buffer
+
+
+def _by_relation(by_key: Tensor, block: Block) -> Tensor:
+    """(n, size, keys) -> (n, size, width), a view: each row begins one key further on than the row before."""
+    return by_key.as_strided((by_key.size(0), block.size, block.width), (by_key.stride(0), block.keys + 1, 1))
+
+
+def _drop(probabilities: Tensor, rate: float):
+    """(probabilities after dropout, which were kept or None)"""
+    return torch.native_dropout(probabilities, rate, True) if rate > 0 else (probabilities, None)
+
+
+def _drop_again(x: Tensor, keep: Optional[Tensor], rate: float) -> Tensor:
+    """The same dropout on something else. At a rate of 1 nothing is kept."""
+    return x if keep is None else torch.where(keep, x / max(1 - rate, 1e-6), 0)
+
+
+def _softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
+    weighted = probabilities * grad
+    return torch.addcmul(weighted, probabilities, weighted.sum(dim=-1, keepdim=True), value=-1)
+
+
+def _at_least_float32(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _zeros_to_sum(x: Optional[Tensor]) -> Optional[Tensor]:
+    """Zeros like x to which the gradients of blocks are added, several for each key: not in half precision."""
+    return None if x is None else torch.zeros_like(x, dtype=_at_least_float32(x))

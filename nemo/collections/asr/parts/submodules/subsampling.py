@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from typing import List, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nemo.collections.asr.parts.submodules import _subsampling_base as base
+from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
+from nemo.utils.shadowing import extend
+
+extend(base, globals(), replaces=("ConvSubsampling", "MaskedConvSequential"))
+
+NO_ZEROS = (0, 0)
+
+
+class ConvSubsampling(base.ConvSubsampling):
+    """NeMo's convolutional subsampling, to the bit, with fewer passes over its largest tensors."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.conv = MaskedConvSequential(*self.conv)
+
+
+class MaskedConvSequential(base.MaskedConvSequential):
+    """NeMo's convolutions, in which nothing comes out of padding.
+
+    NeMo multiplies by a mask before and after every layer. What comes out is the same if only the input and what each
+    ReLU makes are zero in padding, and that is one pass with the ReLU and with the zeros that a causal convolution
+    adds at the sides.
+
+    Not done this way: anything but `Conv2d` and `CausalConv2D`, each stage of which ends in a ReLU (`striding` and
+    `dw_striding`), and layers with hooks.
+    """
+
+    def forward(self, x, lengths):
+        """
+        Args:
+            x: features (B, T, D)
+            lengths: valid frames, (B,)
+        Returns:
+            (B, C, T', D') with zeros in padding, and its valid frames (B,)
+        """
+        stages = self._stages()
+        if stages is None:
+            return super().forward(x, lengths)
+        lengths = lengths.float()
+        x = x.unsqueeze(1)
+        x = x * _is_valid(x, lengths).to(x.dtype)
+        has_zeros_at_sides = False
+        for stage, following in zip(stages, [*stages[1:], None]):
+            for convolution in stage:
+                x = nn.Conv2d.forward(convolution, x) if has_zeros_at_sides else convolution(x)
+                has_zeros_at_sides = False
+                if convolution.stride != (1, 1):
+                    lengths = _valid_after(convolution, lengths)
+            sides = NO_ZEROS if following is None else _zeros_to_add(following[0])
+            x, has_zeros_at_sides = _ReluWhereValid.apply(x, lengths, sides), sides != NO_ZEROS
+        return x, lengths.long()
+
+    def _stages(self) -> Optional[List[List[nn.Conv2d]]]:
+        """The convolutions before each ReLU; None if the layers are not of this kind."""
+        stages, stage = [], []
+        for layer in self:
+            if layer._forward_hooks or layer._forward_pre_hooks:
+                return None
+            if type(layer) in (nn.Conv2d, CausalConv2D):
+                stage.append(layer)
+            elif type(layer) is nn.ReLU and stage:
+                stages.append(stage)
+                stage = []
+            else:
+                return None
+        return None if stage else stages
+
+
+class _ReluWhereValid(torch.autograd.Function):
+    """ReLU of (B, C, T, D), zero from `lengths` on, with zeros added at the sides of T and D: one tensor is kept."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, lengths: Tensor, sides: Tuple[int, int]) -> Tensor:
+        out = x
+        if sides == NO_ZEROS:
+            ctx.mark_dirty(x)
+        else:
+            out = x.new_zeros(*x.shape[:2], *(size + sum(sides) for size in x.shape[2:]))
+        inner = torch.clamp_min(x, 0, out=_without_sides(out, sides))
+        _zero_padding_(inner, lengths)
+        ctx.save_for_backward(out)
+        ctx.sides = sides
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        grad, out = (_without_sides(tensor, ctx.sides) for tensor in (grad, *ctx.saved_tensors))
+        return torch.ops.aten.threshold_backward(grad, out, 0), None, None
+
+
+def _without_sides(x: Tensor, sides: Tuple[int, int]) -> Tensor:
+    """A view."""
+    for dim in (2, 3):
+        x = x.narrow(dim, sides[0], x.size(dim) - sum(sides))
+    return x
+
+
+def _zero_padding_(x: Tensor, lengths: Tensor):
+    """Zeros from `lengths` on, in place. On a CPU it costs nothing to look where that is, and little is written."""
+    if x.device.type != "cpu":
+        x.masked_fill_(torch.logical_not(_is_valid(x, lengths)), 0)
+        return
+    for row, length in zip(x, lengths.long().clamp(0, x.size(2)).tolist()):
+        row.narrow(1, length, x.size(2) - length).zero_()
+
+
+def _is_valid(x: Tensor, lengths: Tensor) -> Tensor:
+    """Which frames of x (B, C, T, D) are no padding, (B, 1, T, 1) booleans."""
+    return (torch.arange(x.size(2), device=x.device) < lengths.unsqueeze(1)).unsqueeze(1).unsqueeze(3)
+
+
+def _zeros_to_add(convolution: nn.Conv2d) -> Tuple[int, int]:
+    """The zeros that a convolution adds before and after its input with a copy of it."""
+    causal = isinstance(convolution, CausalConv2D)
+    return (convolution._left_padding, convolution._right_padding) if causal else NO_ZEROS
+
+
+def _valid_after(convolution: nn.Conv2d, lengths: Tensor) -> Tensor:
+    padding = _zeros_to_add(convolution) if isinstance(convolution, CausalConv2D) else convolution.padding
+    return base.calculate_conv_output_size(lengths, convolution.kernel_size[0], convolution.stride[0], padding)
