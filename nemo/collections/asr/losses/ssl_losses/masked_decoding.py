@@ -29,6 +29,7 @@ from torch.autograd.function import once_differentiable
 
 from nemo.collections.asr.losses.ssl_losses.mlm import negative_log_likelihoods
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
+from nemo.collections.asr.parts.utils.precision import at_least_float32
 
 # Frames whose logits are there at a time: enough for a matrix product at full speed, and elsewhere than on a CPU for
 # few operations.
@@ -117,7 +118,7 @@ class _LinearDecoding(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, frames, weight, bias, targets, kept, all_kept, has_backward):
-        dtype = _at_least_float32(frames)
+        dtype = at_least_float32(frames)
         nats, right = (torch.zeros((), dtype=kind, device=frames.device) for kind in (dtype, torch.long))
         gradients = _Gradients(frames, weight, bias) if has_backward else None
         size = CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE)
@@ -149,8 +150,8 @@ class _Gradients:
 
     def __init__(self, frames: Tensor, weight: Tensor, bias: Optional[Tensor]):
         self.frames, self.dtype = torch.empty_like(frames), weight.dtype
-        self.weight = torch.zeros_like(weight, dtype=_at_least_float32(weight))
-        self.bias = None if bias is None else torch.zeros_like(bias, dtype=_at_least_float32(bias))
+        self.weight = torch.zeros_like(weight, dtype=at_least_float32(weight))
+        self.bias = None if bias is None else torch.zeros_like(bias, dtype=at_least_float32(bias))
 
     def add(self, start: int, x: Tensor, weight: Tensor, d_out: Tensor):
         """Adds a chunk of frames (m, D) that begins at frame `start`, with the gradient (m, C * H) of its output."""
@@ -166,7 +167,3 @@ class _Gradients:
         """Times what comes from above, in the precision of the layer."""
         gradients = (self.frames, self.weight, self.bias)
         return tuple(None if x is None else (x * factor).to(self.dtype) for x in gradients)
-
-
-def _at_least_float32(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nemo.collections.asr.losses.ssl_losses import _mlm_base as base
+from nemo.collections.asr.parts.utils.precision import at_least_float32
 from nemo.core import typecheck
 from nemo.utils.shadowing import extend
 
@@ -163,8 +164,7 @@ def negative_log_likelihoods(log_probs: Tensor, targets: Tensor, in_loss: Tensor
     steps = in_loss.size(1)
     targets = targets.narrow(1, 0, steps).where(in_loss, 0).unsqueeze(2)
     of_targets = log_probs.narrow(1, 0, steps).gather(2, targets).squeeze(2)
-    # float32, because a sum over thousands of steps overflows fp16
-    return -of_targets.to(torch.promote_types(of_targets.dtype, torch.float32)).where(in_loss, 0)
+    return -of_targets.to(at_least_float32(of_targets)).where(in_loss, 0)
 
 
 def _common_steps(outputs: Tensor, targets: Tensor, flags) -> int:

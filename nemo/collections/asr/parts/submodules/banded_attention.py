@@ -29,6 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nemo.collections.asr.parts.utils.precision import at_least_float32
+
 # The score of a key that must not be seen: zero after the softmax, and finite in fp16 too. NeMo's value.
 HIDDEN = -10000.0
 # Frames per block. Small blocks waste little at the window's ends; where starting an operation costs more than what
@@ -231,8 +233,7 @@ class _Grid:
         self.heads, self.batch, frames, self.dim = shape
         self.blocks = list(band.blocks(frames, size))
         self.left = min(band.left, frames - 1)
-        self.front = max(-block.first_key for block in self.blocks)
-        self.front = max(self.front, 0)
+        self.front = max(0, *(-block.first_key for block in self.blocks))
         self.back = max(block.first_key + block.keys for block in self.blocks) - frames
 
     def pad(self, x: Tensor) -> Tensor:
@@ -274,7 +275,7 @@ class _Grid:
         """Probabilities of (H * B, size, width), in float32 at least."""
         if hidden is not None:
             scores = scores.unflatten(0, (self.heads, self.batch)).masked_fill(hidden, HIDDEN).flatten(0, 1)
-        return torch.softmax(scores, dim=-1, dtype=_at_least_float32(scores))
+        return torch.softmax(scores, dim=-1, dtype=at_least_float32(scores))
 
 
 class _ByKey:
@@ -313,10 +314,6 @@ def _softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
     return torch.addcmul(weighted, probabilities, weighted.sum(dim=-1, keepdim=True), value=-1)
 
 
-def _at_least_float32(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _zeros_to_sum(x: Optional[Tensor]) -> Optional[Tensor]:
     """Zeros like x to which the gradients of blocks are added, several for each key: not in half precision."""
-    return None if x is None else torch.zeros_like(x, dtype=_at_least_float32(x))
+    return None if x is None else torch.zeros_like(x, dtype=at_least_float32(x))

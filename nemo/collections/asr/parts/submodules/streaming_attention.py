@@ -25,10 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nemo.collections.asr.parts.submodules.banded_attention import HIDDEN
 from nemo.collections.asr.parts.utils.streaming_rows import clear_rows, put_rows, take_rows
-
-# added to the score of a frame that must not be seen: zero after the softmax, and finite in fp16 too
-HIDDEN = -1.0e4
 
 
 @dataclass
