@@ -36,11 +36,11 @@ from nemo.collections.asr.modules.ssl_modules.masking import (
 )
 from nemo.collections.asr.parts.utils.attention_context import ContextSchedule, tightest_left_context
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
-from nemo.collections.asr.parts.utils.option_checks import check_choice, check_known_keys
 from nemo.collections.asr.parts.utils.target_normalization import normalize_per_feature
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
 from nemo.utils import logging
+from nemo.utils.option_checks import check_choice, check_known_keys
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))

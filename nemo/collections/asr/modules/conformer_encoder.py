@@ -31,8 +31,8 @@ from nemo.collections.asr.parts.utils.attention_context import (
     check_layer_contexts,
     widest,
 )
-from nemo.collections.asr.parts.utils.option_checks import check_choice
 from nemo.core.classes.mixins import adapter_mixins
+from nemo.utils.option_checks import check_choice
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("ConformerEncoder", "ConformerEncoderAdapter"))

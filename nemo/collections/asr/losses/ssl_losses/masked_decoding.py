@@ -29,7 +29,7 @@ from torch.autograd.function import once_differentiable
 
 from nemo.collections.asr.losses.ssl_losses.mlm import negative_log_likelihoods
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
-from nemo.collections.asr.parts.utils.precision import at_least_float32
+from nemo.utils.precision import at_least_float32
 
 # Frames whose logits are there at a time: enough for a matrix product at full speed, and elsewhere than on a CPU for
 # few operations.

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nemo.collections.asr.losses.ssl_losses import _mlm_base as base
-from nemo.collections.asr.parts.utils.precision import at_least_float32
 from nemo.core import typecheck
+from nemo.utils.precision import at_least_float32
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("MLMLoss", "MultiMLMLoss"))

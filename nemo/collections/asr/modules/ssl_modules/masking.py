@@ -27,9 +27,9 @@ from nemo.collections.asr.modules.ssl_modules.block_sampling import (
     overlapping_blocks,
     separate_blocks,
 )
-from nemo.collections.asr.parts.utils.option_checks import check_integer, check_number
 from nemo.core.neural_types import NeuralType
 from nemo.utils import logging, logging_mode
+from nemo.utils.option_checks import check_integer, check_number
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("RandomBlockMasking", "ConvFeatureMaksingWrapper"))

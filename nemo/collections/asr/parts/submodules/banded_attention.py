@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nemo.collections.asr.parts.utils.precision import at_least_float32
+from nemo.utils.precision import at_least_float32
 
 # The score of a key that must not be seen: zero after the softmax, and finite in fp16 too. NeMo's value.
 HIDDEN = -10000.0

@@ -21,8 +21,8 @@ Source of the `chunked_limited` style: https://arxiv.org/abs/2312.17279
 from dataclasses import dataclass
 from typing import Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from nemo.collections.asr.parts.utils.option_checks import check_integer
 from nemo.utils import logging, logging_mode
+from nemo.utils.option_checks import check_integer
 
 UNLIMITED = -1
 STYLES = ("regular", "chunked_limited")

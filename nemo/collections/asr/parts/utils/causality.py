@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from nemo.collections.asr.parts.utils.lookahead import LookaheadReport, report_lookahead
-from nemo.collections.asr.parts.utils.option_checks import check_integer, check_number
+from nemo.utils.option_checks import check_integer, check_number
 
 # the smallest look-ahead of a model shows at a short input too, and utterance statistics show most
 SHORT_SECONDS = 0.3

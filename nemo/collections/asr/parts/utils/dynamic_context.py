@@ -27,7 +27,7 @@ from nemo.collections.asr.parts.utils.attention_context import (
     tightest_left_context,
     widest,
 )
-from nemo.collections.asr.parts.utils.option_checks import check_integer
+from nemo.utils.option_checks import check_integer
 
 NAMED_LEFT_CONTEXTS = {"very_low": 80, "low": 160, "medium": 240, "high": 320, "unlimited": UNLIMITED}
 

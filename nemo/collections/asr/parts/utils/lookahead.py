@@ -32,8 +32,8 @@ from nemo.collections.asr.parts.utils.attention_context import (
     ContextSchedule,
     lookahead_frames,
 )
-from nemo.collections.asr.parts.utils.option_checks import check_integer
 from nemo.utils import logging
+from nemo.utils.option_checks import check_integer
 
 # What one 2-fold step of each kind of subsampling sees, in its own input frames: output i sees 2 i - back to 2 i +
 # ahead, so n steps see (2 ** n - 1) times as much. The second pair is for `causal_downsampling`.

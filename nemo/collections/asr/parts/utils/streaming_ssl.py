@@ -38,9 +38,9 @@ from nemo.collections.asr.parts.submodules.streaming_subsampling import (
 )
 from nemo.collections.asr.parts.utils.attention_context import UNLIMITED, AttentionContext, tightest_left
 from nemo.collections.asr.parts.utils.lookahead import report_lookahead
-from nemo.collections.asr.parts.utils.option_checks import check_integer
 from nemo.collections.asr.parts.utils.streaming_features import LogMelState, StreamingLogMel, front_end_reasons
 from nemo.collections.asr.parts.utils.streaming_rows import byte_count, put_rows, row_index, windows
+from nemo.utils.option_checks import check_integer
 
 # Encoder frames that are made in one go when a piece of audio is long: bounds the memory, and keeps it fast.
 MAX_BLOCK = 64

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Whether PyTorch is just running, or something is watching that our faster paths are not written for.
+
+A faster path is an autograd function, or it looks at a tensor's values to leave out work. A tracer cannot record the
+first and freezes the second. In such surroundings a patch steps aside for NeMo's own code.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
+
+
+def runs_eagerly(*tensors: Tensor) -> bool:
+    """
+    True if PyTorch is just running on these tensors.
+
+    False while something traces, scripts, exports or compiles; under a transform of `torch.func` or forward-mode
+    differentiation; in a dispatch mode (fake tensors, `make_fx`, counters of operations); or if one of the tensors is
+    of a subclass (`DTensor`, a fake tensor).
+    """
+    # in this order: the compiler follows this function, and knows only the first line
+    if torch.compiler.is_compiling() or is_recorded() or torch._C._are_functorch_transforms_active():
+        return False
+    if forward_ad._current_level >= 0 or _python_dispatch.is_in_torch_dispatch_mode():
+        return False
+    return all(type(x) in (Tensor, nn.Parameter) for x in tensors)
+
+
+def is_recorded() -> bool:
+    """True while a graph is made that will run elsewhere: TorchScript, ONNX, `torch.export`."""
+    # PyTorch before 2.7 does not tell an export from a compilation
+    is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return torch.jit.is_tracing() or torch.jit.is_scripting() or is_exporting()
