@@ -14,6 +14,9 @@
 
 """How a file that shadows a NeMo module builds on the module that it shadows."""
 
+import functools
+import inspect
+
 # Also in nemo_streaming_ssl, which is not there in a fork into which the patches were written.
 SUPPORTED = "supported are NeMo 2.5.3 to 3.0.0"
 
@@ -32,7 +35,8 @@ def extend(base, namespace: dict, replaces: tuple = ()):
     Classes and functions that `base` defines get the public module name, so that pickles, `_target_` and `target`
     say what they say in plain NeMo. The ones in `replaces` are left out of `namespace` and keep the name of `base`:
     an original and its replacement then differ in a `repr` (`..._masking_base.RandomBlockMasking`), and each is
-    found again by a pickle. Code inside `base` goes on using the originals.
+    found again by a pickle. Code inside `base` goes on using the originals. `inspect.getsource` shows each class where
+    it is written.
 
     Args:
         base: the original module, imported as `_<name>_base`.
@@ -40,6 +44,7 @@ def extend(base, namespace: dict, replaces: tuple = ()):
         replaces: names in `base` that the shadowing module is going to define itself.
     """
     _require(base, namespace["__name__"], replaces)
+    _passed_on_from(namespace["__name__"], base)
     for name, value in vars(base).items():
         if name in replaces or (_is_dunder(name) and name != "__all__"):
             continue
@@ -70,3 +75,40 @@ def _rename(value, old, new):
         for inner in list(vars(value).values()):
             if isinstance(inner, type):
                 _rename(inner, old, new)
+
+
+def _passed_on_from(public, base):
+    """Lets `inspect` find the source of classes that have the name of one module and are written in another."""
+    bases = getattr(inspect.getfile, "bases_by_public_name", None)
+    if bases is None:
+        bases = {}
+        inspect.getfile = _looks_into(bases, inspect.getfile)
+    bases[public] = base
+
+
+def _looks_into(bases, getfile):
+    """
+    `inspect.getfile` that knows classes which are passed on.
+
+    Python finds a class's file as `sys.modules[cls.__module__].__file__` (up to 3.13, at least), and has no other hook:
+    `__module__` must be the public name, and the public module has one file for NeMo's classes and for ours.
+    `torch.package` replaces the same function for the same reason. Functions know their file from their code.
+    """
+
+    @functools.wraps(getfile)
+    def getfile_of_class(object):
+        base = bases.get(getattr(object, "__module__", None)) if inspect.isclass(object) else None
+        if base is not None and _found_in(base, object.__qualname__) is object:
+            return base.__file__
+        return getfile(object)
+
+    getfile_of_class.bases_by_public_name = bases
+    return getfile_of_class
+
+
+def _found_in(module, qualname):
+    """The object of that dotted name, or None."""
+    found = module
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found

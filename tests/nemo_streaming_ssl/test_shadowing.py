@@ -13,6 +13,8 @@
 # limitations under the License.
 
 import importlib
+import inspect
+import pickle
 
 import pytest
 
@@ -75,3 +77,100 @@ class TestExtend:
         masking = importlib.import_module(f'{TOY}.masking')
         assert masking.Strict.name == 'original' and masking.Strict.__module__ == f'{TOY}.masking'
         assert not issubclass(masking.Strict, masking.Masking)
+
+
+WITH_DECORATORS = """
+import functools
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def call(*args):
+        return function(*args)
+    return call
+
+
+class Passed:
+    where = 'NeMo'
+
+    @property
+    @functools.lru_cache
+    def size(self):
+        return 1
+
+    @decorated
+    def forward(self):
+        return 2
+
+
+@decorated
+def passed():
+    return 'NeMo'
+"""
+OURS = """
+
+
+class Ours(base.Passed):
+    where = 'overlay'
+
+    @base.decorated
+    def forward(self):
+        return 3
+
+
+class Later(Ours):
+    pass
+"""
+
+
+@pytest.mark.unit
+class TestSource:
+    @pytest.fixture
+    def masking(self, patched):
+        for folder, text in zip(patched, (WITH_DECORATORS, OURS)):
+            file = folder / 'nemo/collections/toy/masking.py'
+            file.write_text(file.read_text() + text)
+        return importlib.import_module(f'{TOY}.masking')
+
+    @pytest.mark.parametrize(
+        'name, line, overlay',
+        [
+            ('Untouched', "class Untouched:", False),
+            ('Untouched.Inner', "    class Inner:", False),
+            ('Passed', "        return 2", False),
+            ('Passed.forward', "        return 2", False),
+            ('passed', "    return 'NeMo'", False),
+            ('helper', "    return 'original helper'", False),
+            ('base.Masking', "    name = 'original'", False),
+            ('Masking', "    name = 'patched'", True),
+            ('Ours', "        return 3", True),
+            ('Ours.forward', "        return 3", True),
+            ('Later', "class Later(Ours):", True),
+        ],
+    )
+    def test_it_is_where_the_class_or_function_is_written(self, masking, name, line, overlay):
+        value = masking
+        for part in name.split('.'):
+            value = getattr(value, part)
+        value = inspect.unwrap(value)
+        lines, first = inspect.getsourcelines(value)
+        assert line in ''.join(lines).splitlines()
+        assert inspect.getsourcefile(value) == (masking if overlay else masking.base).__file__
+        assert open(inspect.getfile(value)).readlines()[first - 1] == lines[0]
+
+    def test_pickles_and_public_names_stay(self, masking):
+        for cls in (masking.Passed, masking.Untouched.Inner, masking.Ours):
+            assert cls.__module__ == f'{TOY}.masking' and pickle.loads(pickle.dumps(cls)) is cls
+
+    def test_a_class_of_the_same_name_somewhere_else_is_not_mistaken(self, masking):
+        class Passed:
+            mine = True
+
+        Passed.__module__, Passed.__qualname__ = masking.Passed.__module__, 'Passed'
+        assert inspect.getfile(Passed) == masking.__file__
+
+    def test_modules_and_what_has_no_source_are_left_to_python(self, masking):
+        assert inspect.getfile(masking) == masking.__file__
+        for value in (int, 3):
+            with pytest.raises(TypeError):
+                inspect.getfile(value)
