@@ -14,7 +14,9 @@
 
 import subprocess
 import sys
+import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -341,6 +343,31 @@ class TestState:
         assert len(sizes) == 1 and len({size for size in sizes.pop()}) == 1
         assert not session._masks or max(frames for _, frames in session._masks) <= session.block
 
+    @pytest.mark.parametrize("kind", ["regular", "chunked", "regular, no subsampling"])
+    @given(data=st.data())
+    @settings(max_examples=15)
+    def test_that_counts_what_cannot_be_is_refused(self, build, kind, data):
+        session = StreamingEncoderSession(build(kind), batch_size=2)
+        for count in data.draw(st.lists(st.sampled_from([1, 200, 1280, 5000, 12000]), max_size=4)):
+            session.push(speech(2, count), [count, count // 3])
+        state = session.state_dict()
+        session.load_state_dict(state)  # what a session gave is always taken
+        name = data.draw(st.sampled_from(["features.samples", "features.frames", "subsampling.counts", "frames"]))
+        row = data.draw(st.integers(0, 1))
+        wrong = list(state[name])
+        wrong[row] += data.draw(st.sampled_from([-1, 1, 3, 1000, 10**6, 2**63, 10**30]))
+        try:
+            StreamingEncoderSession(build(kind), batch_size=2).load_state_dict({**state, name: wrong})
+        except ValueError as error:
+            assert "state '" in str(error)
+        else:  # fewer or more samples may make the same frames
+            assert name == "features.samples" and abs(wrong[row] - state[name][row]) < 160
+
+    @pytest.mark.parametrize("state", [None, [], "x"])
+    def test_of_another_kind_is_refused(self, build, state):
+        with pytest.raises(ValueError, match="state is a .*: must be what state_dict"):
+            StreamingEncoderSession(build()).load_state_dict(state)
+
     def test_that_does_not_fit_is_refused_by_name(self, build):
         session = StreamingEncoderSession(build("chunked"), batch_size=2)
         session.push(speech(2, 10000))
@@ -369,6 +396,189 @@ class TestState:
         )
         with pytest.raises(ValueError, match="is a tensor of shape"):
             StreamingEncoderSession(build("chunked")).load_state_dict(state)
+
+
+def snapshot(model):
+    """Everything that a model is: its tensors by identity, shape and version, its other attributes as they print."""
+    seen = {}
+    for path, module in model.named_modules():
+        seen[path, "training"] = module.training
+        for kind in ("_parameters", "_buffers"):
+            for name, x in getattr(module, kind).items():
+                seen[path, name] = (
+                    None if x is None else (id(x), x.shape, x.requires_grad, x.is_inference() or x._version)
+                )
+        for name, value in vars(module).items():
+            if not name.startswith("_") and not isinstance(value, (torch.nn.Module, torch.Tensor)):
+                seen[path, name] = (type(value), repr(value))
+    return seen
+
+
+def train_one_step(model):
+    """Loss, gradients and a step of the optimizer, as training does; the model is in eval mode again afterwards."""
+    model.train()
+    try:
+        optimizer = torch.optim.SGD(model.encoder.parameters(), lr=1e-3)
+        encoded, _ = model.encoder(audio_signal=torch.randn(2, 80, 120), length=torch.tensor([120, 90]))
+        encoded.square().mean().backward()
+        optimizer.step()
+        gradient = model.encoder.layers[0].self_attn.linear_pos.weight.grad
+        assert gradient.isfinite().all() and gradient.any()
+    finally:
+        model.eval()
+        model.zero_grad(set_to_none=True)
+
+
+@pytest.mark.unit
+class TestTheModel:
+    # the positions of a block of 64 encoder frames and 64 before it just fit into the model's table of 128
+    @pytest.mark.parametrize("max_context", [8, 64, 65, 127, 128, 129, 500])
+    def test_is_what_it_was_and_can_train(self, build, max_context):
+        model = build("regular", "model.encoder.att_context_size=[-1,0]", "model.encoder.pos_emb_max_len=128")
+        before = snapshot(model)
+        session = StreamingEncoderSession(
+            model, batch_size=2, max_context=max_context, return_tokens=True, apply_mask=True
+        )
+        assert snapshot(model) == before
+        for samples in speech(2, 40000).split(9000, dim=1):
+            session.push(samples, [samples.size(1), samples.size(1) // 3])
+        session.load_state_dict(session.state_dict())
+        session.flush([True, False])
+        session.reset()
+        assert snapshot(model) == before
+        train_one_step(model)
+
+    @pytest.mark.parametrize("max_context", [65, 200])
+    def test_positions_beyond_its_table_are_right(self, build, max_context):
+        model, audio = build("regular", "model.encoder.pos_emb_max_len=128"), speech(16000 * 12)
+        try:
+            model.encoder.set_layer_contexts([[-1, 0], [-1, 0]])
+            ours = streamed(StreamingEncoderSession(model, max_context=max_context), audio, [7000])
+            model.encoder.set_layer_contexts([[max_context, 0]] * 2)
+            assert_same(ours, offline(model, audio))
+        finally:
+            model.encoder.set_layer_contexts(None)
+
+    @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+    def test_what_comes_out_can_be_trained_on(self, build, mode):
+        with mode():
+            session = StreamingEncoderSession(build(), return_log_probs=True, apply_mask=True)
+        head = torch.nn.Linear(32, 3)
+        for samples in speech(1, 12000).split(5000, dim=1):
+            with mode():
+                output = session.push(samples)
+            for x in (output.features, output.lengths, output.log_probs, output.masks):
+                assert not x.is_inference() and not x.requires_grad
+            loss = head(output.features.transpose(1, 2)).sum() + (output.log_probs * head.bias[0]).sum()
+            loss.backward()
+            for x in (output.features, output.log_probs, output.masks):
+                x.mul_(head.bias[0])  # and in place
+        with mode():
+            assert not session.flush().features.is_inference()
+        assert head.weight.grad.any()
+
+
+@pytest.mark.unit
+class TestKindsOfInput:
+    """What users have at hand: arrays, lists, tensors of another dtype; the same comes out of all."""
+
+    def features(self, model, samples, lengths=None, ends=None):
+        session = StreamingEncoderSession(model, batch_size=2)
+        pushed = session.push(samples, lengths)
+        return torch.cat([pushed.features, session.flush(ends).features], dim=2)
+
+    @pytest.mark.parametrize(
+        "convert",
+        [
+            torch.Tensor.numpy,
+            torch.Tensor.tolist,
+            list,
+            lambda x: list(x.numpy()),
+            lambda x: x.numpy().astype("float64"),
+            lambda x: np.frombuffer(x.numpy().tobytes(), dtype=np.float32).reshape(2, -1),  # not writable
+            lambda x: np.ascontiguousarray(x.numpy()[:, ::-1])[:, ::-1],  # goes backwards in memory
+            lambda x: x.numpy().astype(">f4"),  # as some files have it
+            lambda x: x.double().requires_grad_(),
+        ],
+    )
+    def test_samples(self, build, convert):
+        samples = speech(2, 4000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ours = self.features(build(), convert(samples))
+        assert torch.equal(ours, self.features(build(), samples))
+
+    @pytest.mark.parametrize("lengths", [[3000, 1000], (3000, 1000), np.array([3000, 1000]), [3000.0, 1000.0]])
+    def test_lengths(self, build, lengths):
+        samples = speech(2, 4000)
+        expected = self.features(build(), samples, torch.tensor([3000, 1000]))
+        assert torch.equal(self.features(build(), samples, lengths), expected)
+
+    @pytest.mark.parametrize("ends", [[True, False], (1, 0), np.array([True, False]), torch.tensor([1, 0])])
+    def test_masks(self, build, ends):
+        samples = speech(2, 4000)
+        expected = self.features(build(), samples, ends=torch.tensor([True, False]))
+        assert torch.equal(self.features(build(), samples, ends=ends), expected)
+
+    @pytest.mark.parametrize(
+        "samples, message",
+        [
+            (np.zeros((2, 9), np.int16), r"samples of dtype torch.int16.*floats.*divide int16 by 32768"),
+            (torch.zeros(2, 9, dtype=torch.int32), r"samples of dtype torch.int32.*floats"),
+            (torch.zeros(2, 9, dtype=torch.complex64), r"samples of dtype torch.complex64.*floats"),
+            ([[1, 2], [3, 4]], r"samples of dtype torch.int64.*floats"),
+            (np.zeros(9), r"samples of shape \(9,\).*\(batch_size, N\) with batch_size=2"),
+            (np.zeros((2, 1, 9)), r"samples of shape \(2, 1, 9\)"),
+            (np.zeros((9, 2)), r"samples of shape \(9, 2\)"),
+            (0.5, r"samples of shape \(\)"),
+            ([[0.1], [0.1, 0.2]], r"samples is a list.*cannot be made a tensor"),
+            (None, r"samples is a NoneType.*cannot be made a tensor"),
+            ("a.wav", r"samples is a str.*cannot be made a tensor"),
+            ({"samples": 1}, r"samples is a dict.*cannot be made a tensor"),
+        ],
+    )
+    def test_samples_that_are_none(self, build, samples, message):
+        with pytest.raises(ValueError, match=message):
+            StreamingEncoderSession(build(), batch_size=2).push(samples)
+
+    @pytest.mark.parametrize(
+        "lengths, message",
+        [
+            (torch.tensor([[9, 9]]), r"lengths of shape \(1, 2\).*\(batch_size,\) with batch_size=2"),
+            (torch.tensor(9), r"lengths of shape \(\)"),
+            (9, r"lengths of shape \(\)"),
+            ([9, 9, 9], r"lengths of shape \(3,\)"),
+            ([9, 8.5], r"lengths=\[9.0, 8.5\].*integers from 0 to 9"),
+            ([9, float("inf")], r"lengths=\[9.0, inf\].*integers from 0 to 9"),
+            ([9, float("nan")], r"lengths=\[9.0, nan\].*integers from 0 to 9"),
+            ([9, 10], r"lengths=\[9, 10\].*integers from 0 to 9"),
+            ([9, -1], r"lengths=\[9, -1\].*integers from 0 to 9"),
+            (np.array([True, True]), r"lengths of dtype torch.bool"),
+            ([9, None], r"lengths is a list.*cannot be made a tensor"),
+            ("99", r"lengths is a str.*cannot be made a tensor"),
+        ],
+    )
+    def test_lengths_that_are_none(self, build, lengths, message):
+        with pytest.raises(ValueError, match=message):
+            StreamingEncoderSession(build(), batch_size=2).push(torch.zeros(2, 9), lengths)
+
+    @pytest.mark.parametrize(
+        "mask, message",
+        [
+            (True, r"mask of shape \(\).*\(batch_size,\) with batch_size=2"),
+            (torch.tensor(True), r"mask of shape \(\)"),
+            (np.array([[True, False]]), r"mask of shape \(1, 2\)"),
+            ([True], r"mask of shape \(1,\)"),
+            ([0, 2], r"mask=\[0, 2\].*true or false"),
+            ([0.0, float("nan")], r"mask=\[0.0, nan\].*true or false"),
+            (["yes", "no"], r"mask is a list.*cannot be made a tensor"),
+        ],
+    )
+    def test_masks_that_are_none(self, build, mask, message):
+        session = StreamingEncoderSession(build(), batch_size=2)
+        for call in (session.flush, session.reset):
+            with pytest.raises(ValueError, match=message):
+                call(mask)
 
 
 @pytest.mark.unit
@@ -448,14 +658,12 @@ class TestRefusals:
             (torch.zeros(100), None, r"shape \(100,\)"),
             (torch.zeros(3, 100), None, r"batch_size=2"),
             (torch.zeros(2, 100, dtype=torch.int16), None, "must be floats"),
-            (torch.zeros(2, 100), [100], "must be 2 integers"),
-            (torch.zeros(2, 100), [100, 101], "must be from 0 to 100"),
-            (torch.zeros(2, 100), torch.tensor([-1, 0]), "must be from 0 to 100"),
+            (torch.zeros(2, 100), [100], r"lengths of shape \(1,\)"),
+            (torch.zeros(2, 100), [100, 101], "must be integers from 0 to 100"),
+            (torch.zeros(2, 100), torch.tensor([-1, 0]), "must be integers from 0 to 100"),
         ):
             with pytest.raises(ValueError, match=message):
                 session.push(samples, lengths)
-        with pytest.raises(ValueError, match="one flag for each of 2 streams"):
-            session.flush([True])
 
     def test_entering_twice(self, build):
         session = StreamingEncoderSession(build())

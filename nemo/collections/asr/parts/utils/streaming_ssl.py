@@ -22,9 +22,11 @@
 However the audio is cut, what comes out is what the model's forward makes of the whole.
 """
 
+import copy
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,12 +40,20 @@ from nemo.collections.asr.parts.submodules.streaming_subsampling import (
 )
 from nemo.collections.asr.parts.utils.attention_context import UNLIMITED, AttentionContext, tightest_left
 from nemo.collections.asr.parts.utils.lookahead import report_lookahead
+from nemo.collections.asr.parts.utils.streaming_arguments import as_counts, as_rows, as_samples
 from nemo.collections.asr.parts.utils.streaming_features import LogMelState, StreamingLogMel, front_end_reasons
 from nemo.collections.asr.parts.utils.streaming_rows import byte_count, put_rows, row_index, windows
 from nemo.utils.option_checks import check_integer
 
 # Encoder frames that are made in one go when a piece of audio is long: bounds the memory, and keeps it fast.
 MAX_BLOCK = 64
+ArrayLike = Union[Tensor, np.ndarray, Sequence]
+
+
+def _without_gradients(method):
+    """Makes ordinary tensors in whatever mode the caller is, but no graph. Inference tensors could not be trained on
+    later, nor a session be used outside the mode that it was made in."""
+    return torch.inference_mode(False)(torch.no_grad()(method))
 
 
 @dataclass
@@ -147,9 +157,8 @@ class StreamingEncoderSession:
         _check_parts(model, return_log_probs or return_tokens, apply_mask)
         self._entered = False
         self._masks: Dict[tuple, Optional[Tensor]] = {}
-        with torch.inference_mode():
-            self._build()
-            self._state = self._initial_state()
+        self._build()
+        self._state = self._initial_state()
 
     @property
     def sample_rate(self) -> int:
@@ -186,28 +195,30 @@ class StreamingEncoderSession:
         self._entered = False
         self.reset()
 
-    @torch.inference_mode()
-    def push(self, samples: Tensor, lengths: Optional[Union[Tensor, Sequence[int]]] = None) -> StreamingOutput:
+    @_without_gradients
+    def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> StreamingOutput:
         """Takes the next audio of every stream in.
 
         Args:
-            samples: (B, N) floats at `sample_rate`, any N >= 0
+            samples: (B, N) floats at `sample_rate`, any N >= 0; a tensor, an array or a list
             lengths: (B,) how many of them each stream has, 0 to N; None: all N. Best on the CPU, or a list: the
                 numbers are read.
         Returns:
-            the encoder frames that are determined now, which may be none
+            the encoder frames that are determined now, which may be none; ordinary tensors without gradients, which
+            can be trained on
 
         Raises:
-            ValueError: a shape or length does not fit, or the model is in train mode
+            ValueError: samples that are not floats, a shape or length that does not fit, a model in train mode
         """
         self._check_model_mode()
-        counts = self._check_samples(samples, lengths)
+        samples = as_samples(samples, self.batch_size)
+        counts = as_counts(lengths, self.batch_size, samples.size(1))
         samples = samples.to(self.device, torch.float32)
         feats, made = self.front_end.push(self._state.features, samples, counts)
         return self._output(feats, made)
 
-    @torch.inference_mode()
-    def flush(self, mask: Optional[Union[Tensor, Sequence[bool]]] = None) -> StreamingOutput:
+    @_without_gradients
+    def flush(self, mask: Optional[ArrayLike] = None) -> StreamingOutput:
         """Ends streams: what is still waiting comes out, and they are at their beginning again.
 
         Args:
@@ -217,26 +228,26 @@ class StreamingEncoderSession:
             feature frame has the one that the model makes of it.
 
         Raises:
-            ValueError: the mask has another shape, or the model is in train mode
+            ValueError: the mask is not one flag for each stream, or the model is in train mode
         """
         self._check_model_mode()
-        rows = self._rows_of(mask)
+        rows = as_rows(mask, self.batch_size)
         feats, made = self.front_end.flush(self._state.features, rows)
         output = self._output(feats, made, ending=rows)
         self._reset(rows)
         return output
 
-    @torch.inference_mode()
-    def reset(self, mask: Optional[Union[Tensor, Sequence[bool]]] = None):
+    @_without_gradients
+    def reset(self, mask: Optional[ArrayLike] = None):
         """Puts streams back to their beginning; what was waiting is dropped.
 
         Args:
             mask: (B,) true for these streams; None for all
 
         Raises:
-            ValueError: the mask has another shape
+            ValueError: the mask is not one flag for each stream
         """
-        self._reset(self._rows_of(mask))
+        self._reset(as_rows(mask, self.batch_size))
 
     def state_dict(self) -> Dict[str, object]:
         """All state as tensors (copies) and plain numbers, for `torch.save`; going on from it is exact to the bit."""
@@ -247,7 +258,7 @@ class StreamingEncoderSession:
         state["chunk"] = self.chunk
         return state
 
-    @torch.inference_mode()
+    @_without_gradients
     def load_state_dict(self, state: Dict[str, object]):
         """Goes on from what `state_dict` gave, of a session with the same model, contexts and batch size.
 
@@ -266,32 +277,9 @@ class StreamingEncoderSession:
         if self.model.training or self.model.encoder.training or self.model.preprocessor.training:
             raise ValueError("the model is in train mode: call model.eval() before streaming")
 
-    def _check_samples(self, samples: Tensor, lengths) -> List[int]:
-        """How many samples each stream gets."""
-        if samples.dim() != 2 or samples.size(0) != self.batch_size or not samples.is_floating_point():
-            raise ValueError(
-                f"samples of shape {tuple(samples.shape)}, {samples.dtype}: must be floats of shape (batch_size, N) "
-                f"with batch_size={self.batch_size}"
-            )
-        if lengths is None:
-            return [samples.size(1)] * self.batch_size
-        counts = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
-        if len(counts) != self.batch_size or any(count != int(count) for count in counts):
-            raise ValueError(f"lengths={counts}: must be {self.batch_size} integers")
-        if not all(0 <= count <= samples.size(1) for count in counts):
-            raise ValueError(f"lengths={counts}: must be from 0 to {samples.size(1)}, the samples that there are")
-        return [int(count) for count in counts]
-
-    def _rows_of(self, mask) -> List[int]:
-        """The indices of the streams in a mask."""
-        if mask is None:
-            return list(range(self.batch_size))
-        flags = mask.tolist() if isinstance(mask, Tensor) else list(mask)
-        if len(flags) != self.batch_size:
-            raise ValueError(f"mask={flags}: must have one flag for each of {self.batch_size} streams")
-        return [row for row, flag in enumerate(flags) if flag]
-
     def _check_state(self, state: Dict[str, object]):
+        if not isinstance(state, Mapping):
+            raise ValueError(f"state is a {type(state).__name__}: must be what state_dict gave")
         own = self.state_dict()
         for name in (*own, *state):
             if name not in own or name not in state:
@@ -301,15 +289,31 @@ class StreamingEncoderSession:
                 raise ValueError(f"state {name!r} is {state[name]}, the model's is {own[name]}")
         for name, value in own.items():
             _check_like(name, state[name], value)
+        self._check_counts(state)
         for layer, left, end in zip(self._state.layers, self.lefts, state["ends"]):
             if not left <= end <= layer.attention.memory.size(3):
                 most = layer.attention.memory.size(3)
                 raise ValueError(f"state 'ends' is {state['ends']}: must be from {left} to {most} for this model")
 
+    def _check_counts(self, state: Dict[str, object]):
+        """The samples that a stream has had determine what has come out of them and what is waiting."""
+        for row, samples in enumerate(state["features.samples"]):
+            features = self.front_end.ready_frames(samples)
+            frames = self.subsampling.ready(features, first=True)
+            frames -= frames % self.chunk
+            used = self.subsampling.needed(frames, first=True) if frames else 0
+            expected = {"features.frames": features, "frames": frames, "subsampling.counts": features - used}
+            for name, number in expected.items():
+                if state[name][row] != number:
+                    raise ValueError(
+                        f"state {name!r} is {state[name]}: stream {row} must have {number} after {samples} samples"
+                    )
+
     def _reset(self, rows: List[int]):
         flags = [row in rows for row in range(self.batch_size)]
         self._state.reset(rows, torch.tensor(flags, device=self.device))
 
+    @_without_gradients
     def _build(self):
         """Everything that does not depend on the streams."""
         encoder, pre_encode = self.model.encoder, _pre_encode(self.model.encoder)
@@ -321,19 +325,21 @@ class StreamingEncoderSession:
         self.front_end = StreamingLogMel(self.model.preprocessor.featurizer)
         factor = self.report.timing.stride
         self.subsampling = StreamingSubsampling(pre_encode, factor, self.chunk, self.front_end.num_features)
+        positions = {left: self._positions(left) for left in set(self.lefts)}
         self.layers = [
-            StreamingLayer(layer, left, self.block, self._positions(left))
-            for layer, left in zip(encoder.layers, self.lefts)
+            StreamingLayer(layer, left, self.block, positions[left]) for layer, left in zip(encoder.layers, self.lefts)
         ]
 
     def _positions(self, left: int) -> Tensor:
         """Embeddings of the relations left + block - 1 down to 1 - block, (1, R, D)."""
-        encoder, reach = self.model.encoder, left + self.block
-        if reach > encoder.max_audio_length:
-            encoder.set_max_audio_length(reach)
-        table = encoder.pos_enc.pe  # relations descend to both sides of its middle, which is 0
+        encoding, reach = self.model.encoder.pos_enc, left + self.block
+        if encoding.pe.size(1) < 2 * reach - 1:
+            encoding = copy.deepcopy(encoding)  # the model's own table stays as long as it is
+            encoding.extend_pe(reach, self.device, self.dtype)
+        table = encoding.pe  # relations descend to both sides of its middle, which is 0
         return table.narrow(1, table.size(1) // 2 - reach + 1, reach + self.block - 1).to(self.device, self.dtype)
 
+    @_without_gradients
     def _initial_state(self) -> SessionState:
         return SessionState(
             self.front_end.initial_state(self.batch_size),
@@ -350,7 +356,10 @@ class StreamingEncoderSession:
             feats, masks = self._mask(feats, mask_lengths)
         encoded, produced = self._encode(feats, made, ending)
         lengths = torch.tensor(produced, device=self.device)
-        output = StreamingOutput(encoded.transpose(1, 2), lengths, masks=masks, mask_lengths=mask_lengths)
+        features = encoded.transpose(
+            1, 2
+        ).clone()  # a view made without gradients cannot be changed in place with them
+        output = StreamingOutput(features, lengths, masks=masks, mask_lengths=mask_lengths)
         if self.return_log_probs or self.return_tokens:
             log_probs = self._decode(output.features)
             output.log_probs = log_probs if self.return_log_probs else None
@@ -454,14 +463,14 @@ class StreamingEncoderSession:
             return feats.transpose(1, 2), torch.zeros_like(feats)
         left = tightest_left(self.contexts)
         masked, masks = mask_features(self.model.mask_processor, feats, lengths, self.current_frame, left)
-        return masked.transpose(1, 2), masks
+        return masked.transpose(1, 2), masks.clone()
 
     def _decode(self, features: Tensor) -> Tensor:
         """(B, D, T') -> (B, T', C) or (B, T', C, H), also for no frames."""
         frames = features.size(2)
         if frames == 0:
             features = features.new_zeros(*features.shape[:2], 1)
-        return _decoder(self.model)(encoder_output=features).narrow(1, 0, frames)
+        return _decoder(self.model)(encoder_output=features).narrow(1, 0, frames).clone()
 
 
 @dataclass(frozen=True)
@@ -483,7 +492,7 @@ def _check_like(name: str, value, own):
 def _kind(value) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}, {value.dtype}"
-    if isinstance(value, list) and all(isinstance(number, int) and number >= 0 for number in value):
+    if isinstance(value, list) and all(type(number) is int and 0 <= number < 2**63 for number in value):
         return f"{len(value)} numbers >= 0"
     return f"a {type(value).__name__}"
 
