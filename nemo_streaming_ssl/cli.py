@@ -21,10 +21,11 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import List, Optional
+from typing import Dict, List, Optional
 
-from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, __version__, finder
+from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, __version__, finder
 from nemo_streaming_ssl.check import add_check
+from nemo_streaming_ssl.imports import failing_imports
 from nemo_streaming_ssl.plot import add_plot
 
 
@@ -36,7 +37,14 @@ def main(argv=None) -> int:
     for add in COMMANDS:
         add(commands)
     args = _parse(parser, argv)
-    return args.run(args)
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone, as in `... | head -1`. Python flushes once more at its end, so that goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
 
 
 def _parse(parser, argv):
@@ -51,6 +59,7 @@ def _parse(parser, argv):
 
 def _add_status(commands) -> None:
     parser = commands.add_parser('status', help='which NeMo was found, what is shadowed, what is new')
+    parser.add_argument('--no-import', action='store_true', help='do not try to import the modules (takes seconds)')
     parser.set_defaults(run=_run_status)
 
 
@@ -60,8 +69,26 @@ COMMANDS = [_add_status, add_check, add_plot]
 
 def _run_status(args) -> int:
     status = read_status()
-    print('\n'.join(status.lines()))
-    return 0 if status.ok else 1
+    print('\n'.join(status.lines()), flush=True)
+    if args.no_import or not status.can_be_imported:
+        return 0 if status.ok else 1
+    names = [_dotted(path) for path in [*status.shadowed, *status.new]]
+    failing = failing_imports(names, str(status.overlay.parent))
+    print('\n'.join(_import_lines(len(names), failing)))
+    return 0 if status.ok and not failing else 1
+
+
+def _dotted(path: Path) -> str:
+    return '.'.join(path.with_suffix('').parts)
+
+
+def _import_lines(count: int, failing: Dict[str, str]) -> List[str]:
+    title = f'{count - len(failing)} of {count} shadowed and new modules can be imported'
+    return _rows([('imports', title), *(('failed', f'{name}: {reason}') for name, reason in failing.items())])
+
+
+def _rows(rows) -> List[str]:
+    return [f'{title:<10}{text}' for title, text in rows]
 
 
 @dataclass
@@ -80,6 +107,11 @@ class Status:
     def ok(self) -> bool:
         return None not in (self.overlay, self.nemo) and is_supported(self.version) and not self.missing
 
+    @property
+    def can_be_imported(self) -> bool:
+        """True if NeMo and the overlay are there and in effect, so that an import says something."""
+        return None not in (self.overlay, self.nemo) and self.patches == 'on'
+
     def lines(self) -> List[str]:
         """The report, one item per line."""
         rows = [('patches', self.patches), ('overlay', str(self.overlay or 'not found')), ('NeMo', self._nemo_line())]
@@ -89,14 +121,18 @@ class Status:
             rows.append((title, str(len(paths)) + (' file' if len(paths) == 1 else ' files')))
             rows.extend(('', path.as_posix()) for path in paths)
         rows.extend(('missing', f'{self.nemo.parent / path}, shadowed but not in this NeMo') for path in self.missing)
-        return [f'{title:<10}{text}' for title, text in rows]
+        return _rows(rows)
 
     def _nemo_line(self) -> str:
         return str(self.nemo) if self.nemo else "not found: pip install 'nemo_toolkit[asr]'"
 
     def _version_line(self) -> str:
-        verdict = 'supported' if is_supported(self.version) else 'NOT supported'
-        return f'{self.version or "unknown"}, {verdict} ({OLDEST_NEMO} to {NEWEST_NEMO})'
+        supported = f'supported ({OLDEST_NEMO} to {NEWEST_NEMO})'
+        if not is_supported(self.version):
+            return f'{self.version or "unknown"}, NOT {supported}'
+        if is_tested(self.version):
+            return f'{self.version}, tested'
+        return f'{self.version}, {supported}, not tested: tested are {", ".join(TESTED_NEMO)}'
 
 
 def read_status() -> Status:
@@ -171,9 +207,23 @@ def _installed_version() -> Optional[str]:
 
 def is_supported(version: Optional[str]) -> bool:
     """True when the release is in the supported range; a release candidate counts as its release."""
-    return version is not None and _release(OLDEST_NEMO) <= _release(version) <= _release(NEWEST_NEMO)
+    found = _release(version)
+    return found is not None and _release(OLDEST_NEMO) <= found <= _release(NEWEST_NEMO)
 
 
-def _release(version: str) -> tuple:
-    numbers = [int(number) for number in re.match(r'[\d.]*', version).group().split('.') if number]
-    return tuple((numbers + [0, 0, 0])[:3])
+def is_tested(version: str) -> bool:
+    """True for exactly the releases that were tested; a candidate or a local version is another one."""
+    # Imported here: this module is imported where NeMo, which brings it, is not.
+    from packaging.version import Version
+
+    return Version(version) in map(Version, TESTED_NEMO)
+
+
+def _release(version: Optional[str]):
+    """The version without what follows its numbers; None if it is none."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(Version(version or '').base_version)
+    except InvalidVersion:
+        return None

@@ -70,7 +70,11 @@ def _rename(value, old, new):
     # An object has the `__module__` of its class; `__qualname__` tells classes and functions from objects.
     if not hasattr(value, "__qualname__") or value.__module__ != old:
         return
+    line = vars(value).get("__firstlineno__")
     value.__module__ = new
+    if line is not None:
+        # Python 3.13 forgets where a class begins when its module changes
+        value.__firstlineno__ = line
     if isinstance(value, type):
         for inner in list(vars(value).values()):
             if isinstance(inner, type):

@@ -23,6 +23,7 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import packaging
 import pytest
 
 BUILD = 'import sys, setuptools.build_meta as b; print(getattr(b, "build_" + sys.argv[1])(sys.argv[2]))'
@@ -61,9 +62,10 @@ def pip_install(environment, wheel):
 
 
 def environment_in(folder: Path):
-    """An empty virtual environment."""
+    """A virtual environment with nothing but what every NeMo brings and we use."""
     venv.create(folder, with_pip=False, symlinks=True)
     site_packages = next(folder.glob('lib/python*/site-packages'))
+    shutil.copytree(Path(packaging.__file__).parent, site_packages / 'packaging')
     return SimpleNamespace(folder=folder, python=folder / 'bin/python', site_packages=site_packages)
 
 

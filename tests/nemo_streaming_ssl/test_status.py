@@ -12,12 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+import subprocess
 import sys
-import time
+from pathlib import Path
 
+import packaging
 import pytest
 
-from nemo_streaming_ssl import cli, finder
+from nemo_streaming_ssl import TESTED_NEMO, cli, finder
 
 VALUES = 'VERSION = (2, 5)\n__version__ = ".".join(["2", "5"])\n'
 
@@ -26,17 +28,18 @@ VALUES = 'VERSION = (2, 5)\n__version__ = ".".join(["2", "5"])\n'
 def status(tmp_path, monkeypatch, no_nemo, stub):
     """Puts a stub overlay and, unless `version` is None, a stub NeMo in effect; returns the exit code of `status`."""
 
-    def run(version=(2, 5, 3, ''), remove=()):
+    def run(version=(2, 5, 3, ''), remove=(), words=('--no-import',), files=None):
         overlay = stub.overlay(tmp_path / 'overlay')
         monkeypatch.setattr(sys, 'path', [])
         if version:
             sys.path.append(str(stub.nemo(tmp_path / 'real', version)))
         for name in remove:
             (tmp_path / 'real/nemo' / name).unlink()
+        stub.files(tmp_path, files or {})
         sys.meta_path[:] = [found for found in sys.meta_path if 'ditable' not in repr(found)]
         monkeypatch.setattr(finder, 'overlay_root', lambda: str(overlay))
         finder.install()
-        return cli.main(['status'])
+        return cli.main(['status', *words])
 
     return run
 
@@ -54,7 +57,7 @@ class TestStatus:
             'patches   on',
             f'overlay   {tmp_path}/overlay/nemo',
             f'NeMo      {tmp_path}/real/nemo',
-            'version   2.5.3, supported (2.5.3 to 3.0.0)',
+            'version   2.5.3, tested',
             'shadowed  1 file',
             '          nemo/collections/toy/masking.py',
             'new       2 files',
@@ -81,7 +84,7 @@ class TestStatus:
         monkeypatch.setattr(finder, 'overlay_root', lambda: None)
         assert cli.main(['status']) == 1
         out = rows(capsys)
-        assert ['overlay', 'not found'] in out and ['version', '2.5.3, supported (2.5.3 to 3.0.0)'] in out
+        assert ['overlay', 'not found'] in out and ['version', '2.5.3, tested'] in out
 
     @pytest.mark.parametrize('version', [(2, 5, 2, ''), (3, 0, 1, ''), (3, 1, 0, 'rc0')])
     def test_unsupported_version(self, status, capsys, version):
@@ -90,8 +93,16 @@ class TestStatus:
         assert ['version', f'{name}, NOT supported (2.5.3 to 3.0.0)'] in rows(capsys)
 
     @pytest.mark.parametrize('version', [(2, 5, 3, 'rc1'), (2, 6, 0, ''), (2, 7, 0, 'rc0'), (3, 0, 0, '.dev1')])
-    def test_supported_versions_and_their_pre_releases(self, status, version):
+    def test_supported_versions_and_their_pre_releases_say_what_was_tested(self, status, capsys, version):
         assert status(version) == 0
+        name = '{}.{}.{}{}'.format(*version)
+        tested = 'tested are 2.5.3, 2.6.2, 2.7.3, 3.0.0'
+        assert ['version', f'{name}, supported (2.5.3 to 3.0.0), not tested: {tested}'] in rows(capsys)
+
+    @pytest.mark.parametrize('version', [(2, 6, 2, ''), (2, 7, 3, ''), (3, 0, 0, '')])
+    def test_tested_versions(self, status, capsys, version):
+        assert status(version) == 0
+        assert ['version', '{}.{}.{}, tested'.format(*version)] in rows(capsys)
 
     def test_original_missing(self, status, capsys, tmp_path):
         assert status(remove=['collections/toy/masking.py']) == 1
@@ -99,14 +110,73 @@ class TestStatus:
         out = rows(capsys)
         assert ['missing', f'{expected}, shadowed but not in this NeMo'] in out and ['shadowed', '0 files'] in out
 
-    def test_status_does_not_import_nemo_and_is_fast(self, stub, tmp_path):
+    def test_without_the_imports_nemo_is_not_imported(self, stub, tmp_path):
         real = stub.nemo(tmp_path)
         (real / 'nemo/__init__.py').write_text('raise SystemExit("imported")')
-        started = time.perf_counter()
-        path = f'{real}:{stub.repository}'
-        done = stub.run(sys.executable, ['-S', '-m', 'nemo_streaming_ssl', 'status'], tmp_path, PYTHONPATH=path)
+        words = ['status', '--no-import']
+        path = f'{real}:{stub.repository}:{Path(packaging.__file__).parents[1]}'
+        done = stub.run(sys.executable, ['-S', '-m', 'nemo_streaming_ssl', *words], tmp_path, PYTHONPATH=path)
         assert 'NeMo      ' + str(real / 'nemo') in done.stdout and done.returncode in (0, 1), done.stderr
-        assert time.perf_counter() - started < 2  # about 0.1 s; a NeMo or torch import takes several
+
+
+@pytest.mark.unit
+class TestImports:
+    def test_all_is_well(self, status, capfd):
+        assert status(words=()) == 0
+        assert capfd.readouterr().out.splitlines()[-1] == 'imports   3 of 3 shadowed and new modules can be imported'
+
+    @pytest.mark.parametrize(
+        'line, reason',
+        [
+            ('import absent_library', "ModuleNotFoundError: No module named 'absent_library'"),
+            ('raise ValueError("first line\\nsecond")', 'ValueError: first line'),
+            ('print("NeMo says"); raise SystemExit(3)', 'SystemExit: 3'),
+            ('import nemo.collections.toy.masking.absent', "'nemo.collections.toy.masking' is not a package"),
+        ],
+    )
+    def test_a_module_that_fails_is_named_in_one_line_with_its_reason(self, status, capfd, line, reason):
+        assert status(words=(), files={'overlay/nemo/collections/toy/extra.py': line}) == 1
+        text = capfd.readouterr()
+        summary, failed = text.out.splitlines()[-2:]
+        assert summary.split(None, 1) == ['imports', '2 of 3 shadowed and new modules can be imported']
+        assert failed.startswith('failed    nemo.collections.toy.extra: ') and failed.endswith(reason)
+        assert 'NeMo says' not in text.out + text.err
+
+    def test_a_crash_takes_nothing_with_it(self, status, capfd):
+        crash = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'
+        assert status(words=(), files={'overlay/nemo/collections/toy/extra.py': crash}) == 1
+        failed = [line for line in capfd.readouterr().out.splitlines() if line.startswith('failed')]
+        assert failed == [
+            'failed    nemo.collections.toy.extra: Python ended with exit code -9',
+            'failed    nemo.utils.shadowing: not tried after nemo.collections.toy.extra',
+        ]
+
+    def test_switched_off_there_is_nothing_to_try(self, status, capfd, monkeypatch):
+        monkeypatch.setenv(finder.SWITCH, 'off')
+        assert status(words=(), files={'overlay/nemo/collections/toy/extra.py': 'import absent'}) == 0
+        assert 'imports' not in capfd.readouterr().out
+
+
+@pytest.mark.unit
+class TestReleases:
+    def test_each_tested_release_has_its_constraints(self, stub):
+        files = (stub.repository / 'constraints').glob('*.txt')
+        assert sorted(TESTED_NEMO) == sorted(file.stem for file in files)
+
+    def test_the_constraints_of_a_release_name_it(self, stub):
+        for release in TESTED_NEMO:
+            lines = (stub.repository / f'constraints/{release}.txt').read_text().splitlines()
+            assert f'nemo-toolkit=={release}' in lines and 'torch==2.13.0' in lines
+
+
+@pytest.mark.unit
+class TestClosedPipe:
+    @pytest.mark.parametrize('words', [['status', '--no-import'], ['--help']])
+    def test_a_reader_that_leaves_early_is_no_traceback(self, stub, words):
+        command = [sys.executable, '-m', 'nemo_streaming_ssl', *words]
+        process = subprocess.Popen(command, cwd=stub.repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()  # before the first word, as `| head -0` does
+        assert process.stderr.read() == b'' and process.wait() in (0, 1)
 
 
 @pytest.mark.unit
@@ -129,11 +199,11 @@ class TestVersion:
         monkeypatch.setattr(cli, '_installed_version', lambda: '2.5.3')
         assert cli._version(tmp_path) == '2.5.3'
 
-    @pytest.mark.parametrize('version', [None, '', 'unknown', '1.23.0', '10.0.0'])
+    @pytest.mark.parametrize('version', [None, '', 'unknown', '1.23.0', '10.0.0', '3.0.0.1'])
     def test_anything_else_is_not_supported(self, version):
         assert not cli.is_supported(version)
 
-    @pytest.mark.parametrize('version', ['2.6', '3', '3.0.0+abc', '2.10.0'])
+    @pytest.mark.parametrize('version', ['2.6', '3', '3.0.0+abc', '2.10.0', '3.0.0.0', 'v2.7.1', '2.5.3.post1'])
     def test_short_and_local_versions(self, version):
         assert cli.is_supported(version)
 
