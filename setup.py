@@ -131,9 +131,8 @@ setup(
     packages=["nemo_streaming_ssl"],
     install_requires=[
         "nemo_toolkit[asr]>=2.5.3,<=3.0.0",
-        # The newest pyarrow needs NumPy 2, and NeMo 2.5.3 needs NumPy < 2; datasets 4 asks for that pyarrow.
-        "pyarrow<22",
-        "datasets<4",
+        # For `status`. No upper limits here, they would downgrade what a newer NeMo has: constraints/ has them.
+        "packaging",
     ],
     entry_points={"console_scripts": ["nemo-streaming-ssl = nemo_streaming_ssl.cli:main"]},
     cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},
