@@ -60,6 +60,19 @@ class TestCheckManifests:
     def test_what_nemo_reads_in_its_own_ways_is_left_to_it(self, config):
         check_manifests(config)
 
+    @pytest.mark.parametrize("key", ["audio_filepath", "audio_filename", "audio_file", "context"])
+    @pytest.mark.parametrize("audio", ["0.wav", ["0.wav", "1.wav"]])
+    def test_each_name_that_nemo_has_for_audio_and_several_channels(self, manifest, key, audio):
+        check_manifests({"manifest_filepath": manifest({key: audio, "duration": 1.0})})
+        with pytest.raises(ValueError, match="cannot read .*bad.wav"):
+            missing = "bad.wav" if isinstance(audio, str) else [*audio, "bad.wav"]
+            check_manifests({"manifest_filepath": manifest({key: missing, "duration": 1.0})})
+
+    def test_a_path_in_the_home_folder(self, manifest, monkeypatch):
+        path = manifest(*manifest.good)
+        monkeypatch.setenv("HOME", str(manifest.folder))
+        check_manifests({"manifest_filepath": path.replace(str(manifest.folder), "~")})
+
     @pytest.mark.parametrize("key", ["manifest_filepath", "noise_manifest"])
     def test_a_missing_or_empty_manifest(self, manifest, key):
         with pytest.raises(ValueError, match=f"{key}=.*missing.json: there is no such file"):

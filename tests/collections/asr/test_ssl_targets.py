@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import read_log_probs
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import TokenPredictions, read_log_probs
 from nemo.collections.asr.losses.ssl_losses.mlm import tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
@@ -73,6 +73,14 @@ class TestTargetNormalization:
     def test_lengths_of_zero_and_one_and_silence_stay_finite(self):
         feats = torch.full((3, 5, 4), -16.0)
         assert (normalize_per_feature(feats, torch.tensor([0, 1, 4])) == 0).all()
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_is_rounded_once(self, dtype):
+        feats = (torch.randn(2, 80, 6000) * 4 - 16).to(dtype)  # their sum and squares are out of float16's range
+        lengths = torch.tensor([6000, 4001])
+        normalized = normalize_per_feature(feats, lengths)
+        assert normalized.dtype == dtype
+        assert torch.equal(normalized, normalize_per_feature(feats.float(), lengths).to(dtype))
 
     def test_nothing_waits_for_the_device(self):
         with FakeTensorMode():
@@ -142,6 +150,73 @@ class TestMaskedTokenMetrics:
         tokens, in_loss = torch.zeros(1, 3, 1, dtype=torch.long), torch.zeros(1, 3, 1) > 0
         metrics.update(read_log_probs(log_probs, tokens, in_loss), tokens, torch.tensor([0]))
         assert all(value.isfinite() for value in metrics.compute().values()) and not metrics.state_dict()
+
+
+def one_step(right=1, nats=0.0):
+    """Arguments of `update` for a batch of one utterance with one step, which is in the loss."""
+    in_loss, token = torch.ones(1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1, dtype=torch.long)
+    return TokenPredictions(torch.tensor(nats), torch.tensor(right), in_loss), token, torch.tensor([1])
+
+
+CONVERSIONS = {
+    "half": lambda model: model.half(),
+    "bfloat16": lambda model: model.bfloat16(),
+    "to": lambda model: model.to(torch.bfloat16),
+    "to like": lambda model: model.to("cpu", torch.float16),
+    "double": lambda model: model.double(),
+    "set_dtype": lambda model: model.metrics.set_dtype(torch.half),
+}
+
+
+@pytest.mark.unit
+class TestLongCounts:
+    """Steps are counted one by one, however many there are: an epoch of 1000 h has 45 million."""
+
+    @given(start=st.integers(2**24, 2**50), steps=st.lists(st.integers(0, 1), min_size=1, max_size=5))
+    def test_every_step_counts(self, start, steps):
+        metrics = MaskedTokenMetrics(num_classes=2)
+        for name in ("codes", "valid", "masked", "right"):
+            getattr(metrics, name).fill_(start)
+        for right in steps:
+            metrics.update(*one_step(right))
+        counted = [int(value) for value in (metrics.valid, metrics.masked, metrics.right, *metrics.codes[0])]
+        assert counted == [start + len(steps), start + len(steps), start + sum(steps), start + len(steps), start]
+
+    def test_small_losses_add_up_beside_a_large_one(self):
+        metrics = MaskedTokenMetrics(num_classes=2)
+        metrics.update(*one_step(nats=2.0**24))
+        for _ in range(500):
+            metrics.update(*one_step(nats=0.5))
+        expected = (2.0**24 + 250) / 501 / np.log(2)
+        assert float(metrics.compute()["loss_bits"]) == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize("name", CONVERSIONS)
+    def test_converting_the_model_leaves_them(self, name):
+        model = torch.nn.Module()
+        model.metrics, model.weight = MaskedTokenMetrics(num_classes=2), torch.nn.Parameter(torch.ones(1))
+        for _ in range(300):  # bfloat16 counts to 256
+            model.metrics.update(*one_step(nats=0.1))
+        CONVERSIONS[name](model)
+        for _ in range(300):
+            model.metrics.update(*one_step(right=0, nats=0.1))
+        values = model.metrics.compute()
+        assert int(model.metrics.valid) == 600 and float(values["accuracy"]) == 0.5
+        assert float(values["loss_bits"]) == pytest.approx(0.1 / np.log(2), rel=1e-6)
+        model.metrics.reset()
+        assert model.metrics.valid.dtype == torch.long and model.metrics.nats.dtype == torch.float32
+
+    def test_ranks_are_added_up(self):
+        metrics = MaskedTokenMetrics(num_classes=2)
+        metrics.update(*one_step(right=1, nats=2.0**24))
+        metrics.update(*one_step(right=0, nats=1.0))
+        alone = metrics.compute()
+        twice = {"dist_sync_fn": lambda value, group: [value, value], "distributed_available": lambda: True}
+        with metrics.sync_context(**twice):
+            assert int(metrics.valid) == 4 and int(metrics.right) == 2 and int(metrics.codes[0, 0]) == 4
+        metrics.distributed_available_fn, metrics.dist_sync_fn = twice["distributed_available"], twice["dist_sync_fn"]
+        assert {name: float(value) for name, value in metrics.compute().items()} == pytest.approx(
+            {name: float(value) for name, value in alone.items()}
+        )
 
 
 @pytest.mark.unit

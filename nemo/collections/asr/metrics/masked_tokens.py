@@ -33,6 +33,8 @@ class MaskedTokenMetrics(Metric):
         num_classes: tokens per codebook, C
         num_books: codebooks, H; counts of codes, perplexity and entropy are means over them
 
+    Counts are exact, whatever the model is converted to. They are of tokens, of all codebooks together.
+
     `compute` returns
         masked_share: share of the valid encoder steps that are in the loss
         accuracy: share of these whose most likely token is the target
@@ -45,9 +47,26 @@ class MaskedTokenMetrics(Metric):
 
     def __init__(self, num_classes: int, num_books: int = 1):
         super().__init__()
-        self.add_state("codes", torch.zeros(num_books, num_classes), dist_reduce_fx="sum")
-        for name in ("valid", "masked", "right", "nats"):
-            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
+        # int64: float32 goes on counting by ones up to 2 ** 24 only, bfloat16 up to 256
+        self.add_state("codes", torch.zeros(num_books, num_classes, dtype=torch.long), dist_reduce_fx="sum")
+        for name in ("valid", "masked", "right"):
+            self.add_state(name, torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        # a float32 sum and what has been lost by rounding it, because not every device has float64
+        for name in ("nats", "lost_nats"):
+            self.add_state(name, torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
+
+    @property
+    def num_classes(self) -> int:
+        """Tokens per codebook."""
+        return self.codes.size(1)
+
+    def set_dtype(self, dst_type):
+        """Does nothing: what is counted keeps its type."""
+        return self
+
+    def _apply(self, fn, *args, **kwargs):
+        # `model.to(torch.bfloat16)` and its like move the counts to the device, and leave their type
+        return super()._apply(lambda x: x.to(fn(x.new_empty(0)).device), *args, **kwargs)
 
     def update(self, predictions: TokenPredictions, tokens: Tensor, lengths: Tensor):
         """Counts a batch; nothing waits for the device.
@@ -61,11 +80,16 @@ class MaskedTokenMetrics(Metric):
         tokens = tokens.narrow(1, 0, in_loss.size(1))
         valid = torch.arange(in_loss.size(1), device=tokens.device) < lengths.unsqueeze(1)
         self._count_codes(tokens, valid)
-        self.valid += valid.sum()
-        books = in_loss.size(2)
-        self.masked += in_loss.sum() / books
-        self.right += predictions.right / books
-        self.nats += predictions.nats.detach() / books
+        self.valid += valid.sum() * in_loss.size(2)
+        self.masked += in_loss.sum()
+        self.right += predictions.right.to(self.right.dtype)
+        self._add_nats(predictions.nats.detach())
+
+    def _add_nats(self, nats: Tensor):
+        """Kahan's sum."""
+        nats = nats.to(self.nats.dtype) - self.lost_nats
+        total = self.nats + nats
+        self.nats, self.lost_nats = total, (total - self.nats) - nats
 
     def _count_codes(self, tokens: Tensor, valid: Tensor):
         weights = valid.unsqueeze(2).expand_as(tokens).to(self.codes.dtype)
@@ -79,7 +103,7 @@ class MaskedTokenMetrics(Metric):
         return {
             "masked_share": self.masked / self.valid.clamp(min=1),
             "accuracy": self.right / masked,
-            "loss_bits": self.nats / masked / math.log(2),
+            "loss_bits": (self.nats - self.lost_nats) / masked / math.log(2),
             "target_entropy_bits": entropy.mean() / math.log(2),
             "codes_used": (self.codes > 0).sum(dim=1).float().mean(),
             "perplexity": entropy.exp().mean(),

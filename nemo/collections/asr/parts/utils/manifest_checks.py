@@ -20,7 +20,7 @@ unreadable file hours later in a worker process (for noise not at all: it trains
 
 import json
 import os
-from typing import Iterable, List, Mapping, Tuple
+from typing import Iterable, List, Mapping
 
 import soundfile
 
@@ -30,6 +30,8 @@ from nemo.collections.common.parts.preprocessing.manifest import get_full_path
 # whole check takes a second at most. `check_audio_files` in the data section changes it, -1 is all of them.
 FILES_TO_OPEN = 1000
 NAMED_IN_ERROR = 3
+# in NeMo's order
+AUDIO_KEYS = ("audio_filename", "audio_filepath", "context", "audio_file")
 
 
 def check_manifests(config: Mapping):
@@ -67,9 +69,10 @@ def _paths(value) -> Iterable[str]:
 
 def _check_manifest(key: str, manifest: str, to_open: int) -> List[dict]:
     """Checks one manifest and returns all of its entries that were looked at."""
-    if not os.path.isfile(manifest):
+    path = os.path.expanduser(manifest)
+    if not os.path.isfile(path):
         raise ValueError(f"{key}={manifest}: there is no such file")
-    with open(manifest, encoding="utf-8") as file:
+    with open(path, encoding="utf-8") as file:
         lines = [(number, line) for number, line in enumerate(file, start=1) if line.strip()]
     if not lines:
         raise ValueError(f"{key}={manifest}: the manifest is empty; it needs one JSON object a line")
@@ -84,14 +87,16 @@ def _parse(key: str, manifest: str, number: int, line: str) -> dict:
     except json.JSONDecodeError as error:
         problem = f"not a JSON object ({error})"
     else:
-        if isinstance(entry, dict) and _audio_path(entry) is not None:
+        if isinstance(entry, dict) and _audio_files(entry):
             return entry
         problem = "no `audio_filepath`"
     raise ValueError(f"{key}={manifest}, line {number}: {problem}: {line.strip()[:80]}")
 
 
-def _audio_path(entry: dict):
-    return entry.get("audio_filepath", entry.get("audio_filename"))
+def _audio_files(entry: dict) -> List[str]:
+    """The audio of a manifest's entry: a file, or one for each channel."""
+    value = next((entry[key] for key in AUDIO_KEYS if entry.get(key) is not None), [])
+    return value if isinstance(value, list) else [value]
 
 
 def _spread(entries: List[dict], count: int) -> List[dict]:
@@ -102,9 +107,9 @@ def _spread(entries: List[dict], count: int) -> List[dict]:
 
 
 def _check_files(key: str, manifest: str, entries: List[dict]):
-    problems: List[Tuple[str, str]] = []
-    for entry in entries:
-        path = get_full_path(audio_file=_audio_path(entry), manifest_file=manifest)
+    problems: List[str] = []
+    for file in (file for entry in entries for file in _audio_files(entry)):
+        path = get_full_path(audio_file=file, manifest_file=os.path.expanduser(manifest))
         problem = _problem(path)
         if problem:
             problems.append(f"{path} ({problem})")
