@@ -20,6 +20,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from nemo.collections.asr.modules.ssl_modules import RandomProjectionVectorQuantizer, quantizers
 
+# frames that are no multiple of `combine_time_steps`
+UNEVEN = pytest.mark.fix4(fails_with=RuntimeError, match=r"shape '\[.*\]' is invalid for input of size")
+
 
 def pair(dist_fn="l2", **options):
     """A quantizer, and NeMo's own with the same weights and `dist_fn: l2`."""
@@ -46,10 +49,9 @@ def peak_memory(run):
 
 class TestRandomProjectionVectorQuantizer:
     @pytest.mark.unit
-    @pytest.mark.fix4
     @pytest.mark.parametrize("time_ahead", [True, False])
     @pytest.mark.parametrize("books, squeeze", [(1, True), (1, False), (4, False)])
-    @pytest.mark.parametrize("frames", [1, 39, 40, 41])
+    @pytest.mark.parametrize("frames", [40, *(pytest.param(frames, marks=UNEVEN) for frames in (1, 39, 41))])
     def test_fills_the_last_group_up_with_zeros(self, time_ahead, books, squeeze, frames):
         quantizer = RandomProjectionVectorQuantizer(
             feat_in=5,
@@ -189,3 +191,58 @@ class TestRandomProjectionVectorQuantizer:
         assert {key: (value.shape, value.dtype) for key, value in ours.items()} == {
             key: (value.shape, value.dtype) for key, value in theirs.items()
         }
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize("time_ahead", [True, False])
+    @pytest.mark.parametrize("books", [1, 4])
+    def test_switched_off_it_is_nemos(self, time_ahead, books, monkeypatch):
+        quantizer = pair(num_books=books, time_ahead=time_ahead)[0]
+        feats = torch.randn((2, 83, 5) if time_ahead else (2, 5, 83))
+        expected = quantizer(input_signal=feats)
+        monkeypatch.setattr(quantizers, "is_on", lambda fast_path: fast_path != "quantizer")
+        monkeypatch.setattr(quantizers, "nearest_codes", pytest.fail)
+        for result, value in zip(quantizer(input_signal=feats), expected):
+            assert torch.equal(result, value)
+
+
+@pytest.mark.parametrize("books", [1, 3])
+class TestWhereValuesCannotBeLookedAt:
+    """Tokens and codes are the same in a graph, which serves any number of frames."""
+
+    @pytest.fixture
+    def quantizer(self, books, monkeypatch):
+        monkeypatch.setattr(quantizers, "MAX_SCORES", 1)  # eagerly each frame has its own matmul
+        return pair(num_books=books)[0]
+
+    @staticmethod
+    def check(call, quantizer, frames=(80, 96, 83)):
+        for count in frames:
+            feats = torch.randn(2, 5, count)
+            for result, value in zip(call(feats), quantizer(input_signal=feats)):
+                assert torch.equal(result, value)
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize("dynamic", [True, None])
+    def test_compiled_it_is_one_graph(self, quantizer, dynamic):
+        torch._dynamo.reset()
+        compiled = torch.compile(quantizer, fullgraph=True, dynamic=dynamic, backend="aot_eager")
+        self.check(lambda feats: compiled(input_signal=feats), quantizer)
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_exported(self, quantizer, strict):
+        shapes = {"input_signal": {2: 8 * torch.export.Dim("groups")}}
+        inputs = {"input_signal": torch.randn(2, 5, 160)}
+        program = torch.export.export(quantizer, (), kwargs=inputs, dynamic_shapes=shapes, strict=strict)
+        self.check(lambda feats: program.module()(input_signal=feats), quantizer, frames=(80, 240))
+
+    @pytest.mark.unit
+    def test_fake_tensors(self, quantizer, books):
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            codes, tokens = quantizer(input_signal=mode.from_tensor(torch.randn(2, 5, 83)))
+        assert codes.shape == (2, 16, 11, books) and tokens.shape == (2, 11, books) and tokens.device.type == "cpu"
+
+    @pytest.mark.unit
+    def test_vmap(self, quantizer):
+        call = torch.func.vmap(lambda x: quantizer(input_signal=x))
+        self.check(lambda feats: [result[0] for result in call(feats.unsqueeze(0))], quantizer)

@@ -25,11 +25,13 @@ Utterance b may be masked in frames ``begin[b] <= t < end[b]``; both are integer
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Callable
+from typing import Callable, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from nemo.utils.fast_paths import runs_eagerly
 
 # What NeMo masks in an utterance that is too short for a block, when nothing says how long an encoder step is.
 SHORT_BLOCK = 8
@@ -52,9 +54,13 @@ def overlapping_blocks(starts: Tensor, block_size: int) -> Tensor:
 
     If each frame starts a block with probability p, a frame in the middle is masked with 1 - (1 - p) ** block_size.
     """
-    # as small as can be: most of the time goes into moving memory
-    started = starts.cumsum(dim=1, dtype=torch.int16 if starts.size(1) < 2**15 else torch.int32)
-    started_long_ago = F.pad(started, (min(block_size, starts.size(1)), 0)).narrow(1, 0, starts.size(1))
+    num_frames, dtype, shift = starts.size(1), torch.int32, block_size
+    if runs_eagerly(starts):  # in a graph, to ask about its length would bind it to a range of lengths
+        # as small as can be: most of the time goes into moving memory
+        dtype = torch.int16 if num_frames < 2**15 else torch.int32
+        shift = min(block_size, num_frames)
+    started = starts.cumsum(dim=1, dtype=dtype)
+    started_long_ago = F.pad(started, (shift, 0)).narrow(1, 0, num_frames)
     return started > started_long_ago
 
 
@@ -67,12 +73,13 @@ def separate_blocks(begin: Tensor, end: Tensor, num_frames: int, block_size: int
         (B, T) booleans, True where masked.
     """
     length = end - begin
-    wanted = torch.ceil(length * (mask_prob / block_size)).long()
+    wanted = torch.ceil(length * mask_prob / block_size).long()
     size = torch.where((wanted + 1) * block_size > length, length // (wanted + 1), block_size).clamp(min=1)
     slots = (length // size - 1).clamp(min=0)
     offset = random_integers((length - slots * size).clamp(min=0))
     slot = torch.div(torch.arange(num_frames, device=begin.device) - begin - offset, size, rounding_mode="floor")
-    most_slots = max(1, num_frames // block_size, 2 * math.ceil(num_frames * mask_prob / block_size) + 2)
+    # a sum, not the larger one: in a graph a comparison would bind it to a range of lengths
+    most_slots = num_frames // block_size + 2 * math.ceil(num_frames * mask_prob / block_size) + 2
     chosen = _choose(wanted, slots, most_slots)
     return chosen.gather(1, slot.clamp(0, most_slots - 1)) & (slot >= 0) & (slot < slots)
 
@@ -145,9 +152,11 @@ def where_needed(needed: Tensor, mask: Tensor, windows: Windows, change: Callabl
     """
     `change(mask, windows, *others)` in the utterances that need it, (B, 1) booleans; the others keep their `mask`.
 
-    On a CPU only those are computed, mostly none. Elsewhere all are: to ask which would wait for the device.
+    On a CPU only those are computed, mostly none. Elsewhere all are: to ask which would wait for the device. While a
+    graph is made (compiling, exporting, tracing), under `torch.func` and with fake tensors there is no value to ask
+    for.
     """
-    if mask.device.type != "cpu":
+    if mask.device.type != "cpu" or not runs_eagerly(mask):
         return torch.where(needed, change(mask, windows, *others), mask)
     rows = needed.squeeze(1).nonzero().squeeze(1)
     if len(rows) == 0:
@@ -199,8 +208,9 @@ def ensure_one_step(mask: Tensor, begin: Tensor, end: Tensor, windows: Windows, 
     (the frames that may be masked in each window, (B, W)) only where no window has room for a whole step.
 
     Args:
-        step: frames per encoder step, counted from frame 0 as the loss counts them; 1 where it is not known, then a
-            block of `SHORT_BLOCK` frames is masked, or of as many as there is room for.
+        step: frames per encoder step, counted from frame 0 as the loss counts them; windows end with a step or with
+            the utterance. 1 where it is not known, then a block of `SHORT_BLOCK` frames is masked, or of as many as
+            there is room for.
     """
     whole_steps = mask
     if step > 1:
@@ -218,19 +228,27 @@ def _one_step(step: int, mask: Tensor, windows: Windows, begin: Tensor, end: Ten
         size = room.amax(dim=1, keepdim=True).clamp(1, SHORT_BLOCK)
     frames = torch.arange(mask.size(1), device=mask.device)
     room, stop = windows.of_frames(room), windows.of_frames(windows.stop)
-    fits = (frames % size == 0) & (frames >= begin) & (frames + size <= end)
+    fits = (frames % step == 0) & (frames >= begin) & (frames + size <= end)
     has_room = (room >= size) & (frames + size <= stop)
     score = torch.rand(mask.shape, device=mask.device) + has_room.float() + 2 * fits.float()
     start = score.argmax(dim=1, keepdim=True)
     block = (frames >= start) & (frames < start + size)
-    block = block | _part_of_tail(start + size, end, size, room.gather(1, start), frames)
+    if step > 1:
+        first, length = _part_of_tail(step, start, end, windows, room)
+        block = block | ((frames >= first) & (frames < first + length))
     return torch.where(fits.any(dim=1, keepdim=True), block, mask)
 
 
-def _part_of_tail(stop: Tensor, end: Tensor, size: Tensor, room: Tensor, frames: Tensor) -> Tensor:
-    """Some of the frames after the last whole step, as room allows: they belong to no whole step and would never be
-    masked in an utterance that is too short for a block."""
-    tail = end - stop
-    length = torch.where(tail < size, torch.minimum(tail, room - size), 0).clamp(min=0)
-    first = stop + random_integers((tail - length).clamp(min=0))
-    return (frames >= first) & (frames < first + length)
+def _part_of_tail(step: int, start: Tensor, end: Tensor, windows: Windows, room: Tensor) -> Tuple[Tensor, Tensor]:
+    """Some of the frames after the last whole step, if that is the one at `start`: (first frame, how many), (B, 1).
+
+    They belong to no whole step and would never be masked in an utterance that is too short for a block. As no window
+    ends inside a step they are all in one window: the step's, or one of their own. `room`, (B, T), is that of each
+    frame's window.
+    """
+    tail = start + step
+    window = windows.index.gather(1, tail.clamp(max=windows.index.size(1) - 1))
+    is_shared = windows.index.gather(1, start) == window
+    left_over = room.gather(1, tail.clamp(max=room.size(1) - 1)) - step * is_shared
+    length = torch.where(end - tail < step, torch.minimum(end - tail, left_over), 0).clamp(min=0)
+    return tail + random_integers((end - tail - length).clamp(min=0)), length

@@ -13,7 +13,9 @@
 # limitations under the License.
 
 import inspect
-from typing import List, Optional, Union
+import math
+import numbers
+from typing import Dict, List, Optional, Union
 
 import torch
 from torch import Tensor
@@ -60,7 +62,8 @@ class RandomBlockMasking(base.RandomBlockMasking):
             before the encoder's subsampling (`pre_conv`), 1 after it (`post_conv`)
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range. Where none of the last three is set, values that NeMo masks with
+            are taken as it takes them, with a warning (see `check_masking_options`).
     """
 
     def __init__(
@@ -76,21 +79,12 @@ class RandomBlockMasking(base.RandomBlockMasking):
         left_context_size: int = -1,
         context_stride: int = 1,
     ):
+        drawing = dict(mask_prob=mask_prob, block_size=block_size, max_mask_ratio=max_mask_ratio)
         check_masking_options(
-            mask_prob=mask_prob,
-            block_size=block_size,
-            max_mask_ratio=max_mask_ratio,
-            left_context_size=left_context_size,
-            context_stride=context_stride,
+            **drawing, causal=causal, left_context_size=left_context_size, context_stride=context_stride
         )
         super().__init__(
-            feat_in=feat_in,
-            mask_prob=mask_prob,
-            block_size=block_size,
-            mask_value=mask_value,
-            freeze=freeze,
-            allow_overlap=allow_overlap,
-            max_mask_ratio=max_mask_ratio,
+            feat_in=feat_in, mask_value=mask_value, freeze=freeze, allow_overlap=allow_overlap, **_as_nemo(**drawing)
         )
         self.causal = causal
         self.left_context_size = left_context_size
@@ -143,7 +137,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         begin = torch.zeros_like(end)
         if not self.causal:
             windows = Windows.single(begin, end, num_frames)
-            room = windows.room(self.max_mask_ratio)
+            room = windows.room(self._most_masked)
             (mask,) = self._blocks(begin, end, num_frames)
             return self._ensure_one_step(mask, begin, end, windows, room)
 
@@ -160,8 +154,13 @@ class RandomBlockMasking(base.RandomBlockMasking):
         else:
             windows = Windows.single(begin, end, num_frames)
             (mask,) = self._blocks(begin, end, num_frames)
-        room = windows.room(self.max_mask_ratio)
+        room = windows.room(self._most_masked)
         return self._ensure_one_step(limit_share(mask, windows, room), begin, end, windows, room)
+
+    @property
+    def _most_masked(self) -> float:
+        """The share of a window that may be masked: all where `max_mask_ratio` is out of range, as in NeMo."""
+        return self.max_mask_ratio if 0 < self.max_mask_ratio <= 1 else 1.0
 
     def _blocks(self, begin: Tensor, end: Tensor, num_frames: int, count: int = 1) -> List[Tensor]:
         """One or two masks of blocks in `[begin, end)`, without regard to windows; none where it is too short for one.
@@ -187,7 +186,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         if left_context is None:
             left_context = self.left_context_size
         check_integer("effective_left_context", left_context, minimum=-1)
-        if left_context == 0:
+        if left_context == 0 and not torch.compiler.is_compiling():  # a logger would break the graph
             logging.warning("The left context of the masking is 0 frames: nothing is masked.", mode=logging_mode.ONCE)
         return left_context * self.context_stride if left_context >= 0 else -1
 
@@ -264,14 +263,68 @@ def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, l
 
 
 def check_masking_options(
-    mask_prob=0.5, block_size=48, max_mask_ratio=0.8, left_context_size=-1, context_stride=1, **other
+    mask_prob=0.5,
+    block_size=48,
+    max_mask_ratio=0.8,
+    causal=False,
+    left_context_size=-1,
+    context_stride=1,
+    **other,
 ):
-    """Raises a ValueError that names the first option of `RandomBlockMasking` that is out of its range."""
-    check_number("mask_prob", mask_prob, 0, 1)
-    check_number("max_mask_ratio", max_mask_ratio, 0, 1, above_low=True)
-    check_integer("block_size", block_size, minimum=1)
+    """Raises a ValueError that names the first option of `RandomBlockMasking` that is out of its range.
+
+    NeMo checks none of its own. So where none of ours is set (`causal`, `left_context_size`, `context_stride`), only
+    that is refused with which no mask can be drawn: a `mask_prob` that is no finite number, a `block_size` that is no
+    finite number above 0.
+    """
     check_integer("left_context_size", left_context_size, minimum=-1)
     check_integer("context_stride", context_stride, minimum=1)
+    is_ours = bool(causal) or left_context_size != -1 or context_stride != 1
+    problems = _out_of_range(mask_prob, block_size, max_mask_ratio)
+    usable = {
+        "mask_prob": _is_finite(mask_prob),
+        "block_size": _is_finite(block_size) and block_size > 0,
+        "max_mask_ratio": True,
+    }
+    for option, problem in problems.items():
+        if is_ours or not usable[option]:
+            raise ValueError(problem)
+
+
+def _as_nemo(mask_prob, block_size, max_mask_ratio) -> Dict[str, float]:
+    """The checked options as NeMo takes them, with one warning about those that are out of range.
+
+    A fraction of a frame is cut off a block. A negative `mask_prob` masks as 0 does; one above 1 masks more blocks, or
+    all frames where they may overlap. A `max_mask_ratio` that is no number is of no use to NeMo either.
+    """
+    problems = _out_of_range(mask_prob, block_size, max_mask_ratio)
+    if problems:
+        logging.warning(f"Options of the masking are used as NeMo uses them, but {'; '.join(problems.values())}.")
+    return {
+        "mask_prob": max(0.0, float(mask_prob)),
+        "block_size": max(1, int(block_size)),
+        "max_mask_ratio": float(max_mask_ratio) if _is_finite(max_mask_ratio) else 0.8,
+    }
+
+
+def _out_of_range(mask_prob, block_size, max_mask_ratio) -> Dict[str, str]:
+    """What is wrong with each of NeMo's options that is out of its range, by name."""
+    checks = {
+        "mask_prob": lambda name: check_number(name, mask_prob, 0, 1),
+        "block_size": lambda name: check_integer(name, block_size, minimum=1),
+        "max_mask_ratio": lambda name: check_number(name, max_mask_ratio, 0, 1, above_low=True),
+    }
+    problems = {}
+    for name, check in checks.items():
+        try:
+            check(name)
+        except ValueError as error:
+            problems[name] = str(error)
+    return problems
+
+
+def _is_finite(value) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _frames_heard(current_frame: Union[int, Tensor], like: Tensor) -> Tensor:

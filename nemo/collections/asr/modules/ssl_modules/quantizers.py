@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nemo.collections.asr.modules.ssl_modules import _quantizers_base as base
 from nemo.core.classes import typecheck
+from nemo.utils.fast_paths import is_on, runs_eagerly
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("RandomProjectionVectorQuantizer",))
@@ -47,6 +48,8 @@ class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
                 T' = ceil(T / combine_time_steps)
             xid: tokens of shape (B, T', H). H is left out if it is 1 and `squeeze_single` is set.
         """
+        if not is_on("quantizer") and self.dist_fn == "l2":
+            return super().forward(input_signal=self._filled_up(input_signal))
         xid = nearest_codes(self._project(input_signal).detach(), self.codebooks.detach())
         xq = self._look_up(xid)
         if not self.time_ahead:
@@ -57,12 +60,18 @@ class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
 
     def _project(self, input_signal: Tensor) -> Tensor:
         """Features, (B, T, D) or (B, D, T) -> unit vectors (B, T', H, D')."""
-        feats = input_signal if self.time_ahead else input_signal.transpose(1, 2)
-        feats = F.pad(feats, (0, 0, 0, -feats.size(1) % self.combine_time_steps))
+        feats = self._filled_up(input_signal)
+        feats = feats if self.time_ahead else feats.transpose(1, 2)
         groups = feats.size(1) // self.combine_time_steps
         feats = feats.reshape(feats.size(0), groups, feats.size(2) * self.combine_time_steps)
         projected = self.proj(feats).unflatten(-1, (self.num_books, self.code_dim))
         return F.normalize(projected, dim=-1)
+
+    def _filled_up(self, input_signal: Tensor) -> Tensor:
+        """With zeros up to a whole group of frames, of the same layout."""
+        if self.time_ahead:
+            return F.pad(input_signal, (0, 0, 0, -input_signal.size(1) % self.combine_time_steps))
+        return F.pad(input_signal, (0, -input_signal.size(2) % self.combine_time_steps))
 
     def _look_up(self, xid: Tensor) -> Tensor:
         """Tokens (B, T', H) -> their codes, (B, T', D', H)."""
@@ -79,7 +88,8 @@ def nearest_codes(vectors: Tensor, codebooks: Tensor) -> Tensor:
 
     |x - c|^2 = |x|^2 + 2 * (|c|^2 / 2 - x.c), where |x|^2 is the same for all codes: a matmul gives the rest. It is
     done in float64, as in NeMo, because float32 takes another code where two are about equally near. Nothing here
-    waits for the device.
+    waits for the device. `MAX_SCORES` are held at a time; in a graph (compiling, exporting) all of them, because how
+    often to repeat the matmul would bind it to one number of frames.
 
     Args:
         vectors: (B, T, H, D), any floating dtype
@@ -92,9 +102,11 @@ def nearest_codes(vectors: Tensor, codebooks: Tensor) -> Tensor:
     # NeMo's choice these must be NeMo's norms: taken over this dimension of this layout.
     half_squares = (-codebooks.transpose(1, 2)).norm(dim=-2).square().unsqueeze(1) / 2
     frames = vectors.flatten(0, 1).transpose(0, 1)
-    per_chunk = max(1, MAX_SCORES // half_squares.numel())
+    chunks = [frames]
+    if runs_eagerly(vectors):
+        chunks = frames.split(max(1, MAX_SCORES // half_squares.numel()), dim=1)
     nearest = [
         torch.baddbmm(half_squares, chunk.double(), codebooks.transpose(1, 2), alpha=-1).argmin(dim=-1).t()
-        for chunk in frames.split(per_chunk, dim=1)
+        for chunk in chunks
     ]
-    return torch.cat(nearest, dim=0).view(vectors.shape[:-1])
+    return torch.cat(nearest, dim=0).reshape(vectors.shape[:-1])
