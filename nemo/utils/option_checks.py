@@ -16,7 +16,8 @@
 
 import inspect
 import numbers
-from typing import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Callable, Mapping, Optional, Sequence
 
 
 def check_integer(name: str, value, minimum: int) -> int:
@@ -41,6 +42,30 @@ def check_choice(name: str, value, choices: Sequence):
         allowed = ", ".join("null" if choice is None else str(choice) for choice in choices)
         raise ValueError(f"{name}={value!r}: must be one of {allowed}")
     return value
+
+
+def check_near_misses(section: str, options: Mapping, names: Sequence[str]):
+    """Raises a ValueError if a key of `options` (a config section) is nearly one of `names`, but none of them."""
+    for key in options:
+        meant = near_miss(key, names) if isinstance(key, str) else None
+        if meant is not None:
+            raise ValueError(f"{section}.{key}={options.get(key)!r}: unknown option; did you mean {section}.{meant}?")
+
+
+def near_miss(key: str, names: Sequence[str]) -> Optional[str]:
+    """The name that `key` is a misspelling of; None if it is one of them, or a name of its own.
+
+    A misspelling differs in a few letters (`target_normalise`), in the order of its words (`context_curriculum`), or
+    lacks the last ones (`curriculum`). What has all words of a name and more (`streaming_cfg`) is another name.
+    """
+    words = key.split("_")
+    if key in names or any(set(name.split("_")) < set(words) for name in names):
+        return None
+    for name in names:
+        cut_short = name.startswith(f"{key}_") and 2 * len(key) >= len(name)
+        if cut_short or sorted(name.split("_")) == sorted(words):
+            return name
+    return next(iter(get_close_matches(key, names, n=1, cutoff=0.83)), None)
 
 
 def check_known_keys(section: str, options: Mapping, target: Callable):

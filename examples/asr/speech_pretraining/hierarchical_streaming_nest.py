@@ -28,21 +28,15 @@ import lightning.pytorch as pl
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
-from nemo.collections.asr.parts.utils.lookahead import require_streaming
 from nemo.core.config import hydra_runner
 from nemo.utils import logging
-from nemo.utils.callbacks.context_curriculum import ContextCurriculum
 from nemo.utils.exp_manager import exp_manager
 
 
 @hydra_runner(config_path="../conf/ssl/nest", config_name="nest_hierarchical_streaming")
 def main(cfg):
     logging.info(f"Hydra config:\n{OmegaConf.to_yaml(cfg)}")
-    require_streaming(cfg)
-    curriculum = ContextCurriculum.from_config(cfg.model.get("curriculum_context"))
     trainer = pl.Trainer(**cfg.trainer)
-    if curriculum is not None:
-        trainer.callbacks.append(curriculum)
     exp_manager(trainer, cfg.get("exp_manager"))
     model = EncDecDenoiseMaskedTokenPredModel(cfg=cfg.model, trainer=trainer)
     model.maybe_init_from_pretrained_checkpoint(cfg)

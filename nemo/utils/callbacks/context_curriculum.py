@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-from typing import Dict, Mapping, Optional
+from typing import Dict, List, Mapping, Optional
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -25,6 +25,7 @@ from nemo.collections.asr.parts.utils.dynamic_context import (
     sync_masking_context_with_attention,
     tightest_or_unlimited,
 )
+from nemo.utils import logging
 
 OPTIONS = ("start_context", "end_context", "warmup_steps", "every_n_steps")
 
@@ -38,6 +39,8 @@ class ContextCurriculum(Callback):
     loggers get `context/cap`, `context/tightest` and `context/widest` (left contexts in encoder frames, -1 is
     unlimited).
 
+    A model for self-supervised pretraining adds it to its trainer itself, see `curriculum_of_config`.
+
     Args:
         start_context, end_context: the cap at step 0 and from `warmup_steps` on, in encoder frames (80 ms each after
             8-fold subsampling), at least 1
@@ -47,6 +50,9 @@ class ContextCurriculum(Callback):
     Raises:
         ValueError: an option is out of its range; when `fit` starts, a model whose encoder has no contexts to cap.
     """
+
+    # whether a model has added it to its trainer
+    is_from_config = False
 
     def __init__(self, start_context: int, end_context: int, warmup_steps: int, every_n_steps: int = 1):
         super().__init__()
@@ -111,6 +117,31 @@ class ContextCurriculum(Callback):
         self._cap = metrics["context/cap"]
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=step)
+
+
+def curriculum_of_config(model: LightningModule) -> List[ContextCurriculum]:
+    """The curriculum that `model.cfg.curriculum_context` asks for, for Lightning's hook `configure_callbacks`.
+
+    Empty if it asks for none, or if the trainer has been given one by hand: that one is used, and no second one beside
+    it. One that a model has added before is replaced.
+
+    Raises:
+        ValueError: see `ContextCurriculum.from_config`.
+    """
+    curriculum = ContextCurriculum.from_config(model.cfg.get("curriculum_context"))
+    if curriculum is None:
+        return []
+    curriculum.is_from_config = True
+    given = [c for c in _callbacks(model) if isinstance(c, ContextCurriculum) and not c.is_from_config]
+    if not given:
+        return [curriculum]
+    logging.info(f"The trainer has a curriculum, {given[0].ramp}: it is used instead of model.curriculum_context.")
+    return []
+
+
+def _callbacks(model: LightningModule) -> List[Callback]:
+    trainer = model.trainer
+    return [] if trainer is None else trainer.callbacks
 
 
 def _has_masking(model) -> bool:

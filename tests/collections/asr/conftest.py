@@ -12,6 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from omegaconf import OmegaConf
 CONFIGS = Path(__file__).resolve().parents[3] / "examples/asr/conf/ssl/nest"
 
 TINY = """
-    model.train_ds=null model.validation_ds=null model.num_classes=64
+    model.streaming=false model.train_ds=null model.validation_ds=null model.num_classes=64
     model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4 model.encoder.ff_expansion_factor=2
     model.encoder.subsampling_conv_channels=8
 """.split()
@@ -57,3 +58,12 @@ def nest_config(compose_config):
         return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)).model
 
     return config
+
+
+@pytest.fixture(scope="session")
+def plain_models():
+    """The module `plain_models.py` beside this file: small models with none of our options."""
+    spec = importlib.util.spec_from_file_location("plain_models", Path(__file__).with_name("plain_models.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -12,19 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-import copy
 import inspect
 import math
-from typing import Dict, Optional
+from typing import Dict, List, Mapping, Optional
 
 import torch
-from hydra.utils import get_class
-from lightning.pytorch import Trainer
-from omegaconf import DictConfig, open_dict
+from lightning.pytorch import Callback, Trainer
+from omegaconf import DictConfig
 
 from nemo.collections.asr.data import ssl_dataset
 from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, is_linear, read_log_probs
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked, read_log_probs
 from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, masked_steps, tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import _ssl_models_base as base
@@ -34,12 +32,14 @@ from nemo.collections.asr.modules.ssl_modules.masking import (
     check_masking_options,
     mask_features,
 )
-from nemo.collections.asr.parts.utils.attention_context import ContextSchedule, tightest_left_context
+from nemo.collections.asr.parts.utils import ssl_config
+from nemo.collections.asr.parts.utils.attention_context import tightest_left_context
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
 from nemo.collections.asr.parts.utils.target_normalization import normalize_per_feature
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
 from nemo.utils import logging
+from nemo.utils.callbacks.context_curriculum import curriculum_of_config
 from nemo.utils.option_checks import check_choice, check_known_keys
 from nemo.utils.shadowing import extend
 
@@ -57,42 +57,75 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
 
     Args:
         cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
-            factor (`mask_position: pre_conv`) or 1 (`post_conv`). `cfg.hierarchical_context` is handed to the encoder.
+            factor (`mask_position: pre_conv`) or 1 (`post_conv`). `cfg.hierarchical_context` is handed to the encoder,
+            `cfg.curriculum_context` becomes a callback of the trainer, `cfg.streaming: true` is checked.
             `cfg.target_normalize: per_feature` normalises what the targets are made of, over each utterance; null is
             NeMo's behaviour. `cfg.masked_only_decoding: false` decodes all steps in training and validation, as NeMo
             does; true, the default, those in the loss: the same loss and gradients in less time and memory.
         trainer: Lightning's trainer
 
     Raises:
-        ValueError: an unknown option under `cfg.masking`, or one out of its range; a `cfg.hierarchical_context` that
-            is not valid (see `ContextSchedule`); a manifest that is missing, empty or has unreadable files.
+        ValueError: an unknown option under `cfg.masking`, or one out of its range; a misspelt option of ours; a
+            `cfg.hierarchical_context` (see `ContextSchedule`) or `cfg.curriculum_context` (see `ContextCurriculum`)
+            that is not valid; `cfg.streaming: true` for a model that looks ahead; a `context_stride` that is not the
+            encoder's; a manifest that is missing, empty or has unreadable files. While a model is restored from a
+            file, what does not keep it from being built is a warning.
     """
 
     def __init__(self, cfg: DictConfig, trainer: Trainer = None):
-        cfg = copy.deepcopy(cfg)
-        _hand_contexts_to_encoder(cfg)
+        restoring = self._is_model_being_restored()
+        cfg = ssl_config.plain_copy(cfg)
+        ssl_config.check_promises(cfg, restoring)
+        ssl_config.hand_contexts_to_encoder(cfg)
+        _check_sections(cfg)
         post_conv = cfg.get("mask_position", "pre_conv") == "post_conv"
-        made_by_nemo = post_conv and _was_adapted_by_nemo(cfg)
         if post_conv:
-            _prepare_post_conv(cfg, made_by_nemo)
-        _check_masking_section(cfg.masking)
+            ssl_config.prepare_post_conv(cfg, restoring)
         super().__init__(cfg, trainer)
-        if post_conv and not made_by_nemo:
-            # saved as it was given, so that it can be opened again
-            self.cfg.masking.block_size = cfg.masking.block_size
-            self.cfg.masking.feat_in = cfg.masking.feat_in
-        if not post_conv and "context_stride" not in cfg.masking:
-            self.mask_processor.context_stride = cfg.encoder.subsampling_factor
+        if post_conv:
+            ssl_config.keep_as_given(self.cfg, cfg)
+        with ssl_config.warning_if(restoring):
+            self._set_context_stride()
         self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
         decode = cfg.get("masked_only_decoding", True)
         self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
-        self.train_metrics = MaskedTokenMetrics(cfg.num_classes, cfg.num_books)
-        self.val_metrics = MaskedTokenMetrics(cfg.num_classes, cfg.num_books)
+        self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
         self._warned_of_collapse = False
+
+    def _set_context_stride(self):
+        """Gives the masking its `context_stride`, or checks the one that it has."""
+        if not hasattr(self.mask_processor, "context_stride"):
+            return
+        factor, after_subsampling = self._subsampling_factor(), self.pre_encoder is not None
+        stride = 1 if after_subsampling else factor
+        given = self.cfg.masking.get("context_stride", stride)
+        if given != stride:
+            raise ValueError(
+                f"masking.context_stride={given}: must be {stride} for "
+                f"mask_position={'post_conv' if after_subsampling else 'pre_conv'}, with "
+                f"encoder.subsampling_factor={factor}"
+            )
+        self.mask_processor.context_stride = stride
+
+    def _subsampling_factor(self) -> int:
+        """Feature frames per encoder frame; the loss knows it where the encoder does not say."""
+        if isinstance(getattr(self.encoder, "pre_encode", None), torch.nn.Linear):
+            return 1  # a Conformer without subsampling
+        return getattr(self.encoder, "subsampling_factor", getattr(self._mlm_loss, "combine_time_steps", 1))
+
+    def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
+        """None for a quantizer of a fork that does not say how many tokens it knows."""
+        sizes = [getattr(self.quantizer, name, None) for name in ("num_classes", "num_books")]
+        return MaskedTokenMetrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
 
     def _setup_dataloader_from_config(self, config: Optional[Dict]):
         check_manifests(config)
         return super()._setup_dataloader_from_config(config)
+
+    def configure_callbacks(self) -> List[Callback]:
+        """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for."""
+        others = super().configure_callbacks()
+        return [*([others] if isinstance(others, Callback) else others), *curriculum_of_config(self)]
 
     @property
     def input_types(self) -> Optional[Dict[str, NeuralType]]:
@@ -195,7 +228,7 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         """Whether a step leaves out decoding what is not masked: only where no fork has put something of its own."""
         forward, *known = (inspect.getattr_static(cls, "forward") for cls in (type(self), *MODELS))
         ours = forward in known and type(self.loss) in (MLMLoss, MultiMLMLoss)
-        return self.masked_only_decoding and ours and is_linear(self.decoder)
+        return self.masked_only_decoding and ours and can_decode_masked(self.decoder)
 
     def _tokens_in_loss(self, outputs, lengths, masks, tokens):
         """Tokens (B, T', H), and which of them are in the loss, (B, T, H)."""
@@ -206,27 +239,31 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
     def _log_progress(self, loss):
         """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
         metrics = self.train_metrics
-        bits = loss.detach() / math.log(2)
-        self.log_dict({"bits": bits, "acc": metrics.right / metrics.masked.clamp(min=1)}, prog_bar=True, logger=False)
+        shown = {"bits": loss.detach() / math.log(2)}
+        if metrics is not None:
+            shown["acc"] = metrics.right / metrics.masked.clamp(min=1)
+        self.log_dict(shown, prog_bar=True, logger=False)
         if self.trainer.global_step == COLLAPSE_STEPS:
             self._warn_of_collapse()
 
     def _warn_of_collapse(self):
         """Warns, once, when hardly any code is used as a target although there have been targets enough."""
         metrics = self.train_metrics
-        if self._warned_of_collapse or not metrics.update_called or self.trainer.global_step < COLLAPSE_STEPS:
+        if metrics is None or self._warned_of_collapse or not metrics.update_called:
+            return
+        if self.trainer.global_step < COLLAPSE_STEPS:
             return
         perplexity = float(metrics.compute()["perplexity"])
-        if perplexity < COLLAPSE_SHARE * self.cfg.num_classes:
+        if perplexity < COLLAPSE_SHARE * metrics.num_classes:
             self._warned_of_collapse = True
             logging.warning(
                 f"The targets have collapsed: after {self.trainer.global_step} steps their perplexity is "
-                f"{perplexity:.1f}, below {COLLAPSE_SHARE:.0%} of the {self.cfg.num_classes} codes. The loss will "
+                f"{perplexity:.1f}, below {COLLAPSE_SHARE:.0%} of the {metrics.num_classes} codes. The loss will "
                 "look good and the encoder learn little. " + self._likely_cause()
             )
 
     def _likely_cause(self) -> str:
-        if self.target_normalize is None and self.cfg.preprocessor.get("normalize") in (None, "NA"):
+        if self.target_normalize is None and self.cfg.preprocessor.get("normalize", "per_feature") in (None, "NA"):
             return "The quantizer's input is not normalised: set model.target_normalize=per_feature."
         return "Look at the audio (silence? one level?) and at model.quantizer (code_dim, num_classes)."
 
@@ -282,22 +319,15 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         return self.pre_encoder.pre_encode(x=feats.transpose(1, 2), lengths=lengths)
 
 
-class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel):
+class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecDenoiseMaskedTokenPredModel):
     """Masked token prediction from noisy audio, of the tokens of the clean audio.
 
     Source: NEST (https://arxiv.org/abs/2408.13106).
     """
 
-    # NeMo's versions of these two know nothing of the metrics
-    training_step = EncDecMaskedTokenPredModel.training_step
-
     def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=True):
         """The loss of a validation or test batch."""
-        return EncDecMaskedTokenPredModel.inference_pass(self, batch, batch_idx, dataloader_idx, mode, apply_mask)
-
-    def _setup_dataloader_from_config(self, config: Optional[Dict]):
-        check_manifests(config)
-        return super()._setup_dataloader_from_config(config)
+        return super().inference_pass(batch, batch_idx, dataloader_idx, mode, apply_mask)
 
     def _forward_batch(self, batch: ssl_dataset.AudioNoiseBatch, apply_mask: bool):
         return self.forward(
@@ -323,7 +353,7 @@ class EncDecDenoiseMaskedTokenPredModel(base.EncDecDenoiseMaskedTokenPredModel, 
             for name in ("noise_signal", "noisy_input_signal")
         }
         lengths = {f"{name}_length": NeuralType(tuple("B"), LengthsType(), optional=True) for name in processed}
-        return {**super().input_types, **processed, **lengths, "current_frame": NeuralType(optional=True)}
+        return {**super().input_types, **processed, **lengths}
 
     @typecheck()
     def forward(
@@ -373,62 +403,24 @@ def _has_features(batch) -> bool:
     return isinstance(batch, DALIOutputs) and batch.has_processed_signal
 
 
-def _counted(metrics: MaskedTokenMetrics, prefix: str) -> Dict[str, torch.Tensor]:
+def _counted(metrics: Optional[MaskedTokenMetrics], prefix: str) -> Dict[str, torch.Tensor]:
     """What was counted since the last call, over all ranks, with the names that are logged."""
-    if not metrics.update_called:
+    if metrics is None or not metrics.update_called:
         return {}
     values = metrics.compute()
     metrics.reset()
     return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
-def _hand_contexts_to_encoder(cfg: DictConfig):
-    """Makes `cfg.hierarchical_context` an argument of the encoder, in place; checks it first.
+def _check_sections(cfg: Mapping):
+    """Checks our options of encoder and masking, because an error in a constructor comes out of Hydra as another type.
 
-    Checked here, because an error inside the encoder's constructor comes out of Hydra as another type.
+    What is not ours to check, or not there, is left to NeMo.
     """
-    schedule = ContextSchedule.from_config(cfg.get("hierarchical_context"))
-    with open_dict(cfg):
-        if schedule is not None:
-            cfg.encoder.hierarchical_context = cfg.hierarchical_context
-    check_choice("encoder.banded_attention", cfg.encoder.get("banded_attention"), BANDED_ATTENTION)
-    schedule = ContextSchedule.from_config(cfg.encoder.get("hierarchical_context"))
-    if schedule is None:
-        return
-    if not issubclass(get_class(cfg.encoder._target_), ConformerEncoder):
-        raise ValueError(f"encoder._target_={cfg.encoder._target_}: hierarchical_context needs a ConformerEncoder")
-    schedule.for_layers(cfg.encoder.n_layers, cfg.encoder.get("att_context_style", "regular"))
-
-
-def _check_masking_section(masking: DictConfig):
-    target = get_class(masking._target_)
-    check_known_keys("masking", masking, target)
-    if issubclass(target, RandomBlockMasking):
-        check_masking_options(**masking)
-
-
-def _was_adapted_by_nemo(cfg: DictConfig) -> bool:
-    """Whether plain NeMo has changed and saved this `post_conv` config; see `_prepare_post_conv`."""
-    return cfg.masking.feat_in == cfg.encoder.d_model != cfg.encoder.feat_in
-
-
-def _prepare_post_conv(cfg: DictConfig, made_by_nemo: bool):
-    """Makes a config ready for what NeMo does to it for `post_conv`, in place.
-
-    NeMo divides `block_size` by the subsampling factor and saves the quotient, so that opening its checkpoints divides
-    again (40 frames, then 5, then 0); and it leaves the quantizer combining time steps that the subsampling has
-    combined already, so that targets are eight times too few. A quantizer from such a checkpoint keeps its shape.
-    """
-    factor, masking = cfg.encoder.subsampling_factor, cfg.masking
-    if made_by_nemo:
-        masking.block_size = factor * max(1, masking.block_size)
-    else:
-        if masking.block_size < factor:
-            raise ValueError(
-                f"masking.block_size={masking.block_size}: must be at least one encoder frame, {factor} feature "
-                "frames, for mask_position=post_conv"
-            )
-        with open_dict(cfg):
-            cfg.quantizer.combine_time_steps = 1
-    if "context_stride" in masking:
-        masking.context_stride = 1
+    encoder, masking = (ssl_config.target_class(cfg.get(name)) for name in ("encoder", "masking"))
+    if encoder is not None and issubclass(encoder, ConformerEncoder):
+        check_choice("encoder.banded_attention", cfg.encoder.get("banded_attention"), BANDED_ATTENTION)
+    if masking is not None:
+        check_known_keys("masking", cfg.masking, masking)
+        if issubclass(masking, RandomBlockMasking):
+            check_masking_options(**cfg.masking)

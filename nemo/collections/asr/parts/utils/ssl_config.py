@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The config of a self-supervised model, made ready for NeMo's constructor and checked where it makes promises.
+
+Works on the config alone. A key that NeMo lets default is never asked for without its default.
+"""
+
+import inspect
+from contextlib import contextmanager
+from typing import Mapping, Optional
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, open_dict
+
+from nemo.collections.asr.parts.utils.attention_context import ContextSchedule
+from nemo.collections.asr.parts.utils.lookahead import require_streaming
+from nemo.core.classes import common
+from nemo.utils import logging, model_utils
+from nemo.utils.callbacks.context_curriculum import ContextCurriculum
+from nemo.utils.option_checks import check_integer, check_near_misses
+
+# Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:
+# there NeMo, too, refuses what it does not know.
+OWN_KEYS = {
+    "": (
+        "streaming",
+        "allow_lookahead",
+        "target_normalize",
+        "masked_only_decoding",
+        "hierarchical_context",
+        "curriculum_context",
+    ),
+    "encoder": ("hierarchical_context", "banded_attention"),
+    "train_ds": ("check_audio_files",),
+    "validation_ds": ("check_audio_files",),
+    "test_ds": ("check_audio_files",),
+}
+
+
+def plain_copy(cfg) -> DictConfig:
+    """A copy of a model's config as NeMo reads it: interpolations resolved, `cls` and `params` as `_target_`."""
+    return model_utils.maybe_update_config_version(model_utils.convert_model_config_to_dict_config(cfg))
+
+
+def target_class(section) -> Optional[type]:
+    """The class that a section of a config names.
+
+    None if it names none, or none that NeMo finds and allows: what is wrong is said when NeMo builds from it.
+    """
+    path = section.get("_target_") if isinstance(section, Mapping) else None
+    # nothing is imported here that NeMo would not import
+    allowed = tuple(getattr(common, "ALLOWED_TARGET_PREFIXES", ("",)))
+    if not isinstance(path, str) or not path.startswith(allowed):
+        return None
+    try:
+        found = inspect.unwrap(get_object(path))  # NeMo wraps classes that it calls experimental
+    except Exception:  # whatever the import of a fork's module raises, NeMo raises again
+        return None
+    return found if isinstance(found, type) else None
+
+
+def check_promises(cfg: DictConfig, restoring: bool):
+    """Checks what a config promises: that each option of ours has its name, `streaming`, `curriculum_context`.
+
+    Raises:
+        ValueError: naming the option, its value and what is allowed. A model that is restored gets a warning instead,
+            because its weights are there whatever its config promises: it can be looked at, exported and corrected.
+    """
+    for check in (check_own_keys, require_streaming, _check_curriculum):
+        with warning_if(restoring):
+            check(cfg)
+
+
+@contextmanager
+def warning_if(restoring: bool):
+    """Turns a ValueError into a warning while a model is restored from a file."""
+    try:
+        yield
+    except ValueError as error:
+        if not restoring:
+            raise
+        logging.warning(f"{error}\nThe model is restored all the same.")
+
+
+def check_own_keys(cfg: Mapping):
+    """Raises a ValueError that names a key which is nearly one of `OWN_KEYS`, and the right one."""
+    for section, keys in OWN_KEYS.items():
+        options = cfg.get(section) if section else cfg
+        if isinstance(options, Mapping):
+            check_near_misses(f"model.{section}" if section else "model", options, keys)
+
+
+def hand_contexts_to_encoder(cfg: DictConfig):
+    """Makes `cfg.hierarchical_context` an argument of the encoder, in place.
+
+    Raises:
+        ValueError: it is not valid for the encoder, see `ContextSchedule`; checked here, because an error inside the
+            encoder's constructor comes out of Hydra as another type.
+    """
+    block = cfg.get("hierarchical_context")
+    if ContextSchedule.from_config(block) is not None:
+        with open_dict(cfg):
+            cfg.encoder.hierarchical_context = block
+    encoder = cfg.get("encoder")
+    if isinstance(encoder, Mapping):
+        _check_layer_contexts(encoder)
+
+
+def prepare_post_conv(cfg: DictConfig, restoring: bool):
+    """Makes a config with `mask_position: post_conv` ready for what NeMo does to it, in place.
+
+    NeMo divides `masking.block_size` by the subsampling factor and saves the quotient, so that opening its files
+    divides again (40 frames, then 5, then 0). And it leaves the quantizer combining time steps that the subsampling
+    has combined already, so that targets are eight times too few; in a file the quantizer's weights have that shape.
+
+    Args:
+        cfg: the model's config, with `block_size` in feature frames, unless NeMo has saved it
+        restoring: whether it comes from a file
+
+    Raises:
+        ValueError: an option of ours is set, and a block is shorter than an encoder frame.
+    """
+    factor, masking = cfg.encoder.subsampling_factor, cfg.masking
+    if restoring and _was_saved_by_nemo(cfg):
+        masking.block_size = factor * max(1, masking.block_size)
+    elif not restoring and "combine_time_steps" in cfg.quantizer:
+        cfg.quantizer.combine_time_steps = 1
+    masking.block_size = _at_least_a_step(masking, factor)
+    if masking.get("context_stride") == factor:
+        masking.context_stride = 1
+    if masking.get("feat_in") == cfg.encoder.d_model:
+        # NeMo sets it again. Saved as null it tells a file of ours from one of NeMo's, which has the number.
+        masking.feat_in = None
+
+
+def keep_as_given(cfg: DictConfig, given: DictConfig):
+    """Takes back what NeMo has done to the masking's section for `post_conv`, so that it can be saved and opened."""
+    cfg.masking.block_size = given.masking.block_size
+    cfg.masking.feat_in = given.masking.feat_in
+
+
+def _check_curriculum(cfg: Mapping):
+    ContextCurriculum.from_config(cfg.get("curriculum_context"))
+
+
+def _check_layer_contexts(encoder: Mapping):
+    schedule = ContextSchedule.from_config(encoder.get("hierarchical_context"))
+    if schedule is None:
+        return
+    target = target_class(encoder)
+    if target is not None and not _takes(target, "hierarchical_context"):
+        raise ValueError(f"encoder._target_={encoder['_target_']}: hierarchical_context needs a ConformerEncoder")
+    n_layers = check_integer("encoder.n_layers", encoder.get("n_layers"), 1)
+    schedule.for_layers(n_layers, encoder.get("att_context_style", "regular"))
+
+
+def _takes(target: type, argument: str) -> bool:
+    parameters = inspect.signature(target).parameters
+    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _was_saved_by_nemo(cfg: Mapping) -> bool:
+    """Whether plain NeMo has changed this `post_conv` config: all of it, and it is in no other file."""
+    d_model = cfg.encoder.d_model
+    adapted = cfg.masking.get("feat_in") == d_model and cfg.quantizer.get("feat_in") == d_model
+    return adapted and cfg.loss.get("combine_time_steps") == 1
+
+
+def _at_least_a_step(masking: Mapping, factor: int):
+    """`masking.block_size`, at least one encoder frame; where an option of ours is set, less is an error."""
+    if masking.block_size >= factor:
+        return masking.block_size
+    problem = (
+        f"masking.block_size={masking.block_size}: must be at least one encoder frame, {factor} feature frames, for "
+        "mask_position=post_conv (plain NeMo saves it divided by that)"
+    )
+    if masking.get("causal") or masking.get("left_context_size", -1) != -1 or masking.get("context_stride", 1) != 1:
+        raise ValueError(problem)
+    logging.warning(f"{problem}; a block of {factor} is taken")
+    return factor
