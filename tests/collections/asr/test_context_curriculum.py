@@ -101,7 +101,6 @@ def fit(nest_config, folder, curriculum, steps, resume=None, accumulate=1, prepa
 
 @pytest.mark.unit
 class TestCap:
-    @pytest.mark.fix5
     @given(start=contexts, end=contexts, warmup=st.integers(0, 300), every=st.integers(1, 9))
     def test_goes_monotonously_from_start_to_end(self, start, end, warmup, every):
         ramp = make_curriculum(start, end, warmup, every).ramp
@@ -110,7 +109,6 @@ class TestCap:
         assert set(caps) <= set(range(min(start, end), max(start, end) + 1))
         assert caps[-1] == end and (caps[0] == start or warmup == 0)
 
-    @pytest.mark.fix5
     @given(steps=st.lists(st.integers(0, 120), min_size=1, max_size=6), every=st.integers(1, 9))
     def test_depends_on_the_step_alone(self, steps, every):
         once = make_curriculum(40, 320, 100, every)
@@ -153,7 +151,6 @@ class FakeModel:
 
 @pytest.mark.unit
 class TestUpdate:
-    @pytest.mark.fix5
     def test_the_masking_gets_the_tightest_context_of_layers_that_were_set_by_hand(self, nest_config):
         model = make_model(nest_config, n_layers=14)
         set_by_hand(model, ((0, 40), (6, 120), (12, 320)))
@@ -163,7 +160,6 @@ class TestUpdate:
         assert model.encoder.att_context_size[0] == metrics["context/widest"]
         assert metrics["context/tightest"] == 40 and metrics["context/cap"] == 400
 
-    @pytest.mark.fix5
     def test_encoder_and_masking_follow_the_cap(self, nest_config):
         model = make_model(nest_config)
         set_by_hand(model, ((0, 40), (1, 120), (2, 320)))
@@ -175,7 +171,6 @@ class TestUpdate:
             assert model.encoder.streaming_cfg.last_channel_cache_size == lefts[-1]
             assert model.mask_processor.left_context_size == lefts[0]
 
-    @pytest.mark.fix5
     def test_a_model_that_masks_nothing_has_a_curriculum_too(self, nest_config):
         model = make_model(nest_config)
         model.mask_processor = None
@@ -184,7 +179,6 @@ class TestUpdate:
 
 @pytest.mark.unit
 class TestFit:
-    @pytest.mark.fix5
     def test_every_step_has_its_cap(self, nest_config, tmp_path):
         seen, loggers, _ = fit(nest_config, tmp_path, make_curriculum(10, 50, 4), steps=6)
         caps = [10, 20, 30, 40, 50, 50]
@@ -195,18 +189,15 @@ class TestFit:
                 for step, cap in enumerate(caps[:5])  # what does not change is not logged again
             }
 
-    @pytest.mark.fix5
     def test_the_contexts_narrow_where_start_is_above_end_and_hold_between_multiples(self, nest_config, tmp_path):
         seen, loggers, _ = fit(nest_config, tmp_path, make_curriculum(50, 10, 4, every_n_steps=2), steps=5)
         assert [lefts[2] for lefts, _ in seen.values()] == [50, 50, 30, 30, 10]
         assert list(loggers[0].logged) == [0, 2, 4]
 
-    @pytest.mark.fix5
     def test_steps_are_optimizer_steps(self, nest_config, tmp_path):
         seen, loggers, _ = fit(nest_config, tmp_path, make_curriculum(10, 50, 4), steps=2, accumulate=2)
         assert list(loggers[0].logged) == [0, 1]
 
-    @pytest.mark.fix5
     def test_a_resumed_run_has_the_contexts_of_one_that_was_never_interrupted(self, nest_config, tmp_path):
         whole, _, _ = fit(nest_config, tmp_path, make_curriculum(10, 50, 4), steps=5)
         first, _, checkpoint = fit(nest_config, tmp_path, make_curriculum(10, 50, 4), steps=2)
@@ -216,7 +207,6 @@ class TestFit:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=False)
         assert not any("ContextCurriculum" in name for name in saved["callbacks"])
 
-    @pytest.mark.fix5
     def test_a_model_without_what_it_takes_is_refused_before_the_first_step(self, nest_config, tmp_path):
         class Fork(torch.nn.Module):
             pass
@@ -239,7 +229,6 @@ class TestFromConfig:
 
         return ContextCurriculum.from_config(block)
 
-    @pytest.mark.fix5
     def test_reads_dicts_and_omegaconf(self):
         interpolated = {**BLOCK, "end_context": "${start_context}"}
         assert self.from_config(BLOCK).ramp.cap(1) == 20
@@ -248,7 +237,6 @@ class TestFromConfig:
         every = {name: value for name, value in BLOCK.items() if name != "every_n_steps"}
         assert self.from_config(every).ramp == self.from_config(BLOCK).ramp
 
-    @pytest.mark.fix5
     def test_the_shipped_block_is_valid(self, compose_config):
         block = compose_config("nest_hierarchical_streaming").model.curriculum_context
         enabled = self.from_config(OmegaConf.merge(block, {"enabled": True}))
@@ -256,7 +244,6 @@ class TestFromConfig:
         assert self.from_config(OmegaConf.merge(block, {"enabled": False})) is None
         assert self.from_config(None) is None
 
-    @pytest.mark.fix5
     @pytest.mark.parametrize(
         "name, value",
         [
@@ -275,3 +262,66 @@ class TestFromConfig:
             self.from_config({**BLOCK, name: value})
         with pytest.raises(ValueError, match=name):
             self.from_config(OmegaConf.create({**BLOCK, name: value}))
+
+
+@pytest.mark.unit
+class TestFromTheModelsConfig:
+    """The model adds the curriculum of its config to the trainer, whoever makes the trainer."""
+
+    def trained(self, nest_config, folder, block, *callbacks, trainer=None, steps=3):
+        """The caps of the steps that a model with this block trained, and its trainer."""
+        logger = MemoryLogger()
+        trainer = trainer or Trainer(
+            max_steps=steps,
+            accelerator="cpu",
+            callbacks=list(callbacks),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+            logger=logger,
+        )
+        config = nest_config("model.encoder.n_layers=1")
+        OmegaConf.update(config, "curriculum_context", block, force_add=True)
+        model = EncDecMaskedTokenPredModel(config)
+        batches = [(torch.randn(2, 8000) * 0.1, torch.tensor([8000, 6400])) for _ in range(3)]
+        model.configure_optimizers = lambda: torch.optim.SGD(model.parameters(), lr=0.0)
+        model._optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        trainer.fit(model, torch.utils.data.DataLoader(batches, batch_size=None))
+        return [values["context/cap"] for values in logger.logged.values()], trainer
+
+    def test_a_config_is_enough(self, nest_config, tmp_path):
+        assert self.trained(nest_config, tmp_path, BLOCK)[0] == [10, 20, 30]
+
+    @pytest.mark.parametrize("block", [None, {**BLOCK, "enabled": False}])
+    def test_without_one_there_is_none(self, nest_config, tmp_path, block):
+        caps, trainer = self.trained(nest_config, tmp_path, block)
+        assert caps == [] and not curricula(trainer)
+
+    @pytest.mark.parametrize("subclass", [False, True])
+    def test_one_that_the_trainer_was_given_is_used_alone(self, nest_config, tmp_path, subclass):
+        by_hand = make_curriculum(7, 7, 0)
+        if subclass:
+            by_hand.__class__ = type("Own", (type(by_hand),), {})
+        caps, trainer = self.trained(nest_config, tmp_path, BLOCK, by_hand)
+        assert caps == [7] and curricula(trainer) == [by_hand]
+
+    def test_a_trainer_that_is_used_again_has_the_new_models(self, nest_config, tmp_path):
+        _, trainer = self.trained(nest_config, tmp_path, BLOCK)
+        trainer.fit_loop.epoch_loop.max_steps = 6
+        self.trained(nest_config, tmp_path, {**BLOCK, "start_context": 50, "end_context": 50}, trainer=trainer)
+        assert [curriculum.ramp.cap(0) for curriculum in curricula(trainer)] == [50]
+
+    def test_a_checkpoint_keeps_it(self, nest_config, tmp_path):
+        config = nest_config("model.encoder.n_layers=1")
+        OmegaConf.update(config, "curriculum_context", BLOCK, force_add=True)
+        EncDecMaskedTokenPredModel(config).save_to(str(tmp_path / "model.nemo"))
+        restored = EncDecMaskedTokenPredModel.restore_from(str(tmp_path / "model.nemo"), map_location="cpu")
+        (curriculum,) = restored.configure_callbacks()
+        assert [curriculum.ramp.cap(step) for step in (0, 4)] == [10, 50]
+
+
+def curricula(trainer):
+    from nemo.utils.callbacks.context_curriculum import ContextCurriculum
+
+    return [callback for callback in trainer.callbacks if isinstance(callback, ContextCurriculum)]
