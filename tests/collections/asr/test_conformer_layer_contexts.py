@@ -135,6 +135,31 @@ class TestLayerContexts:
         encoder.set_layer_contexts(None)
         assert encoder.att_context_size == [12, 0] and encoder.layer_contexts == [[12, 0]] * 3
 
+    @pytest.mark.parametrize("several", [False, True], ids=["one context", "several contexts"])
+    @pytest.mark.parametrize("style, default", [("regular", [4, 0]), ("chunked_limited", [4, 1])])
+    def test_layer_contexts_are_true_after_the_default_was_set(self, style, default, several):
+        contexts = [[4, 3], [12, 3], [-1, 3]]
+        encoder = build(style=style, context=[[12, 3], default] if several else [12, 3])
+        encoder.set_layer_contexts(contexts)
+        encoder.set_default_att_context_size(default)
+        assert encoder.layer_contexts == [default] * 3
+
+        feats, lengths = features()
+        other = build(style=style)
+        other.set_layer_contexts(encoder.layer_contexts)
+        out, expected = (e(audio_signal=feats, length=lengths)[0] for e in (encoder, other))
+        torch.testing.assert_close(out, expected, atol=1e-6, rtol=0)
+        encoder.set_default_att_context_size([12, 3] if several else [-1, -1])
+        assert encoder.own_layer_contexts == contexts
+
+    @pytest.mark.parametrize("default", [[4], "low", [4, -2]])
+    def test_a_bad_default_is_refused(self, default):
+        encoder = build()
+        encoder.set_layer_contexts(CONTEXTS)
+        with pytest.raises(ValueError, match="att_context_size"):
+            encoder.set_default_att_context_size(default)
+        assert encoder.layer_contexts == CONTEXTS
+
     @pytest.mark.parametrize("style, sizes", [("regular", [[4, 0], [8, 1]]), ("chunked_limited", [[4, 0], [8, 3]])])
     def test_with_sampled_contexts_a_window_is_what_both_see(self, style, sizes):
         right = 0 if style == "regular" else 1

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from nemo.collections.asr.losses.ssl_losses import masked_decoding as module
 from nemo.collections.asr.losses.ssl_losses._mlm_base import MultiMLMLoss as PlainMultiMLMLoss
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, is_linear, read_log_probs
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked, read_log_probs
 from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
@@ -157,8 +157,8 @@ class TestDecodeMasked:
         hooked, deeper = build(), build()
         hooked.decoder_layers[0].register_forward_hook(lambda *_: None)
         deeper.decoder_layers.append(torch.nn.ReLU())
-        assert is_linear(build()) and not any(
-            map(is_linear, (Own(DIM, CLASSES), hooked, deeper, torch.nn.Linear(2, 2)))
+        assert can_decode_masked(build()) and not any(
+            map(can_decode_masked, (Own(DIM, CLASSES), hooked, deeper, torch.nn.Linear(2, 2)))
         )
 
     @pytest.mark.run_only_on("GPU")

@@ -31,7 +31,9 @@ from nemo.collections.asr.parts.utils.attention_context import (
     check_layer_contexts,
     widest,
 )
+from nemo.collections.asr.parts.utils.dynamic_context import limit_layer_contexts
 from nemo.core.classes.mixins import adapter_mixins
+from nemo.utils.fast_paths import is_on, is_recorded, runs_eagerly
 from nemo.utils.option_checks import check_choice
 from nemo.utils.shadowing import extend
 
@@ -86,8 +88,22 @@ class ConformerEncoder(base.ConformerEncoder):
 
     @property
     def layer_contexts(self) -> List[List[int]]:
-        """The context `[left, right]` of each layer, the encoder's where no layer has one; empty for NeMo 3's styles
-        with contexts of three numbers. Contexts set by hand are checked and put in force by this."""
+        """The context `[left, right]` that each layer attends within, the encoder's where no layer has one of its own;
+        empty for NeMo 3's styles with contexts of three numbers.
+
+        An encoder that draws one of several contexts at each training step lets a layer see what its own and the one
+        drawn both see. Outside training that is the encoder's default, and this takes it into account.
+        """
+        own = [AttentionContext.parse(context) for context in self.own_layer_contexts]
+        if self._contexts_in_force is not None and not self.training:
+            default = AttentionContext.parse(self.att_context_size)
+            own = [context.within(default).capped(UNLIMITED, self.att_context_style) for context in own]
+        return [context.as_list() for context in own]
+
+    @property
+    def own_layer_contexts(self) -> List[List[int]]:
+        """What each layer has been given, as in `layer_contexts`, whatever the encoder's default is. Contexts set by
+        hand are checked and put in force by this."""
         if self.att_context_style not in STYLES:
             return []
         self._follow_layers()
@@ -119,6 +135,22 @@ class ConformerEncoder(base.ConformerEncoder):
             )
         self._put_in_force(self._check(contexts))
 
+    def set_default_att_context_size(self, att_context_size):
+        """NeMo's; layers that have contexts of their own see no more than this one from then on, as with
+        `set_dynamic_context`. `[-1, -1]` gives them their own back.
+
+        Args:
+            att_context_size: `[left, right]` in encoder frames, -1 is unlimited; None leaves it as it is
+
+        Raises:
+            ValueError: layers have contexts of their own, and this is none
+        """
+        draws_contexts = len(self.att_context_size_all) > 1
+        if att_context_size is None or draws_contexts or not self.has_layer_contexts:
+            super().set_default_att_context_size(att_context_size)
+        else:
+            limit_layer_contexts(self, AttentionContext.parse(att_context_size))
+
     def setup_streaming_params(self, *args, **kwargs):
         """NeMo's, for the contexts that the layers have now."""
         self._follow_layers()
@@ -143,7 +175,7 @@ class ConformerEncoder(base.ConformerEncoder):
 
     def change_attention_model(self, *args, **kwargs):
         """NeMo's; the layers keep their contexts."""
-        contexts = self.layer_contexts if self.has_layer_contexts else None
+        contexts = self.own_layer_contexts if self.has_layer_contexts else None
         self.set_layer_contexts(None)
         super().change_attention_model(*args, **kwargs)
         self.set_layer_contexts(contexts)
@@ -234,13 +266,13 @@ class ConformerEncoder(base.ConformerEncoder):
         if self._contexts_in_force is None and in_blocks(sampled) is None:
             return make(att_context_size)
 
-        def mask_of(context):
+        def mask_of(context, may_be_in_blocks):
             own = AttentionContext(*context)
             if self.att_context_style == "chunked_limited" and own.right != sampled.right:
                 # chunks of different sizes: what both masks leave to be seen
                 return make(own.as_list())[1] | make(sampled.as_list())[1]
             both = own.within(sampled)
-            band = in_blocks(both)
+            band = in_blocks(both) if may_be_in_blocks else None
             return make(both.as_list())[1] if band is None else band
 
         return _pad_mask(padding_length, max_audio_length, offset), LayerMasks(mask_of, default=att_context_size)
@@ -250,8 +282,8 @@ class ConformerEncoder(base.ConformerEncoder):
         choice = self.banded_attention or ("never" if self._contexts_in_force is None else "auto")
         if choice == "never" or context == AttentionContext(UNLIMITED, UNLIMITED):
             return None
-        has_cache, exporting = offset is not None, torch.jit.is_tracing() or torch.compiler.is_exporting()
-        if has_cache or exporting or self.self_attention_model == "rel_pos_local_attn":
+        has_cache, is_local = offset is not None, self.self_attention_model == "rel_pos_local_attn"
+        if has_cache or is_local or not _can_attend_in_blocks(lengths):
             return None
         band = Band.of(context.left, context.right, self.att_context_style, num_frames)
         if choice == "auto" and not is_faster(band, num_frames, lengths.device):
@@ -266,6 +298,12 @@ class ConformerEncoder(base.ConformerEncoder):
         if len(att_context_probs) != len(uniform):
             raise ValueError(f"att_context_probs={list(att_context_probs)}: must be one for each of {sizes}")
         return sizes, size, list(att_context_probs), conv
+
+
+def _can_attend_in_blocks(lengths: Tensor) -> bool:
+    """Whether attention in blocks is switched on and PyTorch is just running, or compiling what it will run itself."""
+    is_compiled = torch.compiler.is_compiling() and not is_recorded()
+    return is_on("attention") and (is_compiled or runs_eagerly(lengths))
 
 
 def _pad_mask(lengths: Tensor, num_frames: int, offset: Optional[Tensor]) -> Tensor:

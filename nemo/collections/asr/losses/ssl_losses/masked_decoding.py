@@ -29,6 +29,7 @@ from torch.autograd.function import once_differentiable
 
 from nemo.collections.asr.losses.ssl_losses.mlm import negative_log_likelihoods
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
+from nemo.utils.fast_paths import is_on, runs_eagerly
 from nemo.utils.precision import at_least_float32
 
 # Frames whose logits are there at a time: enough for a matrix product at full speed, and elsewhere than on a CPU for
@@ -77,7 +78,7 @@ def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor
     The number of masked steps decides over shapes: here the host waits for the device, as it does in NeMo's loss.
 
     Args:
-        decoder: one that `is_linear`
+        decoder: one that `can_decode_masked`
         encoded: the encoder's output, (B, D, T')
         targets: tokens (B, T'', H)
         in_loss: (B, T, H) booleans, T <= T', T''
@@ -99,8 +100,13 @@ def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor
     return TokenPredictions(nats, right, in_loss)
 
 
-def is_linear(decoder: nn.Module) -> bool:
-    """Whether a decoder is NeMo's `MultiSoftmaxDecoder`, and nothing has been added to it."""
+def can_decode_masked(decoder: nn.Module) -> bool:
+    """Whether `decode_masked` can stand in for a decoder: NeMo's `MultiSoftmaxDecoder` with nothing added to it, while
+    PyTorch is just running."""
+    return is_on("decoding") and _is_linear(decoder) and runs_eagerly(*decoder.parameters())
+
+
+def _is_linear(decoder: nn.Module) -> bool:
     if type(decoder) is not MultiSoftmaxDecoder:
         return False
     layers = list(decoder.decoder_layers)

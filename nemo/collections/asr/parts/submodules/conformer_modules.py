@@ -14,6 +14,7 @@
 
 from nemo.collections.asr.parts.submodules import _conformer_modules_base as base
 from nemo.collections.asr.parts.submodules.layer_masks import LayerMasks
+from nemo.collections.asr.parts.submodules.multi_head_attention import knows_blocks
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("ConformerLayer",))
@@ -42,7 +43,8 @@ class ConformerLayer(base.ConformerLayer):
             output (B, T, D), with caches also the next caches
         """
         if isinstance(att_mask, LayerMasks):
-            att_mask = att_mask.of(getattr(self.self_attn, "att_context_size", None))
+            context = getattr(self.self_attn, "att_context_size", None)
+            att_mask = att_mask.of(context, may_be_in_blocks=knows_blocks(self.self_attn))
         return super().forward(
             x,
             att_mask=att_mask,

@@ -26,13 +26,16 @@ class LayerMasks:
     the rows of cached frames, `masks[:, cache_len:]`. Layers with the same context share a mask.
 
     Args:
-        make: makes the mask of a context `(left, right)`: True where a query must not see a key, (B, T, T); or what
-            makes the layer attend in blocks
+        make: makes the mask of a context `(left, right)`: True where a query must not see a key, (B, T, T); or, where
+            its second argument allows it, what makes the layer attend in blocks
         default: the context of a layer that has none of its own
     """
 
     def __init__(
-        self, make: Callable[[tuple], Union[Tensor, BandMask]], default: Sequence[int], rows: tuple = (slice(None),)
+        self,
+        make: Callable[[tuple, bool], Union[Tensor, BandMask]],
+        default: Sequence[int],
+        rows: tuple = (slice(None),),
     ):
         self._make = make
         self._default = tuple(default)
@@ -42,10 +45,15 @@ class LayerMasks:
     def __getitem__(self, rows: tuple) -> "LayerMasks":
         return LayerMasks(self._make, self._default, rows)
 
-    def of(self, context: Optional[Sequence[int]]) -> Union[Tensor, BandMask]:
-        """The mask of a layer's context `[left, right]`; None if it has none of its own."""
-        context = self._default if context is None else tuple(context)
-        if context not in self._made:
-            mask = self._make(context)
-            self._made[context] = mask if isinstance(mask, BandMask) else mask[self._rows]
-        return self._made[context]
+    def of(self, context: Optional[Sequence[int]], may_be_in_blocks: bool = True) -> Union[Tensor, BandMask]:
+        """The mask of a layer's context `[left, right]`; None if it has none of its own.
+
+        Args:
+            context: encoder frames, -1 is unlimited
+            may_be_in_blocks: False for a layer that knows tensors only
+        """
+        key = (self._default if context is None else tuple(context), may_be_in_blocks)
+        if key not in self._made:
+            mask = self._make(*key)
+            self._made[key] = mask if isinstance(mask, BandMask) else mask[self._rows]
+        return self._made[key]

@@ -15,7 +15,7 @@
 from typing import Optional
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nemo.collections.asr.parts.submodules import _multi_head_attention_base as base
 from nemo.collections.asr.parts.submodules.banded_attention import BandMask, banded_attention
@@ -114,3 +114,11 @@ class RelPositionMultiHeadAttentionLongformer(
         if mask is None:
             return super().forward(query, key, value, pad_mask=pad_mask, pos_emb=pos_emb, cache=cache)
         return RelPositionMultiHeadAttention.forward(self, query, key, value, mask=mask, pos_emb=pos_emb, cache=cache)
+
+
+IN_BLOCKS = (MultiHeadAttention, RelPositionMultiHeadAttention, RelPositionMultiHeadAttentionLongformer)
+
+
+def knows_blocks(attention: nn.Module) -> bool:
+    """Whether an attention module can be given a `BandMask`: it is one of ours. A subclass may compute otherwise."""
+    return type(attention) in IN_BLOCKS and "forward" not in vars(attention)

@@ -16,15 +16,19 @@ from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.nn.modules.module import _has_any_global_hook
 
 from nemo.collections.asr.parts.submodules import _subsampling_base as base
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
+from nemo.utils.fast_paths import is_on, runs_eagerly
 from nemo.utils.shadowing import extend
 
 extend(base, globals(), replaces=("ConvSubsampling", "MaskedConvSequential"))
 
 NO_ZEROS = (0, 0)
+# What a container of layers has by itself. NeMo or a fork that sets more means something by it.
+KNOWN_ATTRIBUTES = frozenset(vars(nn.Sequential()))
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class ConvSubsampling(base.ConvSubsampling):
@@ -32,7 +36,9 @@ class ConvSubsampling(base.ConvSubsampling):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.conv = MaskedConvSequential(*self.conv)
+        if type(self.conv) is base.MaskedConvSequential:
+            # the class of the container that NeMo has made, not a new one: what was set on it stays
+            self.conv.__class__ = MaskedConvSequential
 
 
 class MaskedConvSequential(base.MaskedConvSequential):
@@ -42,8 +48,9 @@ class MaskedConvSequential(base.MaskedConvSequential):
     ReLU makes are zero in padding, and that is one pass with the ReLU and with the zeros that a causal convolution
     adds at the sides.
 
-    Not done this way: anything but `Conv2d` and `CausalConv2D`, each stage of which ends in a ReLU (`striding` and
-    `dw_striding`), and layers with hooks.
+    NeMo's own forward runs instead where PyTorch does not just run (`runs_eagerly`), for layers other than `Conv2d`
+    and `CausalConv2D` in stages that end in a ReLU (`striding` and `dw_striding`), for layers with hooks or a
+    `forward` of their own, and where something unknown has been set on this container.
     """
 
     def forward(self, x, lengths):
@@ -54,7 +61,7 @@ class MaskedConvSequential(base.MaskedConvSequential):
         Returns:
             (B, C, T', D') with zeros in padding, and its valid frames (B,)
         """
-        stages = self._stages()
+        stages = self._stages() if is_on("subsampling") and runs_eagerly(x, lengths) else None
         if stages is None:
             return super().forward(x, lengths)
         lengths = lengths.float()
@@ -73,9 +80,11 @@ class MaskedConvSequential(base.MaskedConvSequential):
 
     def _stages(self) -> Optional[List[List[nn.Conv2d]]]:
         """The convolutions before each ReLU; None if the layers are not of this kind."""
+        if vars(self).keys() - KNOWN_ATTRIBUTES or _has_any_global_hook():
+            return None
         stages, stage = [], []
         for layer in self:
-            if layer._forward_hooks or layer._forward_pre_hooks:
+            if not _is_as_made(layer):
                 return None
             if type(layer) in (nn.Conv2d, CausalConv2D):
                 stage.append(layer)
@@ -85,6 +94,12 @@ class MaskedConvSequential(base.MaskedConvSequential):
             else:
                 return None
         return None if stage else stages
+
+
+def _is_as_made(layer: nn.Module) -> bool:
+    """Whether nothing watches or replaces a layer's forward, and its parameters are ordinary ones."""
+    watched = any(getattr(layer, hooks) for hooks in HOOKS) or "forward" in vars(layer)
+    return not watched and all(type(parameter) is nn.Parameter for parameter in layer.parameters())
 
 
 class _ReluWhereValid(torch.autograd.Function):
@@ -104,8 +119,8 @@ class _ReluWhereValid(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad: Tensor):
+        # nothing but differentiable operations: gradients can be differentiated again
         grad, out = (_without_sides(tensor, ctx.sides) for tensor in (grad, *ctx.saved_tensors))
         return torch.ops.aten.threshold_backward(grad, out, 0), None, None
 

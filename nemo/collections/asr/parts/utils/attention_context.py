@@ -31,7 +31,7 @@ INTERPOLATIONS = ("step", "linear")
 
 def _smaller(a: int, b: int) -> int:
     """The smaller of two reaches, -1 counting as unlimited."""
-    return min((reach for reach in (a, b) if reach != UNLIMITED), default=UNLIMITED)
+    return max(a, b) if UNLIMITED in (a, b) else min(a, b)
 
 
 def _larger(a: int, b: int) -> int:

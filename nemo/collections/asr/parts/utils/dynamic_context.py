@@ -53,7 +53,7 @@ def cap_layer_contexts(encoder, cap: int):
     Raises:
         ValueError: `cap` is not an integer >= -1, or the encoder's layers cannot have contexts of their own.
     """
-    _limit_layer_contexts(encoder, AttentionContext(check_integer("cap", cap, UNLIMITED), UNLIMITED))
+    limit_layer_contexts(encoder, AttentionContext(check_integer("cap", cap, UNLIMITED), UNLIMITED))
 
 
 def sync_masking_context_with_attention(model) -> int:
@@ -96,7 +96,7 @@ def set_dynamic_context(model, context: Union[str, Sequence[int]], sync_masking:
     if sync_masking:
         require_masking(model)
     if getattr(encoder, "has_layer_contexts", False):
-        _limit_layer_contexts(encoder, limit)
+        limit_layer_contexts(encoder, limit)
     else:
         _set_global_context(encoder, limit, keep_right=isinstance(context, str))
     if sync_masking:
@@ -104,15 +104,15 @@ def set_dynamic_context(model, context: Union[str, Sequence[int]], sync_masking:
 
 
 def layer_contexts(encoder) -> List[AttentionContext]:
-    """The context of each layer, its own or else the encoder's.
+    """The context that each layer has been given, or else the encoder's.
 
     Raises:
         ValueError: naming the encoder's class, if its layers cannot have contexts of their own.
     """
-    for name in ("set_layer_contexts", "layer_contexts"):
+    for name in ("set_layer_contexts", "own_layer_contexts"):
         if not hasattr(encoder, name):
             raise ValueError(f"encoder={type(encoder).__name__}: has no `{name}`; its layers have no contexts to set")
-    contexts = [AttentionContext.parse(context) for context in encoder.layer_contexts]
+    contexts = [AttentionContext.parse(context) for context in encoder.own_layer_contexts]
     if not contexts:
         style = getattr(encoder, "att_context_style", None)
         raise ValueError(f"encoder={type(encoder).__name__}: with att_context_style={style!r} layers have no contexts")
@@ -144,7 +144,12 @@ def _require(model, name: str):
     return getattr(model, name)
 
 
-def _limit_layer_contexts(encoder, limit: AttentionContext):
+def limit_layer_contexts(encoder, limit: AttentionContext):
+    """Lets every layer see what its own context and `limit` both see; see `cap_layer_contexts`.
+
+    Raises:
+        ValueError: the encoder's layers cannot have contexts of their own.
+    """
     own = _own_contexts(encoder)
     limited = [context.within(limit).capped(UNLIMITED, encoder.att_context_style) for context in own]
     encoder.set_layer_contexts(limited)

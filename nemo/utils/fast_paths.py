@@ -12,16 +12,38 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether PyTorch is just running, or something is watching that our faster paths are not written for.
+"""When a faster path of ours may be taken: it is switched on, and PyTorch is just running.
 
 A faster path is an autograd function, or it looks at a tensor's values to leave out work. A tracer cannot record the
 first and freezes the second. In such surroundings a patch steps aside for NeMo's own code.
 """
 
+import os
+
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
+
+# Each of them computes what NeMo's code computes. `NEMO_STREAMING_SSL_WITHOUT=subsampling,quantizer` in the
+# environment leaves these to NeMo's own.
+FAST_PATHS = ("attention", "decoding", "quantizer", "subsampling")
+SWITCH = "NEMO_STREAMING_SSL_WITHOUT"
+
+
+def is_on(fast_path: str) -> bool:
+    """False for one of `FAST_PATHS` that is switched off."""
+    return fast_path not in _SWITCHED_OFF
+
+
+def _switched_off() -> frozenset:
+    names = frozenset(name.strip() for name in os.environ.get(SWITCH, "").split(",") if name.strip())
+    if unknown := ", ".join(sorted(names.difference(FAST_PATHS))):
+        raise ValueError(f"{SWITCH}={unknown}: allowed are {', '.join(FAST_PATHS)}, with commas between them")
+    return names
+
+
+_SWITCHED_OFF = _switched_off()
 
 
 def runs_eagerly(*tensors: Tensor) -> bool:

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""With none of our options set, nothing changes: the same bits as plain NeMo, in a process without the patches."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name("plain_models.py")
+
+
+@pytest.fixture(scope="module")
+def plain_nemo(tmp_path_factory):
+    """What plain NeMo computes."""
+    file = tmp_path_factory.mktemp("plain") / "plain.pt"
+    environment = {**os.environ, "NEMO_STREAMING_SSL": "off"}
+    subprocess.run([sys.executable, str(SCRIPT), str(file)], env=environment, check=True, capture_output=True)
+    return torch.load(file)
+
+
+@pytest.fixture(scope="module")
+def patched(plain_models):
+    """What NeMo computes with the patches."""
+    return plain_models.run_all()
+
+
+@pytest.mark.unit
+class TestWithoutOurOptions:
+    def test_every_case_was_run(self, plain_nemo, patched, plain_models):
+        assert list(plain_nemo) == list(patched) == [*plain_models.ENCODERS, "CTC model"]
+
+    def test_outputs_and_gradients_are_plain_nemos_to_the_bit(self, plain_nemo, patched):
+        different = [
+            f"{case}: {name}"
+            for case, tensors in plain_nemo.items()
+            for name, tensor in tensors.items()
+            if not torch.equal(tensor, patched[case][name])
+        ]
+        assert not different and all(tensors.keys() == patched[case].keys() for case, tensors in plain_nemo.items())
