@@ -19,6 +19,8 @@ from omegaconf import OmegaConf
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules import ConformerEncoder
 
+# plain NeMo does not know the block: it builds the model, without a word
+IGNORED = dict(fails_with=pytest.fail.Exception, match="DID NOT RAISE")
 # schedule or interpolation that design 7 forbids, for the two layers of the tests' model: YAML as on the command line
 BAD_SCHEDULES = [
     ("[]", "must have at least one"),
@@ -54,13 +56,13 @@ def overrides(schedule="[[0,[4,0]],[1,[8,0]]]", style="regular", interpolation="
 
 @pytest.mark.unit
 class TestHierarchicalContext:
-    @pytest.mark.fix7
+    @pytest.mark.fix7(**IGNORED)
     @pytest.mark.parametrize("schedule, message", BAD_SCHEDULES)
     def test_a_bad_schedule_through_hydra_is_an_error_before_training(self, nest_config, schedule, message):
         with pytest.raises(ValueError, match=message):
             EncDecMaskedTokenPredModel(nest_config(*overrides(schedule), like_nemo=True))
 
-    @pytest.mark.fix6
+    @pytest.mark.fix6(**IGNORED)
     @pytest.mark.parametrize("schedule, message", BAD_CHUNKS)
     def test_contexts_that_do_not_fit_chunks_are_an_error_before_training(self, nest_config, schedule, message):
         with pytest.raises(ValueError, match=message):
@@ -75,12 +77,11 @@ class TestHierarchicalContext:
             with pytest.raises(ValueError, match=message):
                 ConformerEncoder(**options, hierarchical_context=block)
 
-    @pytest.mark.fix7
+    @pytest.mark.fix7(**IGNORED)
     def test_an_unknown_interpolation(self, nest_config):
         with pytest.raises(ValueError, match="interpolation='cubic': must be one of step, linear"):
             EncDecMaskedTokenPredModel(nest_config(*overrides(interpolation="cubic"), like_nemo=True))
 
-    @pytest.mark.fix6
     @pytest.mark.parametrize("model_class", [EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel])
     @pytest.mark.parametrize("position", ["pre_conv", "post_conv"])
     def test_a_schedule_through_hydra_is_in_force(self, nest_config, model_class, position):
@@ -89,7 +90,7 @@ class TestHierarchicalContext:
         assert [layer.self_attention.att_context_size for layer in model.encoder.layers] == [[4, 0], [8, 0]]
         assert model.encoder.att_context_size == [8, 0]
 
-    @pytest.mark.fix6
+    @pytest.mark.fix6(fails_with=AssertionError, match=r"assert tensor\(0\..* > 0.0001")
     @pytest.mark.parametrize("attention", ["rel_pos", "abs_pos"])
     def test_contexts_set_by_hand_change_the_output(self, nest_config, attention):
         cfg = nest_config(f"model.encoder.self_attention_model={attention}", like_nemo=True)
@@ -107,7 +108,6 @@ class TestHierarchicalContext:
             configs.append(model.encoder.streaming_cfg)
         assert configs[0] == configs[1] and configs[0].chunk_size
 
-    @pytest.mark.fix6
     def test_an_encoder_that_cannot_have_layer_contexts(self, nest_config):
         cfg = nest_config(*overrides(), like_nemo=True)
         cfg.encoder._target_ = "nemo.collections.asr.modules.ConvASREncoder"

@@ -127,6 +127,19 @@ class TestContrastiveLoss:
             assert torch.equal(modules[0].target_ids, modules[1].target_ids)
 
     @pytest.mark.unit
+    @pytest.mark.limit(fails_with=AssertionError, match="the padding changes the loss")
+    @pytest.mark.parametrize("same_utterance", [True, False])
+    def test_padding_is_never_drawn_as_a_negative(self, same_utterance):
+        options = {"sample_from_same_utterance_only": same_utterance, "sample_from_non_masked": True}
+        loss, inputs = make(num_negatives=STEPS, **options, **AWARE), batch()
+        losses = []
+        for planted in (1.0, 100.0):
+            for row, length in zip(inputs["spectrograms"], inputs["decoder_lengths"]):
+                row[:, length * FRAMES :] = planted * torch.linspace(-1, 1, FEATURES).unsqueeze(1)
+            losses.append(evaluate(loss, inputs)[0])
+        assert losses[0] == losses[1], "what lies in the padding changes the loss"
+
+    @pytest.mark.unit
     @pytest.mark.parametrize("planted", [1e3, 1e30, float("inf"), float("nan")])
     @NEGATIVES
     def test_what_lies_in_the_padding_changes_nothing(self, options, planted):

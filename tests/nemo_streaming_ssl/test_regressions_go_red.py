@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from packaging.version import Version
+
+SCRIPT = Path(__file__).resolve().parents[1] / "regressions_go_red.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("regressions_go_red", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def marker(**kwargs):
+    return SimpleNamespace(kwargs=kwargs)
+
+
+STATED = marker(fails_with=IndexError, match="shape of the mask")
+NOT_REFUSED = marker(fails_with=pytest.fail.Exception, match="DID NOT RAISE")
+
+
+@pytest.mark.unit
+class TestVerdict:
+    @pytest.mark.parametrize(
+        "stated, error",
+        [
+            (STATED, IndexError("The shape of the mask [2, 5] does not match")),
+            (NOT_REFUSED, pytest.fail.Exception("DID NOT RAISE ValueError")),
+            (None, None),  # another release, on which NeMo is right
+        ],
+    )
+    def test_as_stated(self, script, stated, error):
+        assert script.verdict(stated, error) == ""
+
+    @pytest.mark.parametrize(
+        "stated, error, problem",
+        [
+            (STATED, None, "green, but states IndexError: shape of the mask"),
+            (STATED, IndexError("index 7 is out of bounds"), "another reason than IndexError: shape of the mask"),
+            (STATED, RuntimeError("shape of the mask"), "another reason than IndexError"),
+            (marker(), IndexError("x"), "does not state how it fails"),
+            (None, IndexError("x"), "should be green on this release, but: IndexError: x"),
+        ],
+    )
+    def test_otherwise(self, script, stated, error, problem):
+        assert problem in script.verdict(stated, error)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ModuleNotFoundError("No module named 'nemo.utils.ours'"),
+            ImportError("cannot import name 'ours'"),
+            AttributeError("'ConformerLayer' object has no attribute 'ours'"),
+            NameError("name 'ours' is not defined"),
+            TypeError("forward() got an unexpected keyword argument 'current_frame'"),
+            TypeError("Input argument current_frame has no corresponding input_type match"),
+        ],
+    )
+    def test_what_is_absent_proves_nothing_even_if_it_is_stated(self, script, error):
+        stated = marker(fails_with=type(error), match=".")
+        assert "because something of ours is absent" in script.verdict(stated, error)
+
+
+@pytest.mark.unit
+class TestExpectation:
+    OLD, NEW = marker(before="3.0.0"), marker(since="3.0.0")
+
+    @pytest.mark.parametrize("release, expected", [("2.5.3", OLD), ("2.7.3", OLD), ("3.0.0", NEW), ("3.1.0rc0", NEW)])
+    def test_it_is_the_releases(self, script, release, expected):
+        assert script.expectation([self.NEW, self.OLD], Version(release)) is expected
+
+    def test_none_where_nemo_has_mended_it(self, script):
+        assert script.expectation([self.OLD], Version("3.0.0")) is None
+        assert script.expectation([STATED], Version("3.0.0")) is STATED
