@@ -15,6 +15,7 @@
 from typing import Dict, List, Mapping, Optional
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 
 from nemo.collections.asr.parts.utils.attention_context import ContextRamp, widest
 from nemo.collections.asr.parts.utils.dynamic_context import (
@@ -122,26 +123,25 @@ class ContextCurriculum(Callback):
 def curriculum_of_config(model: LightningModule) -> List[ContextCurriculum]:
     """The curriculum that `model.cfg.curriculum_context` asks for, for Lightning's hook `configure_callbacks`.
 
-    Empty if it asks for none, or if the trainer has been given one by hand: that one is used, and no second one beside
-    it. One that a model has added before is replaced.
+    Empty if it asks for none, if the trainer does not train, or if the trainer has been given one by hand: that one is
+    used, and no second one beside it. One that a model has added before is replaced.
 
     Raises:
         ValueError: see `ContextCurriculum.from_config`.
     """
+    trainer = model.trainer
+    if trainer is not None and trainer.state.fn != TrainerFn.FITTING:
+        return []
     curriculum = ContextCurriculum.from_config(model.cfg.get("curriculum_context"))
     if curriculum is None:
         return []
     curriculum.is_from_config = True
-    given = [c for c in _callbacks(model) if isinstance(c, ContextCurriculum) and not c.is_from_config]
+    callbacks = [] if trainer is None else trainer.callbacks
+    given = [c for c in callbacks if isinstance(c, ContextCurriculum) and not c.is_from_config]
     if not given:
         return [curriculum]
     logging.info(f"The trainer has a curriculum, {given[0].ramp}: it is used instead of model.curriculum_context.")
     return []
-
-
-def _callbacks(model: LightningModule) -> List[Callback]:
-    trainer = model.trainer
-    return [] if trainer is None else trainer.callbacks
 
 
 def _has_masking(model) -> bool:

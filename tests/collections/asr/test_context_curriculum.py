@@ -312,6 +312,17 @@ class TestFromTheModelsConfig:
         self.trained(nest_config, tmp_path, {**BLOCK, "start_context": 50, "end_context": 50}, trainer=trainer)
         assert [curriculum.ramp.cap(0) for curriculum in curricula(trainer)] == [50]
 
+    def test_one_that_is_not_valid_stops_training_only(self, nest_config, tmp_path):
+        model = make_model(nest_config)
+        OmegaConf.update(model.cfg, "curriculum_context", {"start_context": 0}, force_add=True)
+        model.save_to(str(tmp_path / "model.nemo"))
+        model = EncDecMaskedTokenPredModel.restore_from(str(tmp_path / "model.nemo"), map_location="cpu")
+        data = torch.utils.data.DataLoader([(torch.randn(1, 8000), torch.tensor([8000]))], batch_size=None)
+        trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        trainer.validate(model, data, verbose=False)
+        with pytest.raises(ValueError, match="start_context=0"):
+            trainer.fit(model, data)
+
     def test_a_checkpoint_keeps_it(self, nest_config, tmp_path):
         config = nest_config("model.encoder.n_layers=1")
         OmegaConf.update(config, "curriculum_context", BLOCK, force_add=True)

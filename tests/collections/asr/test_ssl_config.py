@@ -17,10 +17,13 @@
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS, check_own_keys
+from nemo.utils.option_checks import near_miss
 
 MODELS = [EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel]
 CURRICULUM = {"start_context": 10, "end_context": 50, "warmup_steps": 4}
@@ -76,6 +79,14 @@ class TestNamesOfOptions:
             config[section] = {"manifest_filepath": None}
         with pytest.raises(ValueError, match=f"model.{path}='x': unknown option; did you mean model.{right}"):
             model_class(with_key(config, path, "x"))
+
+    @given(st.sampled_from(sorted(set().union(*OWN_KEYS.values()))), st.data())
+    def test_a_letter_wrong_is_a_near_miss(self, name, data):
+        i = data.draw(st.sampled_from([i for i, letter in enumerate(name) if letter != "_"]))
+        letter = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz"))
+        wrong = data.draw(st.sampled_from([name[:i] + name[i + 1 :], name[:i] + letter + name[i:]]))
+        assert near_miss(wrong, [name]) == (None if wrong == name else name)
+        assert near_miss(name, [name]) is None and near_miss(f"{name}_cfg", [name]) is None
 
     def test_keys_of_nemo_and_of_forks_pass(self, compose_config):
         config = compose_config("nest_hierarchical_streaming").model

@@ -93,7 +93,8 @@ class MaskedTokenMetrics(Metric):
 
     def _count_codes(self, tokens: Tensor, valid: Tensor):
         weights = valid.unsqueeze(2).expand_as(tokens).to(self.codes.dtype)
-        self.codes.scatter_add_(1, tokens.flatten(0, 1).t(), weights.flatten(0, 1).t())
+        # of this batch alone, because a device may scatter into 32 bits
+        self.codes += torch.zeros_like(self.codes).scatter_add_(1, tokens.flatten(0, 1).t(), weights.flatten(0, 1).t())
 
     def compute(self) -> Dict[str, Tensor]:
         """The values since the last `reset`, over all ranks; see the class."""

@@ -93,19 +93,8 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         self._warned_of_collapse = False
 
     def _set_context_stride(self):
-        """Gives the masking its `context_stride`, or checks the one that it has."""
-        if not hasattr(self.mask_processor, "context_stride"):
-            return
-        factor, after_subsampling = self._subsampling_factor(), self.pre_encoder is not None
-        stride = 1 if after_subsampling else factor
-        given = self.cfg.masking.get("context_stride", stride)
-        if given != stride:
-            raise ValueError(
-                f"masking.context_stride={given}: must be {stride} for "
-                f"mask_position={'post_conv' if after_subsampling else 'pre_conv'}, with "
-                f"encoder.subsampling_factor={factor}"
-            )
-        self.mask_processor.context_stride = stride
+        if hasattr(self.mask_processor, "context_stride"):
+            self.mask_processor.context_stride = ssl_config.context_stride(self.cfg, self._subsampling_factor())
 
     def _subsampling_factor(self) -> int:
         """Feature frames per encoder frame; the loss knows it where the encoder does not say."""

@@ -151,6 +151,23 @@ def keep_as_given(cfg: DictConfig, given: DictConfig):
     cfg.masking.feat_in = given.masking.feat_in
 
 
+def context_stride(cfg: Mapping, factor: int) -> int:
+    """Input frames of the masking per encoder frame: `factor`, the encoder's subsampling, or 1 after it (`post_conv`).
+
+    Raises:
+        ValueError: `masking.context_stride` is another number.
+    """
+    position = cfg.get("mask_position", "pre_conv")
+    stride = 1 if position == "post_conv" else factor
+    given = cfg.masking.get("context_stride", stride)
+    if given != stride:
+        raise ValueError(
+            f"masking.context_stride={given}: must be {stride} for mask_position={position}, with "
+            f"encoder.subsampling_factor={factor}"
+        )
+    return stride
+
+
 def _check_curriculum(cfg: Mapping):
     ContextCurriculum.from_config(cfg.get("curriculum_context"))
 
