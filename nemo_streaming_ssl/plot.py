@@ -86,7 +86,7 @@ def sample_mask(config, report):
         return None
     options, ms = OmegaConf.to_container(model.masking, resolve=True), report.timing.feature_ms
     if model.get('mask_position', 'pre_conv') == 'post_conv':
-        options['block_size'] = max(1, options['block_size'] // report.timing.stride)
+        options['block_size'] = max(1, options.get('block_size', 48) // report.timing.stride)
         options['context_stride'], ms = 1, report.timing.encoder_ms
     elif options.get('causal'):
         options.setdefault('context_stride', report.timing.stride)

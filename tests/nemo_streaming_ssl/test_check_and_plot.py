@@ -57,6 +57,26 @@ model:
       schedule: [[0, [10, 0]], [1, [20, 1]]]
 """
 
+MODULES = 'nemo.collections.asr.modules'
+PREPROCESSOR = f'preprocessor: {{_target_: {MODULES}.AudioToMelSpectrogramPreprocessor, normalize: per_feature}}\n'
+CITRINET = f"""{PREPROCESSOR}
+encoder:
+  _target_: {MODULES}.ConvASREncoder
+  feat_in: 80
+  activation: relu
+  jasper: [{{filters: 16, repeat: 1, kernel: [5], stride: [1], dilation: [1], dropout: 0.0, residual: false}}]
+"""
+LSTM = f"""{PREPROCESSOR}
+encoder: {{_target_: {MODULES}.RNNEncoder, feat_in: 80, n_layers: 2, d_model: 16, subsampling: stacking}}
+"""
+WAV2VEC = f"""
+preprocessor: {{_target_: {MODULES}.wav2vec_modules.ConvFeatureEncoder, extractor_mode: layer_norm}}
+encoder: {{_target_: {MODULES}.wav2vec_modules.Wav2VecTransformerEncoder, layer_drop: 0.1}}
+"""
+SQUEEZEFORMER = f"""{PREPROCESSOR}
+encoder: {{_target_: {MODULES}.SqueezeformerEncoder, feat_in: 80, n_layers: 2, d_model: 16, subsampling_factor: 4}}
+"""
+
 
 @pytest.fixture(scope='module')
 def hierarchical(stub):
@@ -128,7 +148,20 @@ class TestUnreadableInput:
             ('model.nemo', 'no archive', [], 'model.nemo: '),
             ('ctc.yaml', CTC_BASE, ['encoder.nlayers=2'], 'nlayers'),
             ('ctc.yaml', CTC_BASE, ['encoder.n_layers=0'], 'encoder.n_layers=0'),
-            ('ctc.yaml', 'encoder: {n_layers: 2}\npreprocessor: {}', [], 'the model cannot be run'),
+            ('ctc.yaml', CTC_BASE, ['encoder.feat_in=none'], 'the model cannot be run'),
+            (
+                'ctc.yaml',
+                'encoder: {n_layers: 2}\npreprocessor: {}',
+                [],
+                'encoder._target_=None: the config must name',
+            ),
+            ('ctc.yaml', CTC_BASE, [f'encoder._target_={MODULES}.NoEncoder'], 'NoEncoder: cannot be imported'),
+            ('citrinet.yaml', CITRINET, [], 'encoder=ConvASREncoder ('),
+            ('citrinet.yaml', CITRINET, ['--no-probe'], 'report_lookahead reads ConformerEncoder'),
+            ('lstm.yaml', LSTM, ['--no-probe'], 'encoder=RNNEncoder ('),
+            # these two cannot be imported in NeMo 3.0.0
+            ('wav2vec.yaml', WAV2VEC, [], 'Wav2VecTransformerEncoder'),
+            ('squeezeformer.yaml', SQUEEZEFORMER, [], 'SqueezeformerEncoder'),
         ],
     )
     def test_it_is_one_line_and_2(self, tmp_path, capsys, name, text, words, message):

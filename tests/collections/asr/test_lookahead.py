@@ -13,17 +13,35 @@
 # limitations under the License.
 
 import math
+import sys
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
+from nemo.collections.asr.modules import ConformerEncoder, RNNEncoder
 from nemo.collections.asr.parts.utils import lookahead
 from nemo.collections.asr.parts.utils.lookahead import report_lookahead, require_streaming
 
 # 25 ms window, 10 ms hop, 8-fold subsampling
 WINDOW = 12.5
 CHUNKED = "model.encoder.att_context_style=chunked_limited"
+
+MODULES = "nemo.collections.asr.modules"
+CONFORMER = f"{MODULES}.ConformerEncoder"
+# the encoders of NeMo's Citrinet and QuartzNet and LSTM configs, one around a Conformer, and no encoder at all
+OTHER_ENCODERS = {
+    f"{MODULES}.ConvASREncoder": "ConvASREncoder (nemo.collections.asr.modules.conv_asr.ConvASREncoder)",
+    f"{MODULES}.RNNEncoder": "RNNEncoder (",
+    f"{MODULES}.conformer_encoder.ConformerMultiLayerFeatureExtractor": "ConformerMultiLayerFeatureExtractor (",
+    f"{MODULES}.AudioToMelSpectrogramPreprocessor": "AudioToMelSpectrogramPreprocessor (",
+}
+
+
+class OwnEncoder(ConformerEncoder):
+    """As a fork has it."""
+
 
 # one thing that looks ahead: its overrides, its ms and a word of its reason
 VIOLATIONS = [
@@ -108,7 +126,7 @@ class TestReport:
 
     @pytest.mark.unit
     def test_nemos_defaults_hold_for_what_is_left_out(self):
-        config = {"preprocessor": {}, "encoder": {"n_layers": 3}}
+        config = {"preprocessor": {}, "encoder": {"_target_": CONFORMER, "n_layers": 3}}
         found = report_lookahead(config)
         # 20 ms window, striding by 4, kernel of 31, batch norm, unlimited context, per-feature normalisation
         assert [reason.ms for reason in found.reasons] == [math.inf, 3 * 15 * 40, 30, 10, 0, math.inf]
@@ -151,6 +169,84 @@ class TestReport:
         with pytest.raises(ValueError) as error:
             report(override)
         assert message in str(error.value)
+
+
+class TestOtherEncoders:
+    @pytest.mark.unit
+    @pytest.mark.parametrize("target, name", OTHER_ENCODERS.items())
+    @pytest.mark.parametrize("options", [{}, {"n_layers": 2, "subsampling_factor": 8, "att_context_size": [40, 0]}])
+    def test_an_encoder_that_is_no_conformer_is_named(self, target, name, options):
+        with pytest.raises(ValueError) as error:
+            report_lookahead({"preprocessor": {}, "encoder": {"_target_": target, **options}})
+        assert str(error.value).startswith(f"encoder={name}")
+        assert str(error.value).endswith("its look-ahead is not known; report_lookahead reads ConformerEncoder")
+
+    @pytest.mark.unit
+    def test_the_encoder_of_a_model_too(self, nest_config):
+        model = EncDecDenoiseMaskedTokenPredModel(nest_config())
+        model.encoder = RNNEncoder(feat_in=80, n_layers=1, d_model=8, proj_size=4, subsampling="stacking")
+        with pytest.raises(ValueError, match=r"encoder=RNNEncoder \(.*\): its look-ahead is not known"):
+            report_lookahead(model)
+
+    @pytest.mark.unit
+    def test_a_child_of_the_conformer_is_a_conformer(self, nest_config):
+        config = nest_config()
+        expected = report_lookahead(config)
+        model = EncDecDenoiseMaskedTokenPredModel(config)
+        model.encoder.__class__ = OwnEncoder
+        assert report_lookahead(model) == expected
+        # this NeMo may take only classes of its own from a config
+        sys.modules["nemo.collections.asr.modules.conformer_encoder"].OwnEncoder = OwnEncoder
+        try:
+            config.encoder._target_ = f"{MODULES}.conformer_encoder.OwnEncoder"
+            assert report_lookahead(config) == expected
+        finally:
+            del sys.modules["nemo.collections.asr.modules.conformer_encoder"].OwnEncoder
+
+    @pytest.mark.unit
+    def test_a_compiled_encoder_is_what_it_was(self, nest_config):
+        model = EncDecDenoiseMaskedTokenPredModel(nest_config())
+        expected = report_lookahead(model)
+        model.encoder = torch.compile(model.encoder)
+        assert report_lookahead(model) == expected
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize("key", ["cls", "target"])
+    def test_the_old_form_says_the_same(self, nest_config, key):
+        config = nest_config("model.encoder.att_context_size=[40,2]", "model.preprocessor.normalize=per_feature")
+        expected = report_lookahead(config)
+        for name in ("encoder", "preprocessor"):
+            params = dict(config[name])
+            config[name] = {key: params.pop("_target_"), "params": params}
+        assert report_lookahead(config) == expected
+        config.encoder[key] = f"{MODULES}.RNNEncoder"
+        with pytest.raises(ValueError, match="encoder=RNNEncoder "):
+            report_lookahead(config)
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize(
+        "target, message",
+        [
+            (None, "encoder._target_=None: the config must name the encoder's class"),
+            (3, "encoder._target_=3: the config must name the encoder's class"),
+            (f"{MODULES}.NoEncoder", f"encoder._target_={MODULES}.NoEncoder: cannot be imported: "),
+            (
+                f"{MODULES}.no_module.NoEncoder",
+                f"encoder._target_={MODULES}.no_module.NoEncoder: cannot be imported: ",
+            ),
+            (f"{MODULES}.conformer_encoder", "must be a class, not module"),
+        ],
+    )
+    def test_a_class_that_cannot_be_found(self, target, message):
+        with pytest.raises(ValueError) as error:
+            report_lookahead({"preprocessor": {}, "encoder": {"_target_": target, "n_layers": 2}})
+        assert message in str(error.value)
+
+    @pytest.mark.unit
+    def test_nothing_is_imported_that_nemo_would_not_import(self, monkeypatch):
+        monkeypatch.setattr(lookahead.common, "ALLOWED_TARGET_PREFIXES", ["nemo."], raising=False)
+        with pytest.raises(ValueError, match="encoder._target_=this.Encoder: this NeMo takes only targets in nemo."):
+            report_lookahead({"preprocessor": {}, "encoder": {"_target_": "this.Encoder"}})
 
 
 @pytest.fixture

@@ -119,10 +119,12 @@ def whole_steps(mask, first, stop, step):
 
 class TestRandomBlockMasking:
     @pytest.mark.unit
-    @given(maskings(), st.sampled_from([None, -1, 0, 1, 7, 40]), st.data())
-    def test_streaming_masks_only_heard_frames_within_the_left_context(self, case, effective, data):
-        masking, num_frames, lengths = case
-        current = data.draw(st.lists(st.integers(0, 500), min_size=len(lengths), max_size=len(lengths)))
+    @pytest.mark.parametrize("stride", [1, 4, STRIDE])
+    @given(st.data(), st.sampled_from([None, -1, 0, 1, 5, 7, 10, 40]))
+    def test_streaming_masks_only_heard_frames_within_the_left_context(self, stride, data, effective):
+        masking, num_frames, lengths = data.draw(maskings(context_stride=stride))
+        # mostly with a full window behind them
+        current = data.draw(st.lists(st.integers(0, num_frames + 20), min_size=len(lengths), max_size=len(lengths)))
         mask = draw(
             masking, lengths, num_frames, current_frame=torch.tensor(current), effective_left_context=effective
         )

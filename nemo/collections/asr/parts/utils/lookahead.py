@@ -18,11 +18,13 @@ An encoder frame stands for the feature frame it begins with (`subsampling_facto
 for the sample at its hop. Look-ahead is what is seen beyond that, in milliseconds. Nothing here uses torch itself.
 """
 
+import inspect
 import math
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Iterator, List, Mapping, Sequence, Tuple
 
+from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.utils.attention_context import (
@@ -32,6 +34,7 @@ from nemo.collections.asr.parts.utils.attention_context import (
     ContextSchedule,
     lookahead_frames,
 )
+from nemo.core.classes import common
 from nemo.utils import logging
 from nemo.utils.option_checks import check_integer
 
@@ -169,11 +172,13 @@ def report_lookahead(config_or_model) -> LookaheadReport:
             several contexts, the first one counts, with which the model runs outside training.
 
     Raises:
-        ValueError: there is no preprocessor or Conformer encoder in it, or an option has a value that means nothing.
+        ValueError: there is no preprocessor or encoder in it, the encoder is no `ConformerEncoder` (or child of it)
+            or cannot be imported, or an option has a value that means nothing.
     """
     model = None if isinstance(config_or_model, Mapping) else config_or_model
     config = _model_section(config_or_model if model is None else model.cfg)
     preprocessor, encoder = (_section(config, name) for name in ("preprocessor", "encoder"))
+    _require_conformer(_class_of_config(encoder) if model is None else _class_of_module(model.encoder))
     if encoder.get("reduction") and (encoder.get("reduction_factor") or 1) > 1:
         raise ValueError(f"encoder.reduction={encoder.reduction!r}: its look-ahead is not known; must be null")
     timing = _timing(preprocessor, encoder)
@@ -236,7 +241,47 @@ def _section(config, name: str):
     section = config.get(name)
     if not isinstance(section, Mapping):
         raise ValueError(f"{name}={section!r}: the model's config must have a section with this name")
-    return section
+    return _without_params(section)
+
+
+def _without_params(section):
+    """A section in NeMo's old form, `cls` (or `target`) and `params`, in the form of today."""
+    target = section.get("cls") or section.get("target")
+    if target is None or "params" not in section:
+        return section
+    params = section.get("params") or OmegaConf.create({})
+    return OmegaConf.create({**OmegaConf.to_container(params, resolve=True), "_target_": target})
+
+
+def _class_of_config(encoder) -> type:
+    """The encoder's class; only what the installed NeMo would import is imported."""
+    path = encoder.get("_target_")
+    if not isinstance(path, str):
+        raise ValueError(f"encoder._target_={path!r}: the config must name the encoder's class")
+    allowed = tuple(getattr(common, "ALLOWED_TARGET_PREFIXES", ("",)))
+    if not path.startswith(allowed):
+        raise ValueError(f"encoder._target_={path}: this NeMo takes only targets in {', '.join(allowed)}")
+    try:
+        found = inspect.unwrap(get_object(path))  # NeMo wraps classes that it calls experimental
+    except Exception as error:  # whatever a module raises while it is imported
+        raise ValueError(f"encoder._target_={path}: cannot be imported: {error}") from error
+    if not isinstance(found, type):
+        raise ValueError(f"encoder._target_={path}: must be a class, not {type(found).__name__}")
+    return found
+
+
+def _class_of_module(encoder) -> type:
+    """The encoder's class, also of a compiled one."""
+    return type(getattr(encoder, "_orig_mod", encoder))
+
+
+def _require_conformer(encoder_class: type):
+    # by name: both NeMo's class and ours have it, and a part imports no module
+    if not any(parent.__name__ == "ConformerEncoder" for parent in encoder_class.__mro__):
+        name, path = encoder_class.__name__, f"{encoder_class.__module__}.{encoder_class.__qualname__}"
+        raise ValueError(
+            f"encoder={name} ({path}): its look-ahead is not known; report_lookahead reads ConformerEncoder"
+        )
 
 
 def _flag(model, name: str) -> bool:
