@@ -101,7 +101,7 @@ class TestContextsOfLayers:
         assert sum([0.7, 0.2, 0.1]) != 1
         assert conformer(att_context_size=sizes, att_context_probs=[0.7, 0.2, 0.1]).att_context_size_all == sizes
 
-    @pytest.mark.limit(fails_with=RuntimeError, match=r"size of tensor a \(10001\)|must match the size")
+    @pytest.mark.limit(fails_with=RuntimeError, match=r"tensor a \(10001\) must match .* tensor b \(5001\)")
     def test_an_unlimited_left_context_with_a_cache(self):
         encoder = conformer(att_context_size=[-1, 0])
         encoder.setup_streaming_params()
@@ -170,7 +170,7 @@ class TestCurriculumOfContexts:
 
 @pytest.mark.unit
 class TestTargets:
-    @pytest.mark.limit(fails_with=RuntimeError, match="same dtype|expected .* (Float|Double|scalar type)")
+    @pytest.mark.limit(fails_with=RuntimeError, match="expected scalar type Double but found Float")
     def test_the_cosine_distance_gives_the_tokens_of_l2(self):
         options = dict(feat_in=5, code_dim=16, num_classes=32, num_books=2, combine_time_steps=8)
         cosine, l2 = (RandomProjectionVectorQuantizer(dist_fn=name, **options) for name in ("cosine", "l2"))
