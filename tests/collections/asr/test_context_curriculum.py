@@ -136,8 +136,10 @@ class FakeModel:
             self.set_layer_contexts([[40, 0], [120, 0], [320, 0]])
 
         @property
-        def layer_contexts(self):
+        def own_layer_contexts(self):
             return [layer.self_attn.att_context_size for layer in self.layers]
+
+        layer_contexts = own_layer_contexts
 
         def set_layer_contexts(self, contexts):
             from nemo.collections.asr.parts.utils.attention_context import AttentionContext
