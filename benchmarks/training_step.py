@@ -59,6 +59,7 @@ def config(args, dropout: float):
         cfg.masking.pop(key)
     cfg.pop("target_normalize")
     cfg.pop("masked_only_decoding")
+    cfg.pop("streaming")
     cfg.preprocessor.update(normalize="per_feature", dither=0.0)  # dither would change the audio, in place
     return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
 
