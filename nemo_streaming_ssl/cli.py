@@ -79,7 +79,8 @@ def _run_status(args) -> int:
 
 
 def _dotted(path: Path) -> str:
-    return '.'.join(path.with_suffix('').parts)
+    parts = path.with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
 def _import_lines(count: int, failing: Dict[str, str]) -> List[str]:

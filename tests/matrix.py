@@ -154,8 +154,10 @@ class Matrix:
         output = log.read_text(errors='replace')
         if code and not self.live:
             print(f'{output}\n{release} {step}: exit code {code}, {log}', flush=True)
+        # pip's last words are about pip
+        note = '' if step == 'install' and not code else last_line(output)
         passed, failed = count_tests(report_of(release)) if step == 'tests' else (int(not code), 0)
-        return Result(release, step, passed, max(failed, int(bool(code))), seconds, last_line(output))
+        return Result(release, step, passed, max(failed, int(bool(code))), seconds, note)
 
 
 def run_logged(command: list, log: Path, live: bool) -> int:
