@@ -15,7 +15,7 @@
 """The import finder that lays the overlay tree `nemo/` over the NeMo that is installed.
 
     nemo              the real NeMo, wherever it is; our own `nemo/` folder is never taken for it
-    nemo.a.b.x        the overlay's `nemo/a/b/x.py` if there is one, else NeMo's
+    nemo.a.b.x        the overlay's `nemo/a/b/x.py`, or its package `nemo/a/b/x/`, if there is one; else NeMo's
     nemo.a.b._x_base  NeMo's original `x.py`, when the overlay shadows it
 
 The `.pth` file calls `install()` at every Python start, whether NeMo is going to be used or not: this module
@@ -82,6 +82,10 @@ class OverlayFinder(NemoFinder):
         file = self._overlay_file(fullname)
         if os.path.isfile(file):
             return _file_spec(fullname, file)
+        # a package that NeMo does not have: folders that it has, too, are without this file in the overlay
+        door = os.path.join(file[: -len(".py")], "__init__.py")
+        if os.path.isfile(door):
+            return _file_spec(fullname, door, is_package=True)
         public = public_name(fullname)
         if public and os.path.isfile(self._overlay_file(public)):
             return self._base_spec(fullname, public, path)
@@ -142,12 +146,14 @@ def _package_path(package):
     return (spec and spec.submodule_search_locations) or []
 
 
-def _file_spec(fullname, file):
+def _file_spec(fullname, file, is_package=False):
     # Imported here, when somebody imports NeMo: half of what this module would otherwise add to a Python start.
     from importlib.machinery import ModuleSpec, SourceFileLoader
 
-    spec = ModuleSpec(fullname, SourceFileLoader(fullname, file), origin=file)
+    spec = ModuleSpec(fullname, SourceFileLoader(fullname, file), origin=file, is_package=is_package)
     spec.has_location = True
+    if is_package:
+        spec.submodule_search_locations.append(os.path.dirname(file))
     return spec
 
 

@@ -17,6 +17,7 @@ import importlib.resources
 import importlib.util
 import inspect
 import pickle
+import pkgutil
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -84,6 +85,19 @@ class TestOverlayFinder:
         found = finder.OverlayFinder(str(stub.overlay(tmp_path)))
         for name in ('numpy', 'nemo_toolkit', 'nemox.collections', 'collections.toy.masking', '_masking_base'):
             assert found.find_spec(name) is None
+
+    def test_a_package_that_nemo_lacks(self, patched):
+        folder = patched[1] / 'nemo/collections/toy/room'
+        stub_files = {
+            '__init__.py': 'from nemo.collections.toy.room.inner import WHERE\n',
+            'inner.py': 'WHERE = "room"\n',
+        }
+        folder.mkdir()
+        for name, text in stub_files.items():
+            (folder / name).write_text(text)
+        room = importlib.import_module('nemo.collections.toy.room')
+        assert room.WHERE == 'room' and room.__path__ == [str(folder)]
+        assert [module.name for module in pkgutil.iter_modules(room.__path__)] == ['inner']
 
     def test_names_in_nemo_that_the_overlay_does_not_have_are_left_to_others(self, patched):
         found = sys.meta_path[0]
