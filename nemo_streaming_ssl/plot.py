@@ -78,7 +78,7 @@ def sample_mask(config, report):
     from omegaconf import OmegaConf
 
     from nemo.collections.asr.modules.ssl_modules.masking import mask_features
-    from nemo.collections.asr.parts.utils.attention_context import tightest_left
+    from nemo.collections.asr.parts.contexts.context import tightest_left
     from nemo.core.classes.common import Serialization
 
     model = config.model if 'model' in config else config

@@ -94,7 +94,7 @@ def _looks_into(bases, getfile):
     """
     `inspect.getfile` that knows classes which are passed on.
 
-    Python finds a class's file as `sys.modules[cls.__module__].__file__` (up to 3.13, at least), and has no other hook:
+    Python takes `sys.modules[cls.__module__].__file__` for a class's file (up to 3.13, at least), without a hook:
     `__module__` must be the public name, and the public module has one file for NeMo's classes and for ours.
     `torch.package` replaces the same function for the same reason. Functions know their file from their code.
     """

@@ -33,7 +33,7 @@ LATE = 'nemo.collections.asr.parts.utils'
 
 
 def dotted(file: Path) -> str:
-    return '.'.join(file.with_suffix('').parts)
+    return '.'.join((file.parent if file.name == '__init__.py' else file.with_suffix('')).parts)
 
 
 def imported_modules(file) -> set:

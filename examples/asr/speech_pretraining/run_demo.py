@@ -119,8 +119,8 @@ def report(checkpoint: Path, data: Path, runs: Path):
     """Prints what came out."""
     model = open_checkpoint(checkpoint)
 
-    from nemo.collections.asr.parts.utils.causality import check_causality
-    from nemo.collections.asr.parts.utils.lookahead import report_lookahead
+    from nemo.collections.asr.parts.lookahead.causality import check_causality
+    from nemo.collections.asr.parts.lookahead.report import report_lookahead
 
     print(f"\n{report_lookahead(model)}\n{check_causality(model)}")
     losses = training_losses(runs)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from nemo.collections.asr.parts.utils.attention_context import (
+from nemo.collections.asr.parts.contexts.context import (
     AttentionContext,
     ContextRamp,
     ContextSchedule,

@@ -28,7 +28,7 @@ contexts = st.integers(1, 500)
 
 
 def make_curriculum(*args, **kwargs):
-    from nemo.utils.callbacks.context_curriculum import ContextCurriculum
+    from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
 
     return ContextCurriculum(*args, **kwargs)
 
@@ -142,7 +142,7 @@ class FakeModel:
         layer_contexts = own_layer_contexts
 
         def set_layer_contexts(self, contexts):
-            from nemo.collections.asr.parts.utils.attention_context import AttentionContext
+            from nemo.collections.asr.parts.contexts.context import AttentionContext
 
             for layer, context in zip(self.layers, contexts):
                 layer.self_attn.att_context_size = AttentionContext.parse(context).as_list()
@@ -227,7 +227,7 @@ class TestFit:
 @pytest.mark.unit
 class TestFromConfig:
     def from_config(self, block):
-        from nemo.utils.callbacks.context_curriculum import ContextCurriculum
+        from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
 
         return ContextCurriculum.from_config(block)
 
@@ -335,6 +335,6 @@ class TestFromTheModelsConfig:
 
 
 def curricula(trainer):
-    from nemo.utils.callbacks.context_curriculum import ContextCurriculum
+    from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
 
     return [callback for callback in trainer.callbacks if isinstance(callback, ContextCurriculum)]

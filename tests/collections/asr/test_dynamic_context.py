@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules import ConformerEncoder
-from nemo.collections.asr.parts.utils.dynamic_context import cap_layer_contexts
+from nemo.collections.asr.parts.contexts.runtime import cap_layer_contexts
 from nemo.collections.asr.parts.utils.streaming_utils import set_dynamic_context, sync_masking_context_with_attention
 
 OWN = [[40, 0], [120, 0], [320, 0]]

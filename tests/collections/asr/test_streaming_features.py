@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
-from nemo.collections.asr.parts.utils.streaming_features import StreamingLogMel, front_end_reasons
+from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel, front_end_reasons
 
 PLAIN = dict(normalize="NA", window_size=0.025, window_stride=0.01, features=16, n_fft=512)
 OPTIONS = {

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.utils.streaming_ssl import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
 
 ENCODER = "model.encoder."
 KINDS = {
@@ -296,7 +296,7 @@ CONTINUE = """
 import sys, torch
 torch.set_num_threads(1)
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.utils.streaming_ssl import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
 given = torch.load(sys.argv[1], weights_only=False)
 model = EncDecMaskedTokenPredModel(given["cfg"]).eval()
 model.load_state_dict(given["model"])

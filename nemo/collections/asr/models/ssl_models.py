@@ -32,14 +32,14 @@ from nemo.collections.asr.modules.ssl_modules.masking import (
     check_masking_options,
     mask_features,
 )
+from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
+from nemo.collections.asr.parts.contexts.context import tightest_left_context
+from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.utils import ssl_config
-from nemo.collections.asr.parts.utils.attention_context import tightest_left_context
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
-from nemo.collections.asr.parts.utils.target_normalization import normalize_per_feature
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
 from nemo.utils import logging
-from nemo.utils.callbacks.context_curriculum import curriculum_of_config
 from nemo.utils.option_checks import check_choice, check_known_keys
 from nemo.utils.shadowing import extend
 

@@ -20,10 +20,7 @@ import torch
 from torch import Tensor
 
 from nemo.collections.asr.modules import _conformer_encoder_base as base
-from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, is_faster
-from nemo.collections.asr.parts.submodules.layer_masks import LayerMasks
-from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding
-from nemo.collections.asr.parts.utils.attention_context import (
+from nemo.collections.asr.parts.contexts.context import (
     STYLES,
     UNLIMITED,
     AttentionContext,
@@ -31,7 +28,10 @@ from nemo.collections.asr.parts.utils.attention_context import (
     check_layer_contexts,
     widest,
 )
-from nemo.collections.asr.parts.utils.dynamic_context import limit_layer_contexts
+from nemo.collections.asr.parts.contexts.runtime import limit_layer_contexts
+from nemo.collections.asr.parts.submodules.attention_windows import LayerMasks
+from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, is_faster
+from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding
 from nemo.core.classes.mixins import adapter_mixins
 from nemo.utils.fast_paths import is_on, is_recorded, runs_eagerly
 from nemo.utils.option_checks import check_choice

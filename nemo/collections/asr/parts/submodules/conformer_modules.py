@@ -13,7 +13,7 @@
 # limitations under the License.
 
 from nemo.collections.asr.parts.submodules import _conformer_modules_base as base
-from nemo.collections.asr.parts.submodules.layer_masks import LayerMasks
+from nemo.collections.asr.parts.submodules.attention_windows import LayerMasks
 from nemo.collections.asr.parts.submodules.multi_head_attention import knows_blocks
 from nemo.utils.shadowing import extend
 

@@ -24,11 +24,11 @@ from typing import Mapping, Optional
 from hydra.utils import get_object
 from omegaconf import DictConfig, open_dict
 
-from nemo.collections.asr.parts.utils.attention_context import ContextSchedule
-from nemo.collections.asr.parts.utils.lookahead import require_streaming
+from nemo.collections.asr.parts.contexts.context import ContextSchedule
+from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
+from nemo.collections.asr.parts.lookahead.report import require_streaming
 from nemo.core.classes import common
 from nemo.utils import logging, model_utils
-from nemo.utils.callbacks.context_curriculum import ContextCurriculum
 from nemo.utils.option_checks import check_integer, check_near_misses
 
 # Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:

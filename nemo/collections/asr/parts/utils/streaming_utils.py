@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-from nemo.collections.asr.parts.utils import _streaming_utils_base as base
-from nemo.collections.asr.parts.utils.dynamic_context import (  # noqa: F401
+from nemo.collections.asr.parts.contexts.runtime import (  # noqa: F401
     set_dynamic_context,
     sync_masking_context_with_attention,
 )
+from nemo.collections.asr.parts.utils import _streaming_utils_base as base
 from nemo.utils.shadowing import extend
 
 extend(base, globals())

@@ -22,7 +22,7 @@ from typing import List, Mapping, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from nemo.collections.asr.parts.utils.streaming_rows import clear_rows, windows
+from nemo.collections.asr.parts.streaming.batch_rows import clear_rows, windows
 
 # added to the power spectrum by NeMo's extractor when it is built with `use_grads`
 GRADIENT_GUARD = 1e-5

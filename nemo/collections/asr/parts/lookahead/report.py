@@ -27,7 +27,7 @@ from typing import Iterator, List, Mapping, Sequence, Tuple
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from nemo.collections.asr.parts.utils.attention_context import (
+from nemo.collections.asr.parts.contexts.context import (
     STYLES,
     UNLIMITED,
     AttentionContext,

@@ -17,8 +17,8 @@ from typing import Dict, List, Mapping, Optional
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from nemo.collections.asr.parts.utils.attention_context import ContextRamp, widest
-from nemo.collections.asr.parts.utils.dynamic_context import (
+from nemo.collections.asr.parts.contexts.context import ContextRamp, widest
+from nemo.collections.asr.parts.contexts.runtime import (
     cap_layer_contexts,
     layer_contexts,
     require_encoder,

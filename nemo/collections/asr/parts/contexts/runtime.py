@@ -20,7 +20,7 @@ All contexts are in encoder frames (80 ms after 8-fold subsampling), -1 is unlim
 from dataclasses import dataclass
 from typing import List, Optional, Sequence, Union
 
-from nemo.collections.asr.parts.utils.attention_context import (
+from nemo.collections.asr.parts.contexts.context import (
     UNLIMITED,
     AttentionContext,
     check_layer_contexts,

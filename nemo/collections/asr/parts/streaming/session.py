@@ -31,18 +31,18 @@ import torch
 from torch import Tensor
 
 from nemo.collections.asr.modules.ssl_modules.masking import mask_features
-from nemo.collections.asr.parts.submodules.streaming_attention import band_mask, hide_empty
-from nemo.collections.asr.parts.submodules.streaming_layer import LayerState, StreamingLayer, layer_reasons
-from nemo.collections.asr.parts.submodules.streaming_subsampling import (
+from nemo.collections.asr.parts.contexts.context import UNLIMITED, AttentionContext, tightest_left
+from nemo.collections.asr.parts.lookahead.report import report_lookahead
+from nemo.collections.asr.parts.streaming.arguments import as_counts, as_rows, as_samples
+from nemo.collections.asr.parts.streaming.attention import band_mask, hide_empty
+from nemo.collections.asr.parts.streaming.batch_rows import byte_count, put_rows, row_index, windows
+from nemo.collections.asr.parts.streaming.conformer_layer import LayerState, StreamingLayer, layer_reasons
+from nemo.collections.asr.parts.streaming.log_mel import LogMelState, StreamingLogMel, front_end_reasons
+from nemo.collections.asr.parts.streaming.subsampling import (
     StreamingSubsampling,
     SubsamplingState,
     subsampling_reasons,
 )
-from nemo.collections.asr.parts.utils.attention_context import UNLIMITED, AttentionContext, tightest_left
-from nemo.collections.asr.parts.utils.lookahead import report_lookahead
-from nemo.collections.asr.parts.utils.streaming_arguments import as_counts, as_rows, as_samples
-from nemo.collections.asr.parts.utils.streaming_features import LogMelState, StreamingLogMel, front_end_reasons
-from nemo.collections.asr.parts.utils.streaming_rows import byte_count, put_rows, row_index, windows
 from nemo.utils.option_checks import check_integer
 
 # Encoder frames that are made in one go when a piece of audio is long: bounds the memory, and keeps it fast.

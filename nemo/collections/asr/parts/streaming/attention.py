@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nemo.collections.asr.parts.streaming.batch_rows import clear_rows, put_rows, take_rows
 from nemo.collections.asr.parts.submodules.banded_attention import HIDDEN
-from nemo.collections.asr.parts.utils.streaming_rows import clear_rows, put_rows, take_rows
 
 
 @dataclass

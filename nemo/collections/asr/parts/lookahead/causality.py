@@ -26,7 +26,7 @@ from typing import Callable, Iterator, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from nemo.collections.asr.parts.utils.lookahead import LookaheadReport, report_lookahead
+from nemo.collections.asr.parts.lookahead.report import LookaheadReport, report_lookahead
 from nemo.utils.option_checks import check_integer, check_number
 
 # the smallest look-ahead of a model shows at a short input too, and utterance statistics show most

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nemo.collections.asr.parts.submodules.streaming_attention import AttentionState, StreamingAttention
-from nemo.collections.asr.parts.utils.streaming_rows import clear_rows, put_rows, take_rows
+from nemo.collections.asr.parts.streaming.attention import AttentionState, StreamingAttention
+from nemo.collections.asr.parts.streaming.batch_rows import clear_rows, put_rows, take_rows
 
 
 @dataclass

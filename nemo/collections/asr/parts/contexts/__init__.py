@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a streaming encoder sees: attention contexts, their schedule over layers, their curriculum over training steps.
+
+Contexts are `[left, right]` in encoder frames (80 ms after 8-fold subsampling), -1 for unlimited.
+"""
+
+from nemo.collections.asr.parts.contexts.context import UNLIMITED, AttentionContext, ContextRamp, ContextSchedule
+from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
+from nemo.collections.asr.parts.contexts.runtime import (
+    cap_layer_contexts,
+    set_dynamic_context,
+    sync_masking_context_with_attention,
+)
+
+__all__ = [
+    "UNLIMITED",
+    "AttentionContext",
+    "ContextCurriculum",
+    "ContextRamp",
+    "ContextSchedule",
+    "cap_layer_contexts",
+    "set_dynamic_context",
+    "sync_masking_context_with_attention",
+]
