@@ -51,10 +51,21 @@ def imported_modules(file) -> set:
 
 def late_imports(file) -> set:
     """Those of `parts.utils`, also by way of files that the overlay adds."""
-    names = imported_modules(file)
-    new = [Path(*name.split('.')).with_suffix('.py') for name in names if not name.startswith(LATE)]
-    late = {name for name in names if name == LATE or name.startswith(f'{LATE}.')}
-    return late.union(*(late_imports(ROOT / path) for path in new if path in FILES and path not in SHADOWING))
+    late, seen, waiting = set(), set(), [Path(file)]
+    for file in waiting:
+        names = imported_modules(file)
+        late |= {name for name in names if name == LATE or name.startswith(f'{LATE}.')}
+        new = {ROOT / path for name in names - late for path in new_files(name)} - seen
+        seen |= new
+        waiting.extend(new)
+    return late
+
+
+def new_files(name: str) -> list:
+    """The files that the overlay adds and that are executed when a module is imported: its own, its package's."""
+    path = Path(*name.split('.'))
+    doors = [folder / '__init__.py' for folder in (path, *path.parents)]
+    return [file for file in (path.with_suffix('.py'), *doors) if file in FILES and file not in SHADOWING]
 
 
 @pytest.mark.unit
