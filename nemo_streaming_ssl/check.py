@@ -61,10 +61,10 @@ def _check(args) -> int:
     if args.no_probe:
         return 1 if report.violations else 0
 
-    from nemo.collections.asr.parts.lookahead.causality import check_causality
+    from nemo.collections.asr.parts.lookahead.causality import probe_causality
 
     try:
-        result = check_causality(_build_model(args.config, config))
+        result = probe_causality(_build_model(args.config, config))
     except Exception as error:  # whatever a model's constructor may raise: it cannot be checked
         raise InputError(f'{args.config}: the model cannot be run', error) from error
     print(result)

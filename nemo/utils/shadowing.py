@@ -21,19 +21,19 @@ import inspect
 SUPPORTED = "supported are NeMo 2.5.3 to 3.0.0"
 
 
-def extend(base, namespace: dict, replaces: tuple = ()):
+def inherit_module(base, namespace: dict, replacing: tuple = ()):
     """
     Make a shadowing module everything that the module it shadows is. Call it before the first definition:
 
         from nemo.collections.asr.modules.ssl_modules import _masking_base as base
-        from nemo.utils.shadowing import extend
+        from nemo.utils.shadowing import inherit_module
 
-        extend(base, globals(), replaces=("RandomBlockMasking",))
+        inherit_module(base, globals(), replacing=("RandomBlockMasking",))
 
         class RandomBlockMasking(base.RandomBlockMasking): ...
 
     Classes and functions that `base` defines get the public module name, so that pickles, `_target_` and `target`
-    say what they say in plain NeMo. The ones in `replaces` are left out of `namespace` and keep the name of `base`:
+    say what they say in plain NeMo. The ones in `replacing` are left out of `namespace` and keep the name of `base`:
     an original and its replacement then differ in a `repr` (`..._masking_base.RandomBlockMasking`), and each is
     found again by a pickle. Code inside `base` goes on using the originals. `inspect.getsource` shows each class where
     it is written.
@@ -41,12 +41,12 @@ def extend(base, namespace: dict, replaces: tuple = ()):
     Args:
         base: the original module, imported as `_<name>_base`.
         namespace: `globals()` of the shadowing module; what it already defines stays.
-        replaces: names in `base` that the shadowing module is going to define itself.
+        replacing: names in `base` that the shadowing module is going to define itself.
     """
-    _require(base, namespace["__name__"], replaces)
+    _require(base, namespace["__name__"], replacing)
     _passed_on_from(namespace["__name__"], base)
     for name, value in vars(base).items():
-        if name in replaces or (_is_dunder(name) and name != "__all__"):
+        if name in replacing or (_is_dunder(name) and name != "__all__"):
             continue
         namespace.setdefault(name, value)
         _rename(value, base.__name__, namespace["__name__"])

@@ -59,9 +59,9 @@ def helper():
 
 SHADOWING = """
 from nemo.collections.toy import _masking_base as base
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=('Masking',))
+inherit_module(base, globals(), replacing=('Masking',))
 
 
 class Masking(base.Masking):

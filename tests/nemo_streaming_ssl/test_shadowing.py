@@ -24,7 +24,7 @@ TOY = 'nemo.collections.toy'
 
 
 @pytest.mark.unit
-class TestExtend:
+class TestInheritModule:
     def test_untouched_classes_and_functions_keep_nemos_import_path(self, patched):
         masking = importlib.import_module(f'{TOY}.masking')
         for value in (masking.Masking, masking.Untouched, masking.Untouched.Inner, masking.helper):
@@ -43,7 +43,7 @@ class TestExtend:
     def test_what_the_namespace_defines_stays_and_what_it_replaces_is_not_copied(self, patched):
         base = importlib.import_module(f'{TOY}._masking_base')
         namespace = {'__name__': 'public', 'LIMIT': 4, '__all__': []}
-        importlib.import_module('nemo.utils.shadowing').extend(base, namespace, replaces=('Masking',))
+        importlib.import_module('nemo.utils.shadowing').inherit_module(base, namespace, replacing=('Masking',))
         assert namespace['LIMIT'] == 4 and namespace['__all__'] == []
         assert 'Masking' not in namespace and base.Masking.__module__ == base.__name__
 
@@ -57,9 +57,9 @@ class TestExtend:
 
     def test_a_missing_symbol_is_named_with_the_file_and_the_versions(self, patched):
         base = importlib.import_module(f'{TOY}._masking_base')
-        extend = importlib.import_module('nemo.utils.shadowing').extend
+        inherit_module = importlib.import_module('nemo.utils.shadowing').inherit_module
         with pytest.raises(ImportError) as caught:
-            extend(base, {'__name__': 'public'}, replaces=('Masking', 'Absent'))
+            inherit_module(base, {'__name__': 'public'}, replacing=('Masking', 'Absent'))
         for part in ('Absent', base.__file__, OLDEST_NEMO, NEWEST_NEMO):
             assert part in str(caught.value)
         assert 'Masking,' not in str(caught.value)

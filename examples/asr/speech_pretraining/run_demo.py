@@ -119,10 +119,10 @@ def report(checkpoint: Path, data: Path, runs: Path):
     """Prints what came out."""
     model = open_checkpoint(checkpoint)
 
-    from nemo.collections.asr.parts.lookahead.causality import check_causality
+    from nemo.collections.asr.parts.lookahead.causality import probe_causality
     from nemo.collections.asr.parts.lookahead.report import report_lookahead
 
-    print(f"\n{report_lookahead(model)}\n{check_causality(model)}")
+    print(f"\n{report_lookahead(model)}\n{probe_causality(model)}")
     losses = training_losses(runs)
     counts, masked = codes_and_masks(model, data / "validation.json")
     shares = counts[counts > 0] / counts.sum()

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
-from nemo.collections.asr.parts.lookahead.causality import check_causality
+from nemo.collections.asr.parts.lookahead.causality import probe_causality
 from nemo.collections.asr.parts.lookahead.report import report_lookahead
 
 CHUNKED = "model.encoder.att_context_style=chunked_limited"
@@ -48,7 +48,7 @@ class TestStreamingModels:
         ],
     )
     def test_nothing_moves_before_a_change(self, build, overrides):
-        result = check_causality(build(*overrides))
+        result = probe_causality(build(*overrides))
         assert result.ok and result.features_ms == 0 and 10 < result.audio_ms <= 12.5
         assert str(result).startswith("Causal to the bit: ")
 
@@ -57,7 +57,7 @@ class TestStreamingModels:
     def test_at_other_places_and_lengths(self, build, seed):
         model = build(PER_LAYER)
         for seconds in (0.5, 0.777, 2.345):
-            assert check_causality(model, seconds=seconds, probes=4 + seed, seed=seed).ok
+            assert probe_causality(model, seconds=seconds, probes=4 + seed, seed=seed).ok
 
     @pytest.mark.unit
     @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ class TestStreamingModels:
         ],
     )
     def test_a_stated_look_ahead_is_measured(self, build, overrides, frames):
-        result = check_causality(build(*overrides))
+        result = probe_causality(build(*overrides))
         assert result.ok and result.features_ms == result.allowed_features_ms == frames * 80
         assert frames * 80 + 10 < result.audio_ms <= frames * 80 + 12.5 == result.allowed_audio_ms
 
@@ -79,7 +79,7 @@ class TestStreamingModels:
         model.encoder.pre_encode.set_masking_enabled(True)
         modes = [module.training for module in model.modules()]
         state, random = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
-        assert check_causality(model).ok
+        assert probe_causality(model).ok
         assert [module.training for module in model.modules()] == modes
         assert model.encoder.pre_encode.apply_mask and model.preprocessor.featurizer.dither > 0
         assert torch.equal(torch.get_rng_state(), random)
@@ -88,7 +88,7 @@ class TestStreamingModels:
     @pytest.mark.unit
     def test_the_same_seed_gives_the_same_result(self, build):
         model = build()
-        assert check_causality(model, seconds=1) == check_causality(model, seconds=1)
+        assert probe_causality(model, seconds=1) == probe_causality(model, seconds=1)
 
 
 class TestViolations:
@@ -109,7 +109,7 @@ class TestViolations:
     )
     def test_what_the_report_calls_a_violation_is_found(self, build, overrides):
         model = build(*overrides)
-        result, report = check_causality(model, seconds=3), report_lookahead(model)
+        result, report = probe_causality(model, seconds=3), report_lookahead(model)
         assert not result.ok and report.violations and str(result).startswith("NOT causal: changing ")
         assert result.allowed_audio_ms < result.audio_ms <= report.total_ms
         # within one encoder frame, because changes fall anywhere
@@ -122,7 +122,7 @@ class TestViolations:
         model = build()
         convolution = model.encoder.layers[1].conv.depthwise_conv
         convolution._left_padding, convolution._right_padding = 7, 1
-        result = check_causality(model)
+        result = probe_causality(model)
         assert not result.ok and result.features_ms == 80 and not report_lookahead(model).violations
 
     @pytest.mark.unit
@@ -132,7 +132,7 @@ class TestViolations:
         monkeypatch.setattr(
             model.encoder, "_create_masks", lambda att_context_size, **other: masks(att_context_size=[20, 1], **other)
         )
-        result = check_causality(model)
+        result = probe_causality(model)
         assert not result.ok and result.features_ms == 80 and not report_lookahead(model).violations
 
     @pytest.mark.unit
@@ -140,16 +140,16 @@ class TestViolations:
         model = build()
         torch.nn.init.constant_(model.encoder.pre_encode.out.weight, 0.0)
         with pytest.raises(ValueError, match="no output of the encoder depends on its features"):
-            check_causality(model)
+            probe_causality(model)
         torch.nn.init.constant_(model.encoder.pre_encode.out.bias, float("nan"))
         with pytest.raises(ValueError, match="not finite"):
-            check_causality(model)
+            probe_causality(model)
 
     @pytest.mark.unit
     @pytest.mark.parametrize("option", [{"seconds": 0.1}, {"probes": 1}, {"seed": -1}])
     def test_options_are_checked(self, build, option):
         with pytest.raises(ValueError, match=next(iter(option))):
-            check_causality(build(), **option)
+            probe_causality(build(), **option)
 
 
 class TestReach:

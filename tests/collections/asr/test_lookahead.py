@@ -21,8 +21,8 @@ from omegaconf import OmegaConf
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
 from nemo.collections.asr.modules import ConformerEncoder, RNNEncoder
-from nemo.collections.asr.parts.lookahead.report import report_lookahead, require_streaming
 from nemo.collections.asr.parts.lookahead import report as lookahead
+from nemo.collections.asr.parts.lookahead.report import report_lookahead, require_streaming
 
 # 25 ms window, 10 ms hop, 8-fold subsampling
 WINDOW = 12.5

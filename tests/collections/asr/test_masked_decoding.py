@@ -63,7 +63,7 @@ class TestDecodeMasked:
             patch.setitem(module.CHUNK_FRAMES, "cpu", chunk)
             ours = decode_masked(decoder, encoded, targets, in_loss)
         torch.testing.assert_close(ours.loss, full.loss, rtol=1e-5, atol=1e-6)
-        assert ours.right == full.right and torch.equal(ours.in_loss, full.in_loss)
+        assert ours.num_correct == full.num_correct and torch.equal(ours.in_loss, full.in_loss)
         torch.testing.assert_close(
             gradients(7.0 * ours.loss, decoder, encoded),
             gradients(7.0 * full.loss, decoder, encoded),
@@ -88,7 +88,7 @@ class TestDecodeMasked:
             decoder.decoder_layers[0].bias[1] = 1000.0
         predictions = decode_masked(decoder, encoded, targets, in_loss)
         expected = read_log_probs(decoder(encoder_output=encoded), targets, in_loss)
-        assert 900 < predictions.loss < 1100 and predictions.right == 0
+        assert 900 < predictions.loss < 1100 and predictions.num_correct == 0
         torch.testing.assert_close(predictions.loss, expected.loss)
 
     def test_without_a_gradient_nothing_is_made_for_one(self):

@@ -27,7 +27,7 @@ from nemo.collections.asr.losses.ssl_losses.mlm import tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
-from nemo.collections.asr.parts.lookahead.causality import check_causality
+from nemo.collections.asr.parts.lookahead.causality import probe_causality
 from nemo.collections.asr.parts.preprocessing.features import normalize_batch
 
 
@@ -103,7 +103,7 @@ class TestTargetNormalization:
         assert codes["per_feature"] >= 5 * codes["null"], codes
 
     def test_the_encoder_stays_causal(self, nest_config):
-        assert check_causality(EncDecMaskedTokenPredModel(nest_config("model.target_normalize=per_feature"))).ok
+        assert probe_causality(EncDecMaskedTokenPredModel(nest_config("model.target_normalize=per_feature"))).ok
 
     def test_another_value_is_refused(self, nest_config):
         with pytest.raises(ValueError, match="target_normalize='all_features': must be one of per_feature, null"):
@@ -175,11 +175,11 @@ class TestLongCounts:
     @given(start=st.integers(2**24, 2**50), steps=st.lists(st.integers(0, 1), min_size=1, max_size=5))
     def test_every_step_counts(self, start, steps):
         metrics = MaskedTokenMetrics(num_classes=2)
-        for name in ("codes", "valid", "masked", "right"):
+        for name in ("codes", "valid", "masked", "num_correct"):
             getattr(metrics, name).fill_(start)
         for right in steps:
             metrics.update(*one_step(right))
-        counted = [int(value) for value in (metrics.valid, metrics.masked, metrics.right, *metrics.codes[0])]
+        counted = [int(value) for value in (metrics.valid, metrics.masked, metrics.num_correct, *metrics.codes[0])]
         assert counted == [start + len(steps), start + len(steps), start + sum(steps), start + len(steps), start]
 
     def test_small_losses_add_up_beside_a_large_one(self):
@@ -212,7 +212,7 @@ class TestLongCounts:
         alone = metrics.compute()
         twice = {"dist_sync_fn": lambda value, group: [value, value], "distributed_available": lambda: True}
         with metrics.sync_context(**twice):
-            assert int(metrics.valid) == 4 and int(metrics.right) == 2 and int(metrics.codes[0, 0]) == 4
+            assert int(metrics.valid) == 4 and int(metrics.num_correct) == 2 and int(metrics.codes[0, 0]) == 4
         metrics.distributed_available_fn, metrics.dist_sync_fn = twice["distributed_available"], twice["dist_sync_fn"]
         assert {name: float(value) for name, value in metrics.compute().items()} == pytest.approx(
             {name: float(value) for name, value in alone.items()}

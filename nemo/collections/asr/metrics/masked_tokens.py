@@ -49,7 +49,7 @@ class MaskedTokenMetrics(Metric):
         super().__init__()
         # int64: float32 goes on counting by ones up to 2 ** 24 only, bfloat16 up to 256
         self.add_state("codes", torch.zeros(num_books, num_classes, dtype=torch.long), dist_reduce_fx="sum")
-        for name in ("valid", "masked", "right"):
+        for name in ("valid", "masked", "num_correct"):
             self.add_state(name, torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         # a float32 sum and what has been lost by rounding it, because not every device has float64
         for name in ("nats", "lost_nats"):
@@ -82,7 +82,7 @@ class MaskedTokenMetrics(Metric):
         self._count_codes(tokens, valid)
         self.valid += valid.sum() * in_loss.size(2)
         self.masked += in_loss.sum()
-        self.right += predictions.right.to(self.right.dtype)
+        self.num_correct += predictions.num_correct.to(self.num_correct.dtype)
         self._add_nats(predictions.nats.detach())
 
     def _add_nats(self, nats: Tensor):
@@ -103,7 +103,7 @@ class MaskedTokenMetrics(Metric):
         masked = self.masked.clamp(min=1)
         return {
             "masked_share": self.masked / self.valid.clamp(min=1),
-            "accuracy": self.right / masked,
+            "accuracy": self.num_correct / masked,
             "loss_bits": (self.nats - self.lost_nats) / masked / math.log(2),
             "target_entropy_bits": entropy.mean() / math.log(2),
             "codes_used": (self.codes > 0).sum(dim=1).float().mean(),

@@ -41,9 +41,9 @@ from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
 from nemo.utils import logging
 from nemo.utils.option_checks import check_choice, check_known_keys
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
+inherit_module(base, globals(), replacing=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
 
 # Targets that use fewer codes than this share of the codebook after so many steps teach nothing.
 COLLAPSE_SHARE = 0.01
@@ -230,7 +230,7 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         metrics = self.train_metrics
         shown = {"bits": loss.detach() / math.log(2)}
         if metrics is not None:
-            shown["acc"] = metrics.right / metrics.masked.clamp(min=1)
+            shown["acc"] = metrics.num_correct / metrics.masked.clamp(min=1)
         self.log_dict(shown, prog_bar=True, logger=False)
         if self.trainer.global_step == COLLAPSE_STEPS:
             self._warn_of_collapse()

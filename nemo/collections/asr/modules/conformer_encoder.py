@@ -35,9 +35,9 @@ from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositi
 from nemo.core.classes.mixins import adapter_mixins
 from nemo.utils.fast_paths import is_on, is_recorded, runs_eagerly
 from nemo.utils.option_checks import check_choice
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("ConformerEncoder", "ConformerEncoderAdapter"))
+inherit_module(base, globals(), replacing=("ConformerEncoder", "ConformerEncoderAdapter"))
 
 # Attention in blocks computes what the full matrix computes, in another order. None: by size, in encoders whose layers
 # have contexts of their own; an encoder without stays NeMo's to the bit. auto: by size, in every encoder. always,

@@ -19,9 +19,9 @@ from torch import Tensor
 from nemo.collections.asr.losses.ssl_losses import _contrastive_base as base
 from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, masked_steps
 from nemo.core import typecheck
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("ContrastiveLoss",))
+inherit_module(base, globals(), replacing=("ContrastiveLoss",))
 
 
 class ContrastiveLoss(base.ContrastiveLoss):

@@ -44,12 +44,12 @@ class TokenPredictions:
 
     Args:
         nats: the sum of their negative log-likelihoods, a scalar, at least float32, with a gradient
-        right: how many of them are their step's most likely token, a scalar
+        num_correct: how many of them are their step's most likely token, a scalar
         in_loss: which tokens are in the loss, (B, T, H) booleans
     """
 
     nats: Tensor
-    right: Tensor
+    num_correct: Tensor
     in_loss: Tensor
 
     @property
@@ -96,8 +96,8 @@ def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor
         frames, weight, bias = (None if x is None else x.to(dtype) for x in (frames, weight, bias))
     # with several codebooks, some tokens of a step may be out of the loss; they hardly ever are
     options = (bool(kept.all()), torch.is_grad_enabled())
-    nats, right = _LinearDecoding.apply(frames, weight, bias, targets.where(kept, 0), kept, *options)
-    return TokenPredictions(nats, right, in_loss)
+    nats, num_correct = _LinearDecoding.apply(frames, weight, bias, targets.where(kept, 0), kept, *options)
+    return TokenPredictions(nats, num_correct, in_loss)
 
 
 def can_decode_masked(decoder: nn.Module) -> bool:
@@ -116,7 +116,7 @@ def _is_linear(decoder: nn.Module) -> bool:
 
 
 class _LinearDecoding(torch.autograd.Function):
-    """Sums, over (M, D) frames, of the negative log-likelihoods of their targets (M, H) and of the right ones.
+    """Sums, over (M, D) frames, of the negative log-likelihoods of their targets (M, H) and of the correct ones.
 
     Gradients of the first sum are made in the forward pass. What the loss is divided by, and a gradient scaler's
     factor, come in the backward pass: so what is small does not vanish in fp16.
@@ -125,7 +125,7 @@ class _LinearDecoding(torch.autograd.Function):
     @staticmethod
     def forward(ctx, frames, weight, bias, targets, kept, all_kept, has_backward):
         dtype = at_least_float32(frames)
-        nats, right = (torch.zeros((), dtype=kind, device=frames.device) for kind in (dtype, torch.long))
+        nats, num_correct = (torch.zeros((), dtype=kind, device=frames.device) for kind in (dtype, torch.long))
         gradients = _Gradients(frames, weight, bias) if has_backward else None
         size = CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE)
         chunks = zip(*(tensor.split(size) for tensor in (frames, targets.unsqueeze(1), kept.unsqueeze(1))))
@@ -136,14 +136,14 @@ class _LinearDecoding(torch.autograd.Function):
             # the largest probability is at least 1 / C: its logarithm is exact where the target's would be -inf
             behind = largest.to(dtype) - logits.gather(1, target).to(dtype)
             nats += (behind - probabilities.gather(1, likeliest).log()).where(keep, 0).sum()
-            right += torch.logical_and(likeliest == target, keep).sum()
+            num_correct += torch.logical_and(likeliest == target, keep).sum()
             if has_backward:
                 d_logits = probabilities.scatter_add_(1, target, -torch.ones_like(behind))
                 d_logits = d_logits if all_kept else d_logits.mul_(keep)
                 gradients.add(i * size, x, weight, d_logits.flatten(1).to(x.dtype))
         ctx.gradients = gradients
-        ctx.mark_non_differentiable(right)
-        return nats, right
+        ctx.mark_non_differentiable(num_correct)
+        return nats, num_correct
 
     @staticmethod
     @once_differentiable

@@ -19,9 +19,9 @@ from torch import Tensor
 from nemo.collections.asr.losses.ssl_losses import _mlm_base as base
 from nemo.core import typecheck
 from nemo.utils.precision import at_least_float32
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("MLMLoss", "MultiMLMLoss"))
+inherit_module(base, globals(), replacing=("MLMLoss", "MultiMLMLoss"))
 
 # One step more or less is a matter of rounding in the subsampling, two of causal padding; more is none.
 MAX_STEPS_APART = 2

@@ -32,9 +32,9 @@ from nemo.collections.asr.modules.ssl_modules.block_sampling import (
 from nemo.core.neural_types import NeuralType
 from nemo.utils import logging, logging_mode
 from nemo.utils.option_checks import check_integer, check_number
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("RandomBlockMasking", "ConvFeatureMaksingWrapper"))
+inherit_module(base, globals(), replacing=("RandomBlockMasking", "ConvFeatureMaksingWrapper"))
 
 
 class RandomBlockMasking(base.RandomBlockMasking):

@@ -19,9 +19,9 @@ from torch import Tensor
 from nemo.collections.asr.modules.ssl_modules import _quantizers_base as base
 from nemo.core.classes import typecheck
 from nemo.utils.fast_paths import is_on, runs_eagerly
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("RandomProjectionVectorQuantizer",))
+inherit_module(base, globals(), replacing=("RandomProjectionVectorQuantizer",))
 
 # Scores held at a time: 16 MiB of float64, which is 256 frames of one codebook with 8192 codes. That is enough for a
 # matmul to run at full speed, and next to nothing beside the encoder's activations, however long the batch is.

@@ -14,7 +14,7 @@
 
 """How far ahead a streaming model looks: reported from its config, proved on the model."""
 
-from nemo.collections.asr.parts.lookahead.causality import check_causality
+from nemo.collections.asr.parts.lookahead.causality import probe_causality
 from nemo.collections.asr.parts.lookahead.report import LookaheadReport, report_lookahead, require_streaming
 
-__all__ = ["LookaheadReport", "check_causality", "report_lookahead", "require_streaming"]
+__all__ = ["LookaheadReport", "probe_causality", "report_lookahead", "require_streaming"]

@@ -52,7 +52,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class CausalityResult:
-    """What `check_causality` finds, in ms.
+    """What `probe_causality` finds, in ms.
 
     Args:
         features_ms, audio_ms: the measured look-ahead from features and from raw audio: how much earlier than the
@@ -107,7 +107,7 @@ class _Source:
 
 
 @torch.no_grad()
-def check_causality(model, seconds: float = 4.0, probes: int = 16, seed: int = 0) -> CausalityResult:
+def probe_causality(model, seconds: float = 4.0, probes: int = 16, seed: int = 0) -> CausalityResult:
     """Changes the input of a model from some point on and checks that no encoder output before it moves by a bit.
 
     Done on features and on raw audio, with noise as input, at several points, on `seconds` and on a short input. The

@@ -15,9 +15,9 @@
 from nemo.collections.asr.parts.submodules import _conformer_modules_base as base
 from nemo.collections.asr.parts.submodules.attention_windows import LayerMasks
 from nemo.collections.asr.parts.submodules.multi_head_attention import knows_blocks
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("ConformerLayer",))
+inherit_module(base, globals(), replacing=("ConformerLayer",))
 
 
 class ConformerLayer(base.ConformerLayer):

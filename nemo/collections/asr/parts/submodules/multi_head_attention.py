@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from nemo.collections.asr.parts.submodules import _multi_head_attention_base as base
 from nemo.collections.asr.parts.submodules.banded_attention import BandMask, banded_attention
 from nemo.utils import avoid_float16_autocast_context
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(
+inherit_module(
     base,
     globals(),
-    replaces=("MultiHeadAttention", "RelPositionMultiHeadAttention", "RelPositionMultiHeadAttentionLongformer"),
+    replacing=("MultiHeadAttention", "RelPositionMultiHeadAttention", "RelPositionMultiHeadAttentionLongformer"),
 )
 
 

@@ -21,9 +21,9 @@ from torch.nn.modules.module import _has_any_global_hook
 from nemo.collections.asr.parts.submodules import _subsampling_base as base
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
 from nemo.utils.fast_paths import is_on, runs_eagerly
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals(), replaces=("ConvSubsampling", "MaskedConvSequential"))
+inherit_module(base, globals(), replacing=("ConvSubsampling", "MaskedConvSequential"))
 
 NO_ZEROS = (0, 0)
 # What a container of layers has by itself. NeMo or a fork that sets more means something by it.

@@ -17,6 +17,6 @@ from nemo.collections.asr.parts.contexts.runtime import (  # noqa: F401
     sync_masking_context_with_attention,
 )
 from nemo.collections.asr.parts.utils import _streaming_utils_base as base
-from nemo.utils.shadowing import extend
+from nemo.utils.shadowing import inherit_module
 
-extend(base, globals())
+inherit_module(base, globals())
