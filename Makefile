@@ -49,7 +49,7 @@ $(VENV)-%/.installed: constraints/%.txt requirements.txt setup.py | python
 	$(call install,$(VENV)-$*,$*)
 
 demo: $(VENV)/.installed
-	@$(PY) examples/asr/speech_pretraining/run_demo.py
+	@$(PY) examples/asr/speech_pretraining/demo/run_demo.py
 
 test: python
 	@"$(PYTHON)" tests/matrix.py --releases $(RELEASE) --steps install lint tests regressions --record
@@ -68,7 +68,7 @@ format: $(VENV)/.installed
 	$(PY) -m isort --quiet $(SOURCES)
 
 benchmark: $(VENV)/.installed
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks.speed
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build demo

@@ -70,7 +70,7 @@ STEPS = {
     'tests': lambda release: [python_of(release), '-m', 'pytest', 'tests', f'--junitxml={report_of(release)}'],
     'regressions': lambda release: [python_of(release), 'tests/regressions_go_red.py'],
     'nemo': lambda release: [python_of(release), 'tests/nemo_own_tests.py'],
-    'demo': lambda release: [python_of(release), 'examples/asr/speech_pretraining/run_demo.py'],
+    'demo': lambda release: [python_of(release), 'examples/asr/speech_pretraining/demo/run_demo.py'],
 }
 # Steps that say the same on every release run on one.
 ONLY = {'lint': DEFAULT, 'regressions': DEFAULT, 'demo': NEWEST}

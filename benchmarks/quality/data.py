@@ -25,7 +25,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-DEMO = Path(__file__).resolve().parents[2] / 'examples/asr/speech_pretraining'
+DEMO = Path(__file__).resolve().parents[2] / 'examples/asr/speech_pretraining/demo'
 STRIDE = 8  # feature frames per encoder frame
 FRAME_SECONDS = 0.08  # of an encoder frame
 

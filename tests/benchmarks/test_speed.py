@@ -23,8 +23,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import harness, plot  # noqa: E402
-from benchmarks.__main__ import PARTS  # noqa: E402
+from benchmarks.speed import harness, plot  # noqa: E402
+from benchmarks.speed.__main__ import PARTS  # noqa: E402
 
 # every part in a size that takes no time
 TINY = {
@@ -47,7 +47,7 @@ def arguments(path, *flags):
 class TestSpeed:
     @pytest.mark.parametrize("part", PARTS)
     def test_each_part_measures_both_sides(self, part, tmp_path, monkeypatch):
-        module = importlib.import_module(f"benchmarks.{part}")
+        module = importlib.import_module(f"benchmarks.speed.{part}")
         for name, value in TINY[part].items():
             monkeypatch.setattr(module, name, value)
         harness.run(module.cases, arguments(tmp_path / "speed.csv"))

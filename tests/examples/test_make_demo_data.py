@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import soundfile
 
-FOLDER = Path(__file__).resolve().parents[2] / 'examples' / 'asr' / 'speech_pretraining'
+FOLDER = Path(__file__).resolve().parents[2] / 'examples' / 'asr' / 'speech_pretraining' / 'demo'
 MANIFESTS = ('train', 'validation', 'noise')
 MINUTES = 0.1
 SYNTHESIZERS = [

@@ -172,7 +172,7 @@ class TestFeatureFiles:
 
     @pytest.mark.unit
     def test_nothing_half_written_stays_when_it_is_interrupted(self, example, stream, audio, tmp_path, monkeypatch):
-        parallel = importlib.import_module("parallel_streams")
+        parallel = importlib.import_module("streaming_inference.parallel")
         (tmp_path / "out").mkdir()
         np.save(tmp_path / "out" / "a.npy", np.ones(3))  # of an earlier run
         monkeypatch.setattr(parallel, "flush", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -262,13 +262,13 @@ class TestArguments:
 class TestSources:
     @pytest.mark.unit
     def test_same_stems_get_names_of_their_own(self, example):
-        sources = importlib.import_module("stream_sources")
+        sources = importlib.import_module("streaming_inference.sources")
         entries, problems = sources.list_entries(["x/a.wav", "y/a.wav", "a-2.wav", "z/a.flac"])
         assert [entry.name for entry in entries] == ["a", "a-3", "a-2", "a-4"] and not problems
 
     @pytest.mark.unit
     def test_microphone_audio_arrives_whole_and_in_order(self, example, monkeypatch):
-        sources = importlib.import_module("stream_sources")
+        sources = importlib.import_module("streaming_inference.sources")
 
         class Card:
             def __init__(self, rate, size, channels, callback):

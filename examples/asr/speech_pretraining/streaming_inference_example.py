@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 import numpy as np
-from stream_reports import largest_difference
-from stream_sources import MicrophoneSource, PcmSource, SourceError, list_entries, open_sources
+from streaming_inference.reports import largest_difference
+from streaming_inference.sources import MicrophoneSource, PcmSource, SourceError, list_entries, open_sources
 
 TOLERANCE = 1e-4  # of --compare-offline
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
@@ -169,7 +169,7 @@ def compare(model, stream) -> bool:
 
 def stream_all(args: argparse.Namespace, session) -> bool:
     """Streams everything and prints the table; whether all could be read and is as it should be."""
-    from parallel_streams import ParallelStreams
+    from streaming_inference.parallel import ParallelStreams
     from tqdm import tqdm
 
     problems, near = [], True

@@ -26,7 +26,7 @@ from nemo.collections.asr.parts.submodules import banded_attention
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.plain_nemo import nemo_model  # noqa: E402
+from benchmarks.speed.plain_nemo import nemo_model  # noqa: E402
 
 STEPS = 64
 

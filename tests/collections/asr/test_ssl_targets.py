@@ -34,7 +34,7 @@ from nemo.collections.asr.parts.preprocessing.features import normalize_batch
 @pytest.fixture(scope="module")
 def speech():
     """About a minute of the demo's speech, (B, samples) and lengths."""
-    folder = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining"
+    folder = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining/demo"
     sys.path.insert(0, str(folder))
     try:
         from demo_speakers import TRAIN_VOICES, BuiltinSpeaker

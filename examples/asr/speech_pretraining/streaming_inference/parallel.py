@@ -21,7 +21,7 @@ from typing import Iterator, List, Optional
 
 import numpy as np
 import torch
-from stream_reports import FeatureFile, Measurements
+from streaming_inference.reports import FeatureFile, Measurements
 
 
 @dataclass

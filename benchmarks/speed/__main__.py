@@ -12,14 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Every part of the benchmark of speed, then its plot: `make benchmark`, `python -m benchmarks [flags of a part]`."""
+"""Every part of the benchmark of speed, then its plot: `make benchmark` or `python -m benchmarks.speed [flags]`."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness import parse_arguments
-from benchmarks.plot import draw
+from benchmarks.speed.harness import parse_arguments
+from benchmarks.speed.plot import draw
 
 PARTS = ("masking", "quantizer", "attention", "decoding", "subsampling", "training_step", "streaming_step")
 
@@ -28,8 +28,8 @@ def main() -> int:
     args = parse_arguments(__doc__, sys.argv[1:])
     for part in PARTS:
         # a process for each, so that none finds the memory of another
-        command = [sys.executable, "-m", f"benchmarks.{part}", *sys.argv[1:]]
-        subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[1])
+        command = [sys.executable, "-m", f"benchmarks.speed.{part}", *sys.argv[1:]]
+        subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[2])
     draw(args.output)
     return 0
 

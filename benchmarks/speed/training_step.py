@@ -27,12 +27,12 @@ from typing import Iterator
 import torch
 from omegaconf import OmegaConf
 
-from benchmarks.attention import ragged
-from benchmarks.harness import Case, autocast, main
-from benchmarks.plain_nemo import nemo_model
+from benchmarks.speed.attention import ragged
+from benchmarks.speed.harness import Case, autocast, main
+from benchmarks.speed.plain_nemo import nemo_model
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 
-CONFIG = Path(__file__).resolve().parents[1] / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
 LAYERS = 12
 # seconds of audio, contexts, dropout
 STEPS = (

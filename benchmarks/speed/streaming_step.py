@@ -14,7 +14,7 @@
 
 """One chunk of a stream: NeMo's cache-aware loop, and the streaming session behind its front end.
 
-This is `benchmarks/streaming.py` in the table of all parts; there are more chunk sizes, numbers of streams and the
+This is `benchmarks/speed/streaming.py` in the table of all parts; more chunk sizes, numbers of streams and the
 differences from the offline pass.
 """
 
@@ -23,8 +23,8 @@ import sys
 from argparse import Namespace
 from typing import Callable, Iterator
 
-from benchmarks import streaming
-from benchmarks.harness import Case, main
+from benchmarks.speed import streaming
+from benchmarks.speed.harness import Case, main
 
 LAYERS, STREAMS, SECONDS, STYLE, CONTEXT = 12, (1, 8), 40, "regular", [40, 0]
 

@@ -21,9 +21,9 @@ from typing import Iterator
 
 import torch
 
-from benchmarks.attention import ragged
-from benchmarks.harness import Case, forward_backward, main
-from benchmarks.plain_nemo import subsampling as plain
+from benchmarks.speed.attention import ragged
+from benchmarks.speed.harness import Case, forward_backward, main
+from benchmarks.speed.plain_nemo import subsampling as plain
 from nemo.collections.asr.parts.submodules.subsampling import ConvSubsampling
 
 FEATURES, FRAMES = 80, (1500, 6000)

@@ -23,9 +23,9 @@ from typing import Iterator
 
 import torch
 
-from benchmarks.attention import ragged
-from benchmarks.harness import Case, main
-from benchmarks.plain_nemo import masking as plain
+from benchmarks.speed.attention import ragged
+from benchmarks.speed.harness import Case, main
+from benchmarks.speed.plain_nemo import masking as plain
 from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking
 
 BATCH, FEATURES, FRAMES = 32, 80, 2000

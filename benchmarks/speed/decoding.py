@@ -19,8 +19,8 @@ from typing import Iterator
 
 import torch
 
-from benchmarks.harness import Case, forward_backward, main
-from benchmarks.plain_nemo import mlm as plain
+from benchmarks.speed.harness import Case, forward_backward, main
+from benchmarks.speed.plain_nemo import mlm as plain
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
 from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps, tokens_in_loss
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder

@@ -23,8 +23,8 @@ from typing import Iterator
 
 import torch
 
-from benchmarks.harness import Case, forward_backward, main
-from benchmarks.plain_nemo import attention as plain
+from benchmarks.speed.harness import Case, forward_backward, main
+from benchmarks.speed.plain_nemo import attention as plain
 from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, is_faster
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
 

@@ -14,9 +14,9 @@
 
 """Time per chunk of the streaming session and of NeMo's own cache-aware loop, in one process, turn by turn.
 
-    python -m benchmarks.streaming                     # rows into benchmarks/results/streaming.csv
-    python -m benchmarks.streaming --minutes 10        # is the last minute of a long stream as fast as the first?
-    python -m benchmarks.streaming --device cuda --streams 1 8 32 128
+    python -m benchmarks.speed.streaming                     # rows into benchmarks/results/streaming.csv
+    python -m benchmarks.speed.streaming --minutes 10        # is the last minute of a long stream as fast as the first?
+    python -m benchmarks.speed.streaming --device cuda --streams 1 8 32 128
 
 Both sides have the same weights and get the same features, chunk by chunk. NeMo's side is the installed NeMo's own
 `ConformerEncoder` with `cache_aware_stream_step`, fed as NeMo's `CacheAwareStreamingAudioBuffer` feeds it. Rows
@@ -43,7 +43,7 @@ from nemo.collections.asr.modules import _conformer_encoder_base
 from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
 from nemo.utils import logging
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
 RESULTS = ROOT / "benchmarks/results/streaming.csv"
 FRAME_MS = 80

@@ -14,9 +14,9 @@
 
 """What all benchmarks of speed share: sides that take turns in one process, time, peak memory, rows of one CSV.
 
-    make benchmark                                   # every part, on this machine
-    python -m benchmarks.attention --device cuda     # one part; its rows in the CSV are replaced
-    python -m benchmarks.attention --help            # sizes
+    make benchmark                                       # every part, on this machine
+    python -m benchmarks.speed.attention --device cuda   # one part; its rows in the CSV are replaced
+    python -m benchmarks.speed.attention --help          # sizes
 
 A row is one side of one case. Its ratio is its median time (peak memory) over that of the fastest (smallest) NeMo side
 of the case; ratios carry over to other machines, times do not. Peak memory is what the step allocates above what was
@@ -42,7 +42,7 @@ from torch.profiler import ProfilerActivity, profile
 import nemo
 from nemo.utils import logging
 
-RESULTS = Path(__file__).resolve().parent / "results" / "speed.csv"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "speed.csv"
 PERCENTILES = (20, 50, 80)
 TUNED_MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
@@ -226,7 +226,7 @@ def parse_arguments(description: str, argv) -> argparse.Namespace:
 
 
 def main(part: str, description: str, cases: Callable, argv=None) -> int:
-    """The command `python -m benchmarks.<part>`."""
+    """The command `python -m benchmarks.speed.<part>`."""
     argv = sys.argv[1:] if argv is None else argv
     args = parse_arguments(description, argv)
     if args.malloc == "this" or args.device.type == "cuda":
@@ -236,8 +236,8 @@ def main(part: str, description: str, cases: Callable, argv=None) -> int:
         environment = {name: value for name, value in os.environ.items() if name not in TUNED_MALLOC}
         environment.update(TUNED_MALLOC if kind == "tuned" else {})
         print(f"{part}, malloc {kind}", flush=True)
-        command = [sys.executable, "-m", f"benchmarks.{part}", *argv, "--malloc", "this"]
-        subprocess.run(command, check=True, env=environment, cwd=Path(__file__).resolve().parents[1])
+        command = [sys.executable, "-m", f"benchmarks.speed.{part}", *argv, "--malloc", "this"]
+        subprocess.run(command, check=True, env=environment, cwd=Path(__file__).resolve().parents[2])
     return 0
 
 

@@ -27,8 +27,8 @@ from pathlib import Path
 
 from make_demo_data import Refusal, make_demo_data
 
-FOLDER = Path(__file__).resolve().parent
-DEMO = FOLDER.parents[2] / "demo"
+EXAMPLES = Path(__file__).resolve().parents[1]
+DEMO = EXAMPLES.parents[2] / "demo"
 
 # a model that two CPU cores train in about a minute; its layers look back 0.3 to 3.2 s
 SMALL = """
@@ -50,7 +50,7 @@ def train(data: Path, runs: Path):
     """Runs the example on the demo's data and prints the command."""
     command = [
         sys.executable,
-        str(FOLDER / "hierarchical_streaming_nest.py"),
+        str(EXAMPLES / "hierarchical_streaming_nest.py"),
         f"model.train_ds.manifest_filepath={data / 'train.json'}",
         f"model.train_ds.noise_manifest={data / 'noise.json'}",
         f"model.validation_ds.manifest_filepath={data / 'validation.json'}",
@@ -108,6 +108,7 @@ def codes_and_masks(model, manifest: Path) -> tuple:
 
 def stream_a_file(checkpoint: Path, data: Path) -> int:
     """Streams a file of the validation set through the checkpoint, in pieces, and compares with one offline pass."""
+    sys.path.insert(0, str(EXAMPLES))
     from streaming_inference_example import main as stream
 
     audio = min((data / "audio").glob("validation_*.wav"))

@@ -19,8 +19,8 @@ from typing import Iterator
 
 import torch
 
-from benchmarks.harness import Case, main
-from benchmarks.plain_nemo import quantizers as plain
+from benchmarks.speed.harness import Case, main
+from benchmarks.speed.plain_nemo import quantizers as plain
 from nemo.collections.asr.modules.ssl_modules.quantizers import RandomProjectionVectorQuantizer
 
 FEATURES, STEPS, CLASSES, FACTOR = 80, (375, 1500), 8192, 8

@@ -14,7 +14,7 @@
 
 """The plots of the benchmark of attention: time and peak memory over NeMo's, over the number of frames.
 
-    python -m benchmarks.plot     # from benchmarks/results/speed.csv to speed.png beside it
+    python -m benchmarks.speed.plot     # from benchmarks/results/speed.csv to speed.png beside it
 """
 
 import re
@@ -25,7 +25,7 @@ from typing import List
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.harness import RESULTS, read_rows
+from benchmarks.speed.harness import RESULTS, read_rows
 
 PANELS = (("time_ratio", "time, ours / NeMo"), ("memory_ratio", "peak memory, ours / NeMo"))
 COLOURS = ("#3b6ea5", "#c2703d", "#5b8c5a")
