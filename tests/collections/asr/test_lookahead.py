@@ -43,20 +43,45 @@ class OwnEncoder(ConformerEncoder):
     """As a fork has it."""
 
 
-# one thing that looks ahead: its overrides, its ms and a word of its reason
+# one thing that looks ahead: its overrides, its ms, a word of its reason and the part of the model that it is in
 VIOLATIONS = [
-    (["model.encoder.att_context_size=[40,2]"], 2 * 80 * (2 - 1), "add up over 2 layers"),
-    (["model.encoder.att_context_size=[40,-1]"], math.inf, "unlimited right context in layers 0-1"),
-    (["model.encoder.conv_context_size=null"], 2 * 4 * 80, "conv_context_size=null looks 4 encoder frames"),
-    (["model.encoder.conv_context_size=[7,1]"], 2 * 80, "conv_context_size=[7, 1] looks 1 encoder frame ahead"),
-    (["model.encoder.causal_downsampling=false"], 70, "dw_striding sees 7 feature frames ahead"),
-    (["model.encoder.subsampling=striding", "model.encoder.causal_downsampling=false"], 70, "striding"),
-    (["model.encoder.subsampling=stacking"], 70, "stacking sees 7 feature frames ahead (it has no causal form)"),
-    (["model.encoder.subsampling=vggnet"], 210, "vggnet sees 21 feature frames ahead (it has no causal form)"),
-    (["model.encoder.conv_norm_type=batch_norm"], 0, "batch_norm"),
-    (["model.encoder.conv_norm_type=group_norm4"], math.inf, "group_norm4"),
-    (["model.preprocessor.normalize=per_feature"], math.inf, "normalize=per_feature"),
-    (["model.preprocessor.normalize=all_features"], math.inf, "normalize=all_features"),
+    (["model.encoder.att_context_size=[40,2]"], 2 * 80 * (2 - 1), "add up over 2 layers", "attention"),
+    (["model.encoder.att_context_size=[40,-1]"], math.inf, "unlimited right context in layers 0-1", "attention"),
+    (
+        ["model.encoder.conv_context_size=null"],
+        2 * 4 * 80,
+        "conv_context_size=null looks 4 encoder frames",
+        "convolution",
+    ),
+    (
+        ["model.encoder.conv_context_size=[7,1]"],
+        2 * 80,
+        "conv_context_size=[7, 1] looks 1 encoder frame ahead",
+        "convolution",
+    ),
+    (["model.encoder.causal_downsampling=false"], 70, "dw_striding sees 7 feature frames ahead", "downsampling"),
+    (
+        ["model.encoder.subsampling=striding", "model.encoder.causal_downsampling=false"],
+        70,
+        "striding",
+        "downsampling",
+    ),
+    (
+        ["model.encoder.subsampling=stacking"],
+        70,
+        "stacking sees 7 feature frames ahead (it has no causal form)",
+        "downsampling",
+    ),
+    (
+        ["model.encoder.subsampling=vggnet"],
+        210,
+        "vggnet sees 21 feature frames ahead (it has no causal form)",
+        "downsampling",
+    ),
+    (["model.encoder.conv_norm_type=batch_norm"], 0, "batch_norm", "normalisation"),
+    (["model.encoder.conv_norm_type=group_norm4"], math.inf, "group_norm4", "normalisation"),
+    (["model.preprocessor.normalize=per_feature"], math.inf, "normalize=per_feature", "front end"),
+    (["model.preprocessor.normalize=all_features"], math.inf, "normalize=all_features", "front end"),
 ]
 
 
@@ -67,9 +92,10 @@ def report(nest_config):
 
 class TestReport:
     @pytest.mark.unit
-    @pytest.mark.parametrize("overrides, ms, reason", VIOLATIONS)
-    def test_each_violation_alone(self, report, overrides, ms, reason):
+    @pytest.mark.parametrize("overrides, ms, reason, part", VIOLATIONS)
+    def test_each_violation_alone(self, report, overrides, ms, reason, part):
         found = report(*overrides)
+        assert [violation.part for violation in found.violations] == [part]
         assert [(violation.ms, reason in violation.what) for violation in found.violations] == [(ms, True)]
         assert found.total_ms == found.stated_ms + ms and "NOT streaming, 1 reason marked" in str(found)
 
@@ -255,7 +281,7 @@ def streaming(nest_config):
     return lambda *overrides: nest_config(*overrides, "++model.streaming=true")
 
 
-ALL = [override for overrides, _, _ in (VIOLATIONS[i] for i in (0, 2, 4, 8, 10)) for override in overrides]
+ALL = [override for overrides, *_ in (VIOLATIONS[i] for i in (0, 2, 4, 8, 10)) for override in overrides]
 
 
 class TestRequireStreaming:

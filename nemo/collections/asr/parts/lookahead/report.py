@@ -22,7 +22,7 @@ import inspect
 import math
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Iterator, List, Mapping, Sequence, Tuple
+from typing import Iterator, List, Literal, Mapping, Sequence, Tuple
 
 from hydra.utils import get_object
 from omegaconf import OmegaConf
@@ -50,11 +50,22 @@ SUBSAMPLING_STEPS = {
     "stacking_norm": ((0, 1), (0, 1)),
 }
 
+Part = Literal["attention", "convolution", "downsampling", "front end", "normalisation"]
+
 
 @dataclass(frozen=True)
 class Reason:
-    """One thing that looks ahead: what it is, how many ms (inf: to the end), and whether streaming forbids it."""
+    """One thing that looks ahead.
 
+    Args:
+        part: where in the model it is. `front end` is the preprocessor, its normalisation included; `normalisation` is
+            that of the encoder's layers.
+        what: what it is, for people; decide by `part`
+        ms: how far it looks ahead, inf: to the end of the utterance
+        violation: whether streaming forbids it
+    """
+
+    part: Part
     what: str
     ms: float
     violation: bool
@@ -409,21 +420,25 @@ def _frames_back(contexts: Sequence[AttentionContext], style: str, conv_back: in
 def _attention_reasons(contexts, style: str, stated: int, timing: Timing, encoder) -> Iterator[Reason]:
     if stated:
         what = "right context of a chunk, which all layers share" if style != "regular" else "right context of a layer"
-        yield Reason(f"attention: {what}: {_frames(stated)}", stated * timing.encoder_ms, False)
+        yield Reason("attention", f"attention: {what}: {_frames(stated)}", stated * timing.encoder_ms, False)
     if any(context.right == UNLIMITED for context in contexts):
         unlimited = [
             _layers(first, last) for first, last, context in layer_ranges(contexts) if context.right == UNLIMITED
         ]
-        yield Reason(f"attention: unlimited right context in layers {', '.join(unlimited)}", math.inf, True)
+        yield Reason(
+            "attention", f"attention: unlimited right context in layers {', '.join(unlimited)}", math.inf, True
+        )
     elif _frames_ahead(contexts, style, 0) > stated:
         ahead = _frames_ahead(contexts, style, 0)
         what = (
             f"attention: right contexts add up over {len(contexts)} layers to {_frames(ahead)}, {ahead - stated} more "
             "than one layer states (att_context_style=chunked_limited does not)"
         )
-        yield Reason(what, (ahead - stated) * timing.encoder_ms, True)
+        yield Reason("attention", what, (ahead - stated) * timing.encoder_ms, True)
     if encoder.get("self_attention_model") == "rel_pos_local_attn" and encoder.get("global_tokens"):
-        yield Reason(f"attention: encoder.global_tokens={encoder.global_tokens} see everything", math.inf, True)
+        yield Reason(
+            "attention", f"attention: encoder.global_tokens={encoder.global_tokens} see everything", math.inf, True
+        )
 
 
 def _convolution_reasons(contexts, style: str, conv: Tuple[int, int], timing: Timing, encoder) -> Iterator[Reason]:
@@ -438,7 +453,7 @@ def _convolution_reasons(contexts, style: str, conv: Tuple[int, int], timing: Ti
         f"convolution: encoder.conv_context_size={'null' if size is None else size} looks {_frames(conv[1])} ahead in "
         f"each of {len(contexts)} layers (causal does not)"
     )
-    yield Reason(what, frames * timing.encoder_ms, True)
+    yield Reason("convolution", what, frames * timing.encoder_ms, True)
 
 
 def _subsampling_reasons(encoder, timing: Timing) -> Iterator[Reason]:
@@ -449,6 +464,7 @@ def _subsampling_reasons(encoder, timing: Timing) -> Iterator[Reason]:
     causal_steps = SUBSAMPLING_STEPS[kind][1]
     advice = "encoder.causal_downsampling=true does not" if causal_steps[1] == 0 else "it has no causal form"
     yield Reason(
+        "downsampling",
         f"downsampling: encoder.subsampling={kind} sees {ahead} feature frames ahead ({advice})",
         ahead * timing.feature_ms,
         True,
@@ -457,23 +473,25 @@ def _subsampling_reasons(encoder, timing: Timing) -> Iterator[Reason]:
 
 def _window_reasons(timing: Timing) -> Iterator[Reason]:
     window = _number(timing.samples_ms(timing.samples_back + timing.samples_ahead))
-    yield Reason(f"STFT: half of its centred {window} ms window", timing.samples_ms(timing.samples_ahead), False)
+    yield Reason(
+        "front end", f"STFT: half of its centred {window} ms window", timing.samples_ms(timing.samples_ahead), False
+    )
 
 
 def _norm_reasons(encoder, preprocessor) -> Iterator[Reason]:
     kind = encoder.get("conv_norm_type", "batch_norm")
     if kind.endswith("batch_norm"):
         what = f"encoder.conv_norm_type={kind} mixes all frames of the batch in training (layer_norm does not)"
-        yield Reason(f"batch statistics: {what}", 0.0, True)
+        yield Reason("normalisation", f"batch statistics: {what}", 0.0, True)
     elif kind != "layer_norm":
         what = f"encoder.conv_norm_type={kind} averages over the whole utterance (layer_norm does not)"
-        yield Reason(f"utterance normalisation: {what}", math.inf, True)
+        yield Reason("normalisation", f"utterance normalisation: {what}", math.inf, True)
     # the MFCC preprocessor has no such option
     default = None if "MFCC" in preprocessor.get("_target_", "") else "per_feature"
     normalize = preprocessor.get("normalize", default)
     if normalize in ("per_feature", "all_features"):
         what = f"preprocessor.normalize={normalize} averages over the whole utterance (NA does not)"
-        yield Reason(f"utterance normalisation: {what}", math.inf, True)
+        yield Reason("front end", f"utterance normalisation: {what}", math.inf, True)
 
 
 def _frames(count: int) -> str:
