@@ -266,6 +266,19 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             return processed, processed_length
         return self.preprocessor(input_signal=signal, length=signal_length)
 
+    def mask_features(self, feats, lengths, current_frame=None):
+        """Masks features with the model's `mask_processor`, within the encoder's tightest left context.
+
+        Args:
+            feats: (B, D, T), features for `mask_position: pre_conv`, subsampled ones for `post_conv`
+            lengths: valid frames, (B,)
+            current_frame: see `forward`
+        Returns:
+            masked_feats, and masks, 1 where masked; both (B, D, T)
+        """
+        left_context = tightest_left_context(self.encoder)
+        return mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
+
     def _encode(self, clean, noisy, apply_mask, current_frame=None):
         """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns.
 
@@ -275,16 +288,15 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         target_feats, target_lengths = feats, lengths = self._features(*clean, "input_signal")
         if noisy is not None:
             feats, lengths = self._features(*noisy, "noisy_input_signal")
-        left_context = tightest_left_context(self.encoder)
         if self.pre_encoder is None:
             tokens = self._tokens(target_feats, target_lengths)
             if apply_mask:
-                feats, masks = mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
+                feats, masks = self.mask_features(feats, lengths, current_frame)
             else:
                 masks = torch.zeros_like(feats)
             encoded, encoded_len = self.encoder(audio_signal=feats, length=lengths)
         else:
-            self.pre_encoder.set_masking_enabled(apply_mask, current_frame, left_context)
+            self.pre_encoder.set_masking_enabled(apply_mask, current_frame, tightest_left_context(self.encoder))
             encoded, encoded_len = self.encoder(audio_signal=feats, length=lengths)
             masks = self.pre_encoder.get_current_mask()
             subsampled, target_lengths = self._subsampled(target_feats, target_lengths, target_feats is feats)
