@@ -14,16 +14,17 @@
 
 """Speech with known phones: made, turned into features, and labelled for each encoder frame."""
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Sequence
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
+
+from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
+from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
 
 DEMO = Path(__file__).resolve().parents[2] / 'examples/asr/speech_pretraining/demo'
 STRIDE = 8  # feature frames per encoder frame
@@ -69,17 +70,17 @@ def synthesise(folder: Path, minutes: float, seed: int):
     make_demo_data(folder, minutes, seed, 'builtin')
 
 
-def read_manifest(manifest: Path, preprocessor) -> List[Utterance]:
+def read_utterances(manifest: Path, preprocessor) -> List[Utterance]:
     """Every utterance that has an encoder frame, with features that are not normalised yet."""
     utterances = []
-    for line in map(json.loads, manifest.read_text(encoding='utf-8').splitlines()):
-        audio, _ = soundfile.read(manifest.parent / line['audio_filepath'], dtype='float32')
+    for entry in read_manifest(manifest):
+        audio = AudioSegment.from_file(str(manifest.parent / entry['audio_filepath'])).samples
         signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
         feats, feats_len = preprocessor(input_signal=signal, length=length)
         feats = feats[0, :, : int(feats_len)]
         if feats.size(1) > STRIDE:
-            labels = frame_phones(line['phones'], feats.size(1) // STRIDE)
-            utterances.append(Utterance(feats, labels, line['voice']))
+            labels = frame_phones(entry['phones'], feats.size(1) // STRIDE)
+            utterances.append(Utterance(feats, labels, entry['voice']))
     return utterances
 
 
@@ -97,5 +98,5 @@ def normalised(speech: Speech) -> Speech:
 def make_speech(folder: Path, minutes: float, seed: int, preprocessor) -> Speech:
     """The set of a seed, synthesised into `folder`."""
     synthesise(folder, minutes, seed)
-    parts = [read_manifest(folder / f'{part}.json', preprocessor) for part in ('train', 'validation')]
+    parts = [read_utterances(folder / f'{part}.json', preprocessor) for part in ('train', 'validation')]
     return normalised(Speech(*parts))

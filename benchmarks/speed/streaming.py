@@ -40,7 +40,7 @@ from omegaconf import OmegaConf
 import nemo
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules import _conformer_encoder_base
-from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 from nemo.utils import logging
 
 ROOT = Path(__file__).resolve().parents[2]

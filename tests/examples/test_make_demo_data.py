@@ -13,7 +13,6 @@
 # limitations under the License.
 
 import importlib
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -21,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
+from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
 
 FOLDER = Path(__file__).resolve().parents[2] / 'examples' / 'asr' / 'speech_pretraining' / 'demo'
 MANIFESTS = ('train', 'validation', 'noise')
@@ -61,7 +62,7 @@ def made(request, demo, tmp_path_factory):
 
 
 def rows(folder, name):
-    return [json.loads(line) for line in (folder / f'{name}.json').read_text().splitlines()]
+    return read_manifest(folder / f'{name}.json')
 
 
 def contents(folder):

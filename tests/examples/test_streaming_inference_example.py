@@ -168,7 +168,7 @@ class TestFeatureFiles:
         code, features = stream(bad[0], audio[0], *bad[1:], audio[1], "--streams", 2)
         assert code == 1 and sorted(features) == ["a", "b"]
         errors = capsys.readouterr().err
-        assert all(str(path) in errors for path in bad) and "bad.json, line 2" in errors
+        assert all(str(path) in errors for path in bad) and "bad.json, entry 2" in errors
 
     @pytest.mark.unit
     def test_nothing_half_written_stays_when_it_is_interrupted(self, example, stream, audio, tmp_path, monkeypatch):

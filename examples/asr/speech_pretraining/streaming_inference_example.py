@@ -109,7 +109,7 @@ def open_session(args: argparse.Namespace):
     """
     import torch
 
-    from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+    from nemo.collections.asr.parts.streaming import StreamingEncoderSession
     from nemo.core import ModelPT
     from nemo.utils import logging
 

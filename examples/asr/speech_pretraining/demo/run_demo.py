@@ -14,11 +14,10 @@
 
 """The demo: makes speech, pretrains a tiny streaming NEST encoder on it, and says what came out (`make demo`).
 
-The training is one call of hierarchical_streaming_nest.py, printed before it runs: the same call with your own
-manifests and without the small sizes is a real pretraining.
+It calls the two examples of the folder above, and prints each command before it runs. The call of
+hierarchical_streaming_nest.py with your own manifests, without the small sizes, is a real pretraining.
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -46,19 +45,22 @@ SMALL = """
 """.split()
 
 
+def run(script: str, *arguments) -> int:
+    """Prints the command that runs an example, runs it, and returns its exit status."""
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    print("\n" + shlex.join(os.path.relpath(word) if os.path.isabs(word) else word for word in command) + "\n")
+    return subprocess.run(command, cwd=DEMO).returncode
+
+
 def train(data: Path, runs: Path):
-    """Runs the example on the demo's data and prints the command."""
-    command = [
-        sys.executable,
-        str(EXAMPLES / "hierarchical_streaming_nest.py"),
+    """Pretrains on the demo's data; ends the demo if that fails."""
+    manifests = [
         f"model.train_ds.manifest_filepath={data / 'train.json'}",
         f"model.train_ds.noise_manifest={data / 'noise.json'}",
         f"model.validation_ds.manifest_filepath={data / 'validation.json'}",
-        f"exp_manager.exp_dir={runs}",
-        *SMALL,
     ]
-    print("\n" + shlex.join(os.path.relpath(word) if os.path.isabs(word) else word for word in command) + "\n")
-    subprocess.run(command, check=True, cwd=DEMO)
+    if run("hierarchical_streaming_nest.py", *manifests, f"exp_manager.exp_dir={runs}", *SMALL):
+        sys.exit("run_demo: the training has failed, see above")
 
 
 def newest(folder: Path, pattern: str) -> Path:
@@ -84,12 +86,14 @@ def open_checkpoint(checkpoint: Path):
 
 def codes_and_masks(model, manifest: Path) -> tuple:
     """How often the model makes each token of the validation set, and the share of frames that it masks."""
-    import soundfile
     import torch
 
+    from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
+    from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
+
     counts, masked, frames = torch.zeros(model.cfg.num_classes), 0, 0
-    for line in manifest.read_text().splitlines():
-        audio, _ = soundfile.read(manifest.parent / json.loads(line)["audio_filepath"], dtype="float32")
+    for entry in read_manifest(manifest):
+        audio = AudioSegment.from_file(str(manifest.parent / entry["audio_filepath"])).samples
         signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
         feats, feats_len = model.preprocessor(input_signal=signal, length=length)
         with torch.no_grad():
@@ -107,21 +111,18 @@ def codes_and_masks(model, manifest: Path) -> tuple:
 
 
 def stream_a_file(checkpoint: Path, data: Path) -> int:
-    """Streams a file of the validation set through the checkpoint, in pieces, and compares with one offline pass."""
-    sys.path.insert(0, str(EXAMPLES))
-    from streaming_inference_example import main as stream
-
+    """Streams a file of the validation set through the checkpoint in pieces and compares it with one offline pass."""
     audio = min((data / "audio").glob("validation_*.wav"))
-    print(f"\nThe same model, live: {os.path.relpath(audio)} in pieces of 80 ms")
-    return stream(["--model", str(checkpoint), "--compare-offline", "--device", "cpu", "--threads", "1", str(audio)])
+    print("\nThe same model, live, in pieces of 80 ms:", flush=True)
+    options = ["--compare-offline", "--device", "cpu", "--threads", "1"]
+    return run("streaming_inference_example.py", "--model", checkpoint, *options, audio)
 
 
 def report(checkpoint: Path, data: Path, runs: Path):
     """Prints what came out."""
     model = open_checkpoint(checkpoint)
 
-    from nemo.collections.asr.parts.lookahead.causality import probe_causality
-    from nemo.collections.asr.parts.lookahead.report import report_lookahead
+    from nemo.collections.asr.parts.lookahead import probe_causality, report_lookahead
 
     print(f"\n{report_lookahead(model)}\n{probe_causality(model)}")
     losses = training_losses(runs)

@@ -15,11 +15,10 @@
 """Where streaming_inference_example.py takes audio from: files, manifests, raw PCM, a microphone.
 
 A source has a `name` and `read(n)`: the next n samples, mono float32 at the model's rate; fewer than n at its end.
-Nothing here needs torch or NeMo.
+Files and manifests are read by NeMo, which is imported when the first of them is.
 """
 
 import itertools
-import json
 import queue
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,70 +127,54 @@ def open_sources(entries: Sequence[Entry], sample_rate: int, problems: List[str]
 
 
 def read_audio(entry: Entry, sample_rate: int) -> np.ndarray:
-    """The samples of an entry at `sample_rate`; channels are averaged.
+    """The samples of an entry at `sample_rate`, read as NeMo reads them in training; channels are averaged.
 
     Raises:
-        SourceError: it is no audio that can be read, or there is none in it
+        SourceError: the file cannot be read, or the part that is named holds no audio
     """
-    import soundfile
+    from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 
+    part = {"offset": entry.offset, "duration": entry.duration or 0}  # NeMo takes 0 as: to the end
     try:
-        with soundfile.SoundFile(str(entry.path)) as file:
-            file.seek(min(file.frames, round(entry.offset * file.samplerate)))
-            count = -1 if entry.duration is None else round(entry.duration * file.samplerate)
-            samples, rate = file.read(count, dtype="float32", always_2d=True).mean(axis=1), file.samplerate
-    except (OSError, RuntimeError, ValueError) as error:
+        segment = AudioSegment.from_file(str(entry.path), sample_rate, channel_selector="average", **part)
+    except Exception as error:  # its readers raise errors of their own, and NeMo plain `Exception`
         raise SourceError(f"{entry.path}: cannot be read: {_one_line(error)}") from None
-    if not len(samples):
+    samples = np.asarray(segment.samples, dtype=np.float32)
+    if entry.duration == 0 or not len(samples):
         raise SourceError(f"{entry.path}: holds no audio" + (f" from {entry.offset:g} s on" if entry.offset else ""))
     if not np.isfinite(samples).all():
         raise SourceError(f"{entry.path}: holds samples that are not finite")
-    return samples if rate == sample_rate else resample(samples, rate, sample_rate)
-
-
-def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Resamples with soxr, or librosa, or SciPy, whichever is installed."""
-    try:
-        import soxr
-
-        return soxr.resample(samples, rate, wanted)
-    except ImportError:
-        pass
-    try:
-        import librosa
-
-        return librosa.resample(samples, orig_sr=rate, target_sr=wanted, res_type="polyphase")
-    except ImportError:
-        from scipy.signal import resample_poly
-
-        return resample_poly(samples, wanted, rate).astype(np.float32)
+    return samples
 
 
 def _read_manifest(manifest: Path, found: list, problems: List[str]):
-    """Adds (path, offset, duration) of each line; a relative path is relative to the manifest."""
+    """Adds (path, offset, duration) of each entry; a relative path is relative to the manifest."""
+    from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
+
     try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        entries = read_manifest(manifest)
+    except Exception as error:  # what NeMo raises
         problems.append(f"{manifest}: cannot be read: {_one_line(error)}")
         return
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, entry in enumerate(entries, start=1):
         try:
-            row = json.loads(line)
-            duration = row.get("duration")
-            part = float(row.get("offset") or 0.0), None if duration is None else float(duration)
-            found.append((manifest.parent / row["audio_filepath"], *_check_part(*part)))
+            found.append(_part_of(entry, manifest))
         except (AttributeError, KeyError, TypeError, ValueError):
             problems.append(
-                f"{manifest}, line {number}: must be a JSON object with audio_filepath, offset and duration 0 or more"
+                f"{manifest}, entry {number}: must be a JSON object with audio_filepath, offset and duration 0 or more"
             )
 
 
-def _check_part(offset: float, duration: Optional[float]) -> Tuple[float, Optional[float]]:
+def _part_of(entry: dict, manifest: Path) -> Tuple[Path, float, Optional[float]]:
+    """Path, offset and duration of an entry; raises one of four errors if it is not as it must be."""
+    from nemo.collections.common.parts.preprocessing.manifest import get_full_path
+
+    path = Path(get_full_path(entry["audio_filepath"], str(manifest)))
+    offset, duration = float(entry.get("offset") or 0.0), entry.get("duration")
+    duration = None if duration is None else float(duration)
     if not 0 <= offset < float("inf") or not (duration is None or 0 <= duration < float("inf")):
         raise ValueError
-    return offset, duration
+    return path, offset, duration
 
 
 def _own_names(stems: Sequence[str]) -> List[str]:
