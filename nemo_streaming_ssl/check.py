@@ -61,7 +61,7 @@ def _check(args) -> int:
     if args.no_probe:
         return 1 if report.violations else 0
 
-    from nemo.collections.asr.parts.lookahead.causality import probe_causality
+    from nemo.collections.asr.parts.lookahead import probe_causality
 
     try:
         result = probe_causality(_build_model(args.config, config))
@@ -87,7 +87,7 @@ def load_config(path: Path, overrides=()):
 
 def read_report(path: Path, config):
     """`report_lookahead`, with an InputError for a config that it cannot read."""
-    from nemo.collections.asr.parts.lookahead.report import report_lookahead
+    from nemo.collections.asr.parts.lookahead import report_lookahead
 
     try:
         return report_lookahead(config)

@@ -16,8 +16,7 @@ import pytest
 import torch
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
-from nemo.collections.asr.parts.lookahead.causality import probe_causality
-from nemo.collections.asr.parts.lookahead.report import report_lookahead
+from nemo.collections.asr.parts.lookahead import probe_causality, report_lookahead
 
 CHUNKED = "model.encoder.att_context_style=chunked_limited"
 PER_LAYER = "++model.hierarchical_context={enabled: true, schedule: [[0, [6, 0]], [1, [20, 0]]]}"

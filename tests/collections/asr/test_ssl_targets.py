@@ -27,7 +27,7 @@ from nemo.collections.asr.losses.ssl_losses.mlm import tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
-from nemo.collections.asr.parts.lookahead.causality import probe_causality
+from nemo.collections.asr.parts.lookahead import probe_causality
 from nemo.collections.asr.parts.preprocessing.features import normalize_batch
 
 

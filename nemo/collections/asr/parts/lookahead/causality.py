@@ -21,7 +21,7 @@ outputs are compared. What an output may depend on is what `report_lookahead` sa
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ class _Source:
 
 
 @torch.no_grad()
-def probe_causality(model, seconds: float = 4.0, probes: int = 16, seed: int = 0) -> CausalityResult:
+def probe_causality(model: Any, seconds: float = 4.0, probes: int = 16, seed: int = 0) -> CausalityResult:
     """Changes the input of a model from some point on and checks that no encoder output before it moves by a bit.
 
     Done on features and on raw audio, with noise as input, at several points, on `seconds` and on a short input. The
@@ -151,19 +151,24 @@ class _Move:
     def allowed(self) -> bool:
         return self.at <= self.frame * self.source.per_frame + self.source.allowed
 
+    def as_violation(self) -> Violation:
+        return Violation(self.source.name, self.at, self.frame, self.seconds)
+
 
 def _result(report: LookaheadReport, moves: List[_Move]) -> CausalityResult:
     features_ms, audio_ms = (
         max(move.lookahead_ms() for move in moves if move.source.name == name) for name in ("features", "audio")
     )
     too_early = next((move for move in moves if not move.allowed()), None)
-    violation = too_early and Violation(too_early.source.name, too_early.at, too_early.frame, too_early.seconds)
+    violation = None if too_early is None else too_early.as_violation()
     stated_ms = report.stated_frames * report.timing.encoder_ms
     window_ms = report.timing.samples_ms(report.timing.samples_ahead)
     return CausalityResult(features_ms, audio_ms, stated_ms, stated_ms + window_ms, len(moves), violation)
 
 
-def _inputs(model, report: LookaheadReport, seconds: float, generator: torch.Generator) -> Iterator:
+def _inputs(
+    model: Any, report: LookaheadReport, seconds: float, generator: torch.Generator
+) -> Iterator[Tuple[_Source, Tensor]]:
     """(source, signal) for features and for audio; the signals are on the model's device, without a batch."""
     timing, stated = report.timing, report.stated_frames * report.timing.stride
     device, dtype = _device_and_dtype(model.encoder)
@@ -171,11 +176,11 @@ def _inputs(model, report: LookaheadReport, seconds: float, generator: torch.Gen
     feats = _features(model, audio.to(device).unsqueeze(0))
     noise = torch.randn((feats.size(1), audio.numel() // timing.hop), generator=generator)
 
-    def encode(batch):
+    def encode(batch: Tensor) -> Tensor:
         lengths = torch.full((batch.size(0),), batch.size(-1), device=device)
         return model.encoder(audio_signal=batch.to(dtype), length=lengths)[0]
 
-    def encode_audio(batch):
+    def encode_audio(batch: Tensor) -> Tensor:
         return encode(_features(model, batch))
 
     samples = stated * timing.hop + timing.samples_ahead - 1
@@ -183,7 +188,7 @@ def _inputs(model, report: LookaheadReport, seconds: float, generator: torch.Gen
     yield _Source("audio", encode_audio, timing.samples_ms(1), timing.stride * timing.hop, samples), audio.to(device)
 
 
-def _features(model, audio: Tensor) -> Tensor:
+def _features(model: Any, audio: Tensor) -> Tensor:
     lengths = torch.full((audio.size(0),), audio.size(1), device=audio.device)
     return model.preprocessor(input_signal=audio, length=lengths)[0]
 
@@ -210,13 +215,13 @@ def _first_moved(source: _Source, signal: Tensor, count: int, generator: torch.G
     return [(at, frame) for at, frame, any_moved in zip(points, first, moved.any(dim=1).tolist()) if any_moved]
 
 
-def _device_and_dtype(encoder) -> Tuple[torch.device, torch.dtype]:
+def _device_and_dtype(encoder: Any) -> Tuple[torch.device, torch.dtype]:
     parameter = next(encoder.parameters())
     return parameter.device, parameter.dtype
 
 
 @contextmanager
-def _undisturbed(model):
+def _undisturbed(model: Any) -> Iterator[None]:
     """Eval mode without dither and masking; afterwards every module is in the mode it was in."""
     modes = [(module, module.training) for module in model.modules()]
     # dither is added in training only by NeMo's own feature extraction, but a model may have another; a module that

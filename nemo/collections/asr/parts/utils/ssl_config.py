@@ -26,7 +26,7 @@ from omegaconf import DictConfig, open_dict
 
 from nemo.collections.asr.parts.contexts.context import ContextSchedule
 from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
-from nemo.collections.asr.parts.lookahead.report import require_streaming
+from nemo.collections.asr.parts.lookahead import require_streaming
 from nemo.core.classes import common
 from nemo.utils import logging, model_utils
 from nemo.utils.option_checks import check_integer, check_near_misses

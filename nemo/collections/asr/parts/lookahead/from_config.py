@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Reads from a config, or from a built model, what decides how far it sees. Nothing here uses torch itself."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional, Tuple
+
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from nemo.collections.asr.parts.contexts.context import STYLES, UNLIMITED, AttentionContext, ContextSchedule
+from nemo.collections.asr.parts.lookahead.reach import SUBSAMPLING_STEPS, Reach, Timing, subsampling_reach
+from nemo.core.classes import common
+from nemo.utils.option_checks import check_integer
+
+Contexts = Tuple[AttentionContext, ...]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What decides how far a model sees.
+
+    Args:
+        contexts: the attention context of each layer, in encoder frames
+        style: `regular` or `chunked_limited`
+        sees_globally: how many frames every frame attends to (`global_tokens` of local attention)
+        timing: lengths of frames
+        convolution: what the depthwise convolution of a layer sees, in encoder frames
+        conv_context_size: its option, as the config has it
+        conv_norm_type: the normalisation in it
+        subsampling: its kind; None: the encoder has none
+        subsampled: what the subsampling sees beyond the frame an encoder frame stands for, in feature frames
+        normalize: the preprocessor's option
+    """
+
+    contexts: Contexts
+    style: str
+    sees_globally: int
+    timing: Timing
+    convolution: Reach
+    conv_context_size: Any
+    conv_norm_type: str
+    subsampling: Optional[str]
+    subsampled: Reach
+    normalize: Any
+
+
+def read_options(config_or_model: Any) -> ModelOptions:
+    """Reads a config (DictConfig or dict, with or without `model:` around it), or the `cfg` of a built model, with the
+    contexts its encoder's layers have now.
+
+    Raises:
+        ValueError: there is no preprocessor or encoder in it, the encoder is no `ConformerEncoder` (or child of it)
+            or cannot be imported, or an option has a value that means nothing.
+    """
+    model = None if isinstance(config_or_model, Mapping) else config_or_model
+    config = model_section(config_or_model if model is None else model.cfg)
+    preprocessor, encoder = (_section(config, name) for name in ("preprocessor", "encoder"))
+    _require_conformer(_class_of_config(encoder) if model is None else _class_of_module(model.encoder))
+    if encoder.get("reduction") and (encoder.get("reduction_factor") or 1) > 1:
+        raise ValueError(f"encoder.reduction={encoder.reduction!r}: its look-ahead is not known; must be null")
+    timing = _timing(preprocessor, encoder)
+    style, contexts = _contexts_of_config(config, encoder) if model is None else _contexts_of_model(model.encoder)
+    return ModelOptions(
+        contexts=contexts,
+        style=style,
+        sees_globally=_global_tokens(encoder),
+        timing=timing,
+        convolution=_convolution(encoder),
+        conv_context_size=encoder.get("conv_context_size"),
+        conv_norm_type=encoder.get("conv_norm_type", "batch_norm"),
+        subsampling=_subsampling(encoder),
+        subsampled=_subsampled(encoder),
+        normalize=_normalize(preprocessor),
+    )
+
+
+def model_section(config: Mapping) -> Any:
+    """The model's config, a DictConfig, without what stands around it."""
+    whole: Any = config if OmegaConf.is_config(config) else OmegaConf.create(dict(config))
+    return whole.model if "model" in whole else whole
+
+
+def read_flag(model: Mapping, name: str) -> bool:
+    """An option of the model that is true or false, false where it is left out; anything else is a ValueError."""
+    value = model.get(name) or False
+    if not isinstance(value, bool):
+        raise ValueError(f"model.{name}={value!r}: must be true or false")
+    return value
+
+
+def _section(config: Mapping, name: str) -> Any:
+    section = config.get(name)
+    if not isinstance(section, Mapping):
+        raise ValueError(f"{name}={section!r}: the model's config must have a section with this name")
+    return _without_params(section)
+
+
+def _without_params(section: Mapping) -> Mapping:
+    """A section in NeMo's old form, `cls` (or `target`) and `params`, in the form of today."""
+    target = section.get("cls") or section.get("target")
+    if target is None or "params" not in section:
+        return section
+    params: Any = OmegaConf.to_container(section.get("params") or OmegaConf.create({}), resolve=True)
+    return OmegaConf.create({**params, "_target_": target})
+
+
+def _class_of_config(encoder: Mapping) -> type:
+    """The encoder's class; only what the installed NeMo would import is imported."""
+    path = encoder.get("_target_")
+    if not isinstance(path, str):
+        raise ValueError(f"encoder._target_={path!r}: the config must name the encoder's class")
+    allowed = tuple(getattr(common, "ALLOWED_TARGET_PREFIXES", ("",)))
+    if not path.startswith(allowed):
+        raise ValueError(f"encoder._target_={path}: this NeMo takes only targets in {', '.join(allowed)}")
+    try:
+        found = inspect.unwrap(get_object(path))  # NeMo wraps classes that it calls experimental
+    except Exception as error:  # whatever a module raises while it is imported
+        raise ValueError(f"encoder._target_={path}: cannot be imported: {error}") from error
+    if not isinstance(found, type):
+        raise ValueError(f"encoder._target_={path}: must be a class, not {type(found).__name__}")
+    return found
+
+
+def _class_of_module(encoder: Any) -> type:
+    """The encoder's class, also of a compiled one."""
+    return type(getattr(encoder, "_orig_mod", encoder))
+
+
+def _require_conformer(encoder_class: type) -> None:
+    # by name: both NeMo's class and ours have it, and a part imports no module
+    if not any(parent.__name__ == "ConformerEncoder" for parent in encoder_class.__mro__):
+        name, path = encoder_class.__name__, f"{encoder_class.__module__}.{encoder_class.__qualname__}"
+        raise ValueError(
+            f"encoder={name} ({path}): its look-ahead is not known; report_lookahead reads ConformerEncoder"
+        )
+
+
+def _timing(preprocessor: Mapping, encoder: Mapping) -> Timing:
+    rate = check_integer("preprocessor.sample_rate", preprocessor.get("sample_rate", 16000), 1)
+    window, hop = _samples(preprocessor, "size", 0.02, rate), _samples(preprocessor, "stride", 0.01, rate)
+    if preprocessor.get("exact_pad"):  # the first window begins where the first hop does, less what it is longer
+        back, ahead = (window - hop) // 2, (window + hop + 1) // 2
+    else:
+        back, ahead = (window + 1) // 2, window // 2
+    return Timing(rate, hop, back, ahead, _subsampling_factor(encoder))
+
+
+def _samples(preprocessor: Mapping, what: str, default: float, rate: int) -> int:
+    """`window_size` or `window_stride` in samples, rounded as NeMo does."""
+    samples = preprocessor.get(f"n_window_{what}")
+    if not samples:
+        samples = int((preprocessor.get(f"window_{what}") or default) * rate)
+    return check_integer(f"preprocessor.n_window_{what}", samples, 1)
+
+
+def _contexts_of_config(config: Mapping, encoder: Mapping) -> Tuple[str, Contexts]:
+    n_layers = check_integer("encoder.n_layers", encoder.get("n_layers"), 1)
+    style = encoder.get("att_context_style", "regular")
+    if style not in STYLES:
+        raise ValueError(f"encoder.att_context_style={style!r}: must be one of {', '.join(STYLES)}")
+    blocks = (section.get("hierarchical_context") for section in (config, encoder))
+    schedules = [schedule for schedule in map(ContextSchedule.from_config, blocks) if schedule is not None]
+    if schedules:
+        return style, tuple(schedules[0].for_layers(n_layers, style))
+    size = encoder.get("att_context_size") or [UNLIMITED, UNLIMITED]
+    size = size if isinstance(size[0], int) else size[0]
+    return style, (AttentionContext.parse(size),) * n_layers
+
+
+def _contexts_of_model(encoder: Any) -> Tuple[str, Contexts]:
+    contexts = getattr(encoder, "layer_contexts", None) or [encoder.att_context_size] * len(encoder.layers)
+    if encoder.att_context_style not in STYLES:
+        raise ValueError(f"att_context_style={encoder.att_context_style!r}: must be one of {', '.join(STYLES)}")
+    return encoder.att_context_style, tuple(AttentionContext.parse(context) for context in contexts)
+
+
+def _global_tokens(encoder: Mapping) -> int:
+    is_local = encoder.get("self_attention_model") == "rel_pos_local_attn"
+    return (encoder.get("global_tokens") or 0) if is_local else 0
+
+
+def _convolution(encoder: Mapping) -> Reach:
+    kernel = check_integer("encoder.conv_kernel_size", encoder.get("conv_kernel_size", 31), 1)
+    size = encoder.get("conv_context_size")
+    if size is None:
+        return Reach((kernel - 1) // 2, (kernel - 1) // 2)
+    if size == "causal":
+        return Reach(kernel - 1, 0)
+    if isinstance(size, str) or len(size) != 2 or sum(size) + 1 != kernel:
+        raise ValueError(
+            f"encoder.conv_context_size={size!r}: must be null, causal, or [back, ahead] of together "
+            f"conv_kernel_size - 1 = {kernel - 1} frames"
+        )
+    return Reach(*(check_integer("encoder.conv_context_size", frames, 0) for frames in size))
+
+
+def _subsampling(encoder: Mapping) -> Optional[str]:
+    return encoder.get("subsampling", "striding") or None
+
+
+def _subsampling_factor(encoder: Mapping) -> int:
+    if _subsampling(encoder) is None:
+        return 1
+    return check_integer("encoder.subsampling_factor", encoder.get("subsampling_factor", 4), 1)
+
+
+def _subsampled(encoder: Mapping) -> Reach:
+    kind, factor = _subsampling(encoder), _subsampling_factor(encoder)
+    if kind is None or factor == 1:
+        return Reach(0, 0)
+    if kind not in SUBSAMPLING_STEPS:
+        raise ValueError(f"encoder.subsampling={kind!r}: must be one of {', '.join(SUBSAMPLING_STEPS)}")
+    return subsampling_reach(kind, factor, bool(encoder.get("causal_downsampling")))
+
+
+def _normalize(preprocessor: Mapping) -> Any:
+    # the MFCC preprocessor has no such option
+    default = None if "MFCC" in preprocessor.get("_target_", "") else "per_feature"
+    return preprocessor.get("normalize", default)

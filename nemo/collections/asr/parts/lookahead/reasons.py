@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Everything in a streaming encoder that looks ahead, one reason after the other."""
+
+import math
+from dataclasses import dataclass
+from typing import Iterator, Literal
+
+from nemo.collections.asr.parts.contexts.context import UNLIMITED
+from nemo.collections.asr.parts.lookahead.from_config import ModelOptions
+from nemo.collections.asr.parts.lookahead.reach import frames_ahead, has_causal_form, layer_ranges
+from nemo.collections.asr.parts.lookahead.wording import frames_text, layers_text, number_text
+
+Part = Literal["attention", "convolution", "downsampling", "front end", "normalisation"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that looks ahead.
+
+    Args:
+        part: where in the model it is. `front end` is the preprocessor, its normalisation included; `normalisation` is
+            that of the encoder's layers.
+        what: what it is, for people; decide by `part`
+        ms: how far it looks ahead, inf: to the end of the utterance
+        violation: whether streaming forbids it
+    """
+
+    part: Part
+    what: str
+    ms: float
+    violation: bool
+
+
+def find_reasons(options: ModelOptions) -> Iterator[Reason]:
+    """Every reason why a model looks ahead, from attention to the front end."""
+    for find in (
+        _stated,
+        _attention,
+        _global_attention,
+        _convolution,
+        _subsampling,
+        _window,
+        _layer_norm,
+        _feature_norm,
+    ):
+        yield from find(options)
+
+
+def stated_frames(options: ModelOptions) -> int:
+    """The look-ahead that the contexts state: the largest limited right context of one layer, in encoder frames."""
+    return max((context.right for context in options.contexts if context.right != UNLIMITED), default=0)
+
+
+def _stated(options: ModelOptions) -> Iterator[Reason]:
+    frames = stated_frames(options)
+    if frames:
+        is_chunk = options.style != "regular"
+        what = "right context of a chunk, which all layers share" if is_chunk else "right context of a layer"
+        text = f"attention: {what}: {frames_text(frames)}"
+        yield Reason("attention", text, frames * options.timing.encoder_ms, False)
+
+
+def _attention(options: ModelOptions) -> Iterator[Reason]:
+    contexts, stated = options.contexts, stated_frames(options)
+    if any(context.right == UNLIMITED for context in contexts):
+        ranges = layer_ranges(contexts)
+        unlimited = [layers_text(first, last) for first, last, context in ranges if context.right == UNLIMITED]
+        text = f"attention: unlimited right context in layers {', '.join(unlimited)}"
+        yield Reason("attention", text, math.inf, True)
+        return
+    ahead = frames_ahead(contexts, options.style)
+    if ahead > stated:
+        text = (
+            f"attention: right contexts add up over {len(contexts)} layers to {frames_text(ahead)}, {ahead - stated} "
+            "more than one layer states (att_context_style=chunked_limited does not)"
+        )
+        yield Reason("attention", text, (ahead - stated) * options.timing.encoder_ms, True)
+
+
+def _global_attention(options: ModelOptions) -> Iterator[Reason]:
+    if options.sees_globally:
+        text = f"attention: encoder.global_tokens={options.sees_globally} see everything"
+        yield Reason("attention", text, math.inf, True)
+
+
+def _convolution(options: ModelOptions) -> Iterator[Reason]:
+    contexts, ahead = options.contexts, options.convolution.ahead
+    if ahead == 0:
+        return
+    frames = len(contexts) * ahead
+    attention = frames_ahead(contexts, options.style)
+    if attention < math.inf:  # more than that where it reaches into the next chunk
+        frames = frames_ahead(contexts, options.style, ahead) - attention
+    size = "null" if options.conv_context_size is None else options.conv_context_size
+    text = (
+        f"convolution: encoder.conv_context_size={size} looks {frames_text(ahead)} ahead in each of {len(contexts)} "
+        "layers (causal does not)"
+    )
+    yield Reason("convolution", text, frames * options.timing.encoder_ms, True)
+
+
+def _subsampling(options: ModelOptions) -> Iterator[Reason]:
+    kind, ahead = options.subsampling, options.subsampled.ahead
+    if kind is None or ahead == 0:
+        return
+    advice = "encoder.causal_downsampling=true does not" if has_causal_form(kind) else "it has no causal form"
+    text = f"downsampling: encoder.subsampling={kind} sees {ahead} feature frames ahead ({advice})"
+    yield Reason("downsampling", text, ahead * options.timing.feature_ms, True)
+
+
+def _window(options: ModelOptions) -> Iterator[Reason]:
+    timing = options.timing
+    window = number_text(timing.samples_ms(timing.samples_back + timing.samples_ahead))
+    text = f"STFT: half of its centred {window} ms window"
+    yield Reason("front end", text, timing.samples_ms(timing.samples_ahead), False)
+
+
+def _layer_norm(options: ModelOptions) -> Iterator[Reason]:
+    kind = options.conv_norm_type
+    if kind.endswith("batch_norm"):
+        what = f"encoder.conv_norm_type={kind} mixes all frames of the batch in training (layer_norm does not)"
+        yield Reason("normalisation", f"batch statistics: {what}", 0.0, True)
+    elif kind != "layer_norm":
+        what = f"encoder.conv_norm_type={kind} averages over the whole utterance (layer_norm does not)"
+        yield Reason("normalisation", f"utterance normalisation: {what}", math.inf, True)
+
+
+def _feature_norm(options: ModelOptions) -> Iterator[Reason]:
+    if options.normalize in ("per_feature", "all_features"):
+        what = f"preprocessor.normalize={options.normalize} averages over the whole utterance (NA does not)"
+        yield Reason("front end", f"utterance normalisation: {what}", math.inf, True)
