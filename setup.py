@@ -91,7 +91,11 @@ def _pth(code):
 
 
 def _rewrite_wheel(wheel, name, data):
-    """Writes the wheel anew, with `name` instead of `__editable__*`, also in RECORD: pip removes what that lists."""
+    """Writes the wheel anew, with `name` instead of `__editable__*`, also in RECORD: pip removes what that lists.
+
+    `wheel.wheelfile` would keep RECORD by itself, but setuptools no longer brings `wheel`: an installation without
+    build isolation would need one package more.
+    """
     with zipfile.ZipFile(wheel) as old:
         entries = [(info, old.read(info)) for info in old.infolist() if not info.filename.startswith("__editable__")]
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
