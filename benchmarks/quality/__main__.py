@@ -17,23 +17,16 @@ Linear phone probes on frozen features: log-mel, a random encoder, and encoders 
 
     python -m benchmarks.quality [--seeds 0 1 2] [--minutes 10] [--steps 500] [--device cpu] ...
 
-Writes a table (CSV) and a plot, and prints the table. glibc gives large blocks back to the system at once and asks for
-them again at the next step, which costs a training on CPU a large part of its time. Its settings are read when a
-process starts, so the command starts itself once more with the `MALLOC_*` variables below in its environment, if none
-of them is set.
+Writes a table (CSV) and a plot, and prints the table. The command starts itself once more with the settings of
+benchmarks/malloc.py in its environment, if none of them is set: they make training on a CPU faster.
 """
 
 import os
 import sys
 from typing import Optional, Sequence
 
+from benchmarks import malloc
 from benchmarks.quality.options import read_options
-
-MALLOC = {
-    'MALLOC_MMAP_THRESHOLD_': str(2**32),  # bytes
-    'MALLOC_TRIM_THRESHOLD_': str(2**34),  # bytes
-    'MALLOC_TOP_PAD_': str(2**28),  # bytes
-}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -67,9 +60,9 @@ def missing(device: str) -> bool:
 
 def start_again_with_malloc_settings():
     """Replaces this process by the same command with the settings; does nothing if one of them is there already."""
-    if sys.platform == 'linux' and not any(name in os.environ for name in MALLOC):
-        environment = {**os.environ, **MALLOC}
-        os.execve(sys.executable, [sys.executable, '-m', 'benchmarks.quality', *sys.argv[1:]], environment)
+    if sys.platform == 'linux' and not malloc.is_set():
+        command = [sys.executable, '-m', 'benchmarks.quality', *sys.argv[1:]]
+        os.execve(sys.executable, command, malloc.environment('tuned'))
 
 
 if __name__ == '__main__':

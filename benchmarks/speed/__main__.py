@@ -16,9 +16,8 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
-from benchmarks.speed.harness import parse_arguments
+from benchmarks.speed.harness import ROOT, parse_arguments
 from benchmarks.speed.plot import draw
 
 PARTS = ("masking", "quantizer", "attention", "decoding", "subsampling", "training_step", "streaming_step")
@@ -29,7 +28,7 @@ def main() -> int:
     for part in PARTS:
         # a process for each, so that none finds the memory of another
         command = [sys.executable, "-m", f"benchmarks.speed.{part}", *sys.argv[1:]]
-        subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[2])
+        subprocess.run(command, check=True, cwd=ROOT)
     draw(args.output)
     return 0
 

@@ -25,7 +25,7 @@ from typing import List
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.speed.harness import RESULTS, read_rows
+from benchmarks.speed.table import RESULTS, read_rows
 
 PANELS = (("time_ratio", "time, ours / NeMo"), ("memory_ratio", "peak memory, ours / NeMo"))
 COLOURS = ("#3b6ea5", "#c2703d", "#5b8c5a")
@@ -58,4 +58,4 @@ def draw(results: Path):
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS)
+    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS / "speed.csv")

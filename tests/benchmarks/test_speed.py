@@ -23,7 +23,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.speed import harness, plot  # noqa: E402
+from benchmarks import malloc  # noqa: E402
+from benchmarks.speed import harness, plot, table, timing  # noqa: E402
 from benchmarks.speed.__main__ import PARTS  # noqa: E402
 
 # every part in a size that takes no time
@@ -51,7 +52,7 @@ class TestSpeed:
         for name, value in TINY[part].items():
             monkeypatch.setattr(module, name, value)
         harness.run(module.cases, arguments(tmp_path / "speed.csv"))
-        rows = harness.read_rows(tmp_path / "speed.csv")
+        rows = table.read_rows(tmp_path / "speed.csv")
         assert {"ours", "nemo"} <= {row["side"] for row in rows}
         for row in rows:
             assert 0 < float(row["p20_ms"]) <= float(row["p50_ms"]) <= float(row["p80_ms"])
@@ -61,15 +62,15 @@ class TestSpeed:
             assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
     def test_a_ratio_is_against_the_faster_nemo_and_a_new_run_replaces_its_part(self, tmp_path, monkeypatch):
-        times = iter([[10.0], [20.0], [40.0], [5.0], [20.0], [40.0]])
+        times = (timing.Times([wall]) for wall in (10.0, 20.0, 40.0, 5.0, 20.0, 40.0))
         monkeypatch.setattr(harness, "take_turns", lambda sides, *_: {name: next(times) for name in sides})
         path = tmp_path / "speed.csv"
         nothing = lambda: torch.zeros(9)  # noqa: E731
         case = harness.Case("a", {"frames": 3}, nothing, {"nemo": nothing, "nemo sdpa": nothing})
-        harness.write_rows(path, [{"part": "b", "side": "ours", "malloc": harness.malloc()}])
+        table.write_rows(path, [{"part": "b", "side": "ours", "malloc": malloc.kind()}], harness.COLUMNS)
         for ratio in ("0.500", "0.250"):
             harness.run(lambda args: [case], arguments(path))
-            rows = harness.read_rows(path)
+            rows = table.read_rows(path)
             assert [row["part"] for row in rows] == ["b", "a", "a", "a"]
             assert rows[1]["time_ratio"] == ratio and rows[1]["memory_ratio"] == "1.000"
 
@@ -79,7 +80,7 @@ class TestSpeed:
             del first
             return torch.zeros(2**18) + torch.zeros(2**18)
 
-        assert 3.0 <= harness.peak_mib(step, torch.device("cpu")) < 3.1
+        assert 3.0 <= timing.peak_mib(step, torch.device("cpu")) < 3.1
 
     @pytest.mark.parametrize("flags", ["--heads 3 --d-model 16", "--batch 0", "--malloc best"])
     def test_bad_flags_are_refused(self, flags, tmp_path):

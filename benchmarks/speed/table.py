@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The tables of the benchmarks of speed: CSV files in benchmarks/results, and where their rows were measured."""
+
+import csv
+import platform
+from pathlib import Path
+from typing import List, Sequence
+
+import torch
+
+import nemo
+from benchmarks import malloc
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+def read_rows(path: Path) -> List[dict]:
+    """The rows of a CSV, none if there is no file."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: Sequence[dict], columns: Sequence[str]):
+    """Writes a CSV in the place of what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)
+
+
+def replace_rows(path: Path, fresh: Sequence[dict], columns: Sequence[str], keys: Sequence[str]):
+    """Adds rows to a CSV, in the place of those that have the same values in the columns `keys`."""
+
+    def key(row: dict) -> tuple:
+        return tuple(str(row.get(name, "")) for name in keys)
+
+    replaced = {key(row) for row in fresh}
+    kept = [row for row in read_rows(path) if key(row) not in replaced]
+    write_rows(path, [*kept, *fresh], columns)
+
+
+def print_row(row: dict):
+    """Prints a row on one line."""
+    print("  ".join(f"{name}={value}" for name, value in row.items()), flush=True)
+
+
+def surroundings(args) -> dict:
+    """The columns that are the same in every row of a run: sizes, device, precision, versions."""
+    cuda = args.device.type == "cuda"
+    return {
+        "malloc": "" if cuda else malloc.kind(),
+        "d_model": args.d_model,
+        "heads": args.heads,
+        "device": torch.cuda.get_device_name(args.device) if cuda else f"cpu {platform.machine()}",
+        "dtype": args.dtype,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "nemo": nemo.__version__,
+    }
