@@ -13,7 +13,6 @@
 # limitations under the License.
 
 import re
-from unittest import mock
 
 import pytest
 import torch
@@ -98,6 +97,8 @@ def maskings(draw_value, **fixed):
         "causal": True,
         **fixed,
     }
+    if options["causal"] is None:
+        options["causal"] = draw_value(st.booleans())
     # utterances shorter than a few windows, where corrections come most, as often as long ones
     num_frames = draw_value(st.one_of(st.integers(0, 60), st.integers(0, 400)))
     length = st.one_of(st.sampled_from([0, 1, num_frames]), st.integers(0, num_frames))
@@ -141,26 +142,31 @@ class TestRandomBlockMasking:
     @given(maskings())
     def test_whole_utterances_are_masked_in_every_window_up_to_the_ratio_and_never_in_padding(self, case):
         masking, num_frames, lengths = case
-        seen = []
-        consecutive = masking_module.Windows.consecutive
-        with mock.patch.object(
-            masking_module.Windows, "consecutive", lambda *args: seen.append(consecutive(*args)) or seen[-1]
-        ):
-            mask = draw(masking, lengths, num_frames)
+        mask, windows_of = masking.draw(torch.tensor(lengths), num_frames)
         for b, (row, length) in enumerate(zip(mask, lengths)):
             assert not row[length:].any()
             steps = whole_steps(row, 0, length, masking.context_stride)
             assert any(steps) == bool(steps and masking.mask_prob)
-            windows = {(0, length)} if not seen else set()
-            if seen:
-                windows = {w for w in zip(seen[0].first[b].tolist(), seen[0].stop[b].tolist()) if w[0] < w[1]}
+            windows = {w for w in zip(windows_of.first[b].tolist(), windows_of.stop[b].tolist()) if w[0] < w[1]}
             assert sum(stop - first for first, stop in windows) == length
-            room = {w: int(masking.max_mask_ratio * (w[1] - w[0])) for w in windows}
-            over = [w for w in windows if row[slice(*w)].sum() > room[w]]
+            max_masked = {w: int(masking.max_mask_ratio * (w[1] - w[0])) for w in windows}
+            over = [w for w in windows if row[slice(*w)].sum() > max_masked[w]]
             # one step is more than the ratio of its window only where it is more than that of every window
             assert len(over) <= 1
             for window in over:
-                assert row[slice(*window)].sum() == masking.context_stride > max(room.values())
+                assert row[slice(*window)].sum() == masking.context_stride > max(max_masked.values())
+
+    @pytest.mark.unit
+    @given(maskings(causal=None))
+    def test_forward_masks_what_draw_draws(self, case):
+        masking, num_frames, lengths = case
+        state = torch.get_rng_state()
+        mask, windows = masking.draw(torch.tensor(lengths), num_frames)
+        torch.set_rng_state(state)
+        masks = masking(torch.zeros(len(lengths), 3, num_frames), torch.tensor(lengths))[1]
+        assert torch.equal(masks[:, 0].bool(), mask)
+        assert windows.per_utterance == 1 or masking.causal
+        assert (windows.stop - windows.first).sum(dim=1).tolist() == lengths
 
     @pytest.mark.unit
     @given(maskings(causal=False), st.sampled_from([None, 5]), st.sampled_from([None, 1]))

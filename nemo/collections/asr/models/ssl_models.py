@@ -27,11 +27,7 @@ from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, ma
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models import _ssl_models_base as base
 from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
-from nemo.collections.asr.modules.ssl_modules.masking import (
-    RandomBlockMasking,
-    check_masking_options,
-    mask_features,
-)
+from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking, mask_features
 from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
 from nemo.collections.asr.parts.contexts.context import tightest_left_context
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
@@ -424,4 +420,4 @@ def _check_sections(cfg: Mapping):
     if masking is not None:
         check_known_keys("masking", cfg.masking, masking)
         if issubclass(masking, RandomBlockMasking):
-            check_masking_options(**cfg.masking)
+            masking.check_options(cfg.masking)

@@ -13,25 +13,23 @@
 # limitations under the License.
 
 import inspect
-import math
-import numbers
-from typing import Dict, List, Optional, Union
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from nemo.collections.asr.modules.ssl_modules import _masking_base as base
-from nemo.collections.asr.modules.ssl_modules.block_sampling import (
-    Windows,
-    block_starts,
-    ensure_one_step,
-    limit_share,
-    overlapping_blocks,
-    separate_blocks,
+from nemo.collections.asr.modules.ssl_modules.block_sampling import block_starts, overlapping_blocks, separate_blocks
+from nemo.collections.asr.modules.ssl_modules.mask_limits import ensure_one_step, limit_share
+from nemo.collections.asr.modules.ssl_modules.mask_windows import Windows
+from nemo.collections.asr.modules.ssl_modules.masking_options import (
+    as_nemo_takes_them,
+    check_masking_options,
+    frames_heard,
 )
 from nemo.core.neural_types import NeuralType
 from nemo.utils import logging, logging_mode
-from nemo.utils.option_checks import check_integer, check_number
+from nemo.utils.option_checks import check_integer
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("RandomBlockMasking", "ConvFeatureMaksingWrapper"))
@@ -79,16 +77,29 @@ class RandomBlockMasking(base.RandomBlockMasking):
         left_context_size: int = -1,
         context_stride: int = 1,
     ):
-        drawing = dict(mask_prob=mask_prob, block_size=block_size, max_mask_ratio=max_mask_ratio)
-        check_masking_options(
-            **drawing, causal=causal, left_context_size=left_context_size, context_stride=context_stride
+        options = dict(
+            mask_prob=mask_prob,
+            block_size=block_size,
+            max_mask_ratio=max_mask_ratio,
+            causal=causal,
+            left_context_size=left_context_size,
+            context_stride=context_stride,
         )
-        super().__init__(
-            feat_in=feat_in, mask_value=mask_value, freeze=freeze, allow_overlap=allow_overlap, **_as_nemo(**drawing)
-        )
+        check_masking_options(options)
+        checked = as_nemo_takes_them(options)
+        super().__init__(feat_in=feat_in, mask_value=mask_value, freeze=freeze, allow_overlap=allow_overlap, **checked)
         self.causal = causal
         self.left_context_size = left_context_size
         self.context_stride = context_stride
+
+    @staticmethod
+    def check_options(options: Mapping[str, Any]) -> None:
+        """Raises a ValueError if a value in a config's `masking` section is out of its range, before a class is built.
+
+        What the section leaves out has the default of `__init__`.
+        """
+        parameters = inspect.signature(RandomBlockMasking).parameters.values()
+        check_masking_options({parameter.name: parameter.default for parameter in parameters} | dict(options))
 
     @property
     def input_types(self):
@@ -123,42 +134,72 @@ class RandomBlockMasking(base.RandomBlockMasking):
             ValueError: `current_frame` is no integer or not of shape (B,), `effective_left_context` is not an
                 integer >= -1.
         """
-        mask = self._draw(input_feats, input_lengths, current_frame, effective_left_context).unsqueeze(1)
-        value = self.mask_embedding.to(device=input_feats.device, dtype=input_feats.dtype)
+        lengths = input_lengths.to(input_feats.device)
+        mask, _ = self.draw(lengths, input_feats.size(2), current_frame, effective_left_context)
+        mask, value = mask.unsqueeze(1), self.mask_embedding.to(device=input_feats.device, dtype=input_feats.dtype)
         masked_feats = torch.where(mask, value.view(1, -1, 1), input_feats)
         return masked_feats, mask.to(input_feats.dtype).expand_as(input_feats)
 
-    def _draw(self, feats: Tensor, lengths: Tensor, current_frame, left_context: Optional[int]) -> Tensor:
-        """Draws which frames are masked, (B, T) booleans."""
-        num_frames = feats.size(2)
-        if num_frames == 0:
-            return torch.zeros((feats.size(0), 0), dtype=torch.bool, device=feats.device)
-        end = lengths.to(device=feats.device, dtype=torch.long).clamp(0, num_frames).unsqueeze(1)
-        begin = torch.zeros_like(end)
-        if not self.causal:
-            windows = Windows.single(begin, end, num_frames)
-            room = windows.room(self._most_masked)
-            (mask,) = self._blocks(begin, end, num_frames)
-            return self._ensure_one_step(mask, begin, end, windows, room)
+    def draw(
+        self,
+        lengths: Tensor,
+        num_frames: int,
+        current_frame: Union[int, Tensor, None] = None,
+        effective_left_context: Optional[int] = None,
+    ) -> Tuple[Tensor, Windows]:
+        """Draws which frames are masked, as `forward` does.
 
-        window = self._window_frames(left_context)
-        if current_frame is not None:
-            end = torch.minimum(end, _frames_heard(current_frame, end))
-        if window >= 0 and (current_frame is not None or window == 0):
-            begin = (end - window).clamp(min=0)
-        if window > 0 and current_frame is None:
+        Args:
+            lengths: valid frames of each utterance, (B,)
+            num_frames: frames T of the features
+            current_frame, effective_left_context: see `forward`
+        Returns:
+            mask: (B, T) booleans
+            windows: those that the mask was drawn in; without `causal`, and for streaming, one for each utterance
+        Raises:
+            ValueError: see `forward`
+        """
+        begin, end, window = self._bounds(lengths, num_frames, current_frame, effective_left_context)
+        if window is None or num_frames == 0:
+            windows = Windows.single(begin, end, num_frames)
+            (mask,) = self._blocks(begin, end, num_frames)
+        else:
             # neighbouring windows take their part of two masks, so that no block goes on past an end
             windows = Windows.consecutive(end, num_frames, window, self.context_stride)
             even, odd = self._blocks(begin, end, num_frames, count=2)
             mask = even ^ ((even ^ odd) & windows.odd)
-        else:
-            windows = Windows.single(begin, end, num_frames)
-            (mask,) = self._blocks(begin, end, num_frames)
-        room = windows.room(self._most_masked)
-        return self._ensure_one_step(limit_share(mask, windows, room), begin, end, windows, room)
+        return self._corrected(mask, begin, end, windows), windows
+
+    def _bounds(
+        self, lengths: Tensor, num_frames: int, current_frame: Union[int, Tensor, None], left_context: Optional[int]
+    ) -> Tuple[Tensor, Tensor, Optional[int]]:
+        """Frames `begin <= t < end` may be masked, both (B, 1), in windows of so many frames; None is one window."""
+        end = lengths.to(torch.long).clamp(0, num_frames).unsqueeze(1)
+        begin = torch.zeros_like(end)
+        if not self.causal:
+            return begin, end, None
+        window = self._window_size(left_context)
+        if current_frame is None and window > 0:
+            return begin, end, window
+        if current_frame is not None:
+            end = torch.minimum(end, frames_heard(current_frame, end))
+        if window >= 0:
+            begin = (end - window).clamp(min=0)
+        return begin, end, None
+
+    def _corrected(self, mask: Tensor, begin: Tensor, end: Tensor, windows: Windows) -> Tensor:
+        """The mask with enough left unmasked in each window, and an encoder step masked in each utterance."""
+        if mask.size(1) == 0:
+            return mask
+        max_masked = windows.max_masked(self._max_share)
+        if self.causal:
+            mask = limit_share(mask, windows, max_masked)
+        if self.mask_prob != 0:
+            mask = ensure_one_step(mask, begin, end, windows, self.context_stride, max_masked)
+        return mask
 
     @property
-    def _most_masked(self) -> float:
+    def _max_share(self) -> float:
         """The share of a window that may be masked: all where `max_mask_ratio` is out of range, as in NeMo."""
         return self.max_mask_ratio if 0 < self.max_mask_ratio <= 1 else 1.0
 
@@ -176,12 +217,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         starts = [draws < self.mask_prob] if count == 1 else [draws < self.mask_prob, draws >= 1 - self.mask_prob]
         return [overlapping_blocks(start & may_start, self.block_size) for start in starts]
 
-    def _ensure_one_step(self, mask: Tensor, begin: Tensor, end: Tensor, windows: Windows, room: Tensor) -> Tensor:
-        if self.mask_prob == 0:
-            return mask
-        return ensure_one_step(mask, begin, end, windows, self.context_stride, room)
-
-    def _window_frames(self, left_context: Optional[int]) -> int:
+    def _window_size(self, left_context: Optional[int]) -> int:
         """The left context in input frames; -1 is unlimited."""
         if left_context is None:
             left_context = self.left_context_size
@@ -260,79 +296,3 @@ def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, l
     streaming = {"current_frame": current_frame, "effective_left_context": left_context}
     known = {name: value for name, value in streaming.items() if takes_any or name in parameters}
     return masking(input_feats=feats, input_lengths=lengths, **known)
-
-
-def check_masking_options(
-    mask_prob=0.5,
-    block_size=48,
-    max_mask_ratio=0.8,
-    causal=False,
-    left_context_size=-1,
-    context_stride=1,
-    **other,
-):
-    """Raises a ValueError that names the first option of `RandomBlockMasking` that is out of its range.
-
-    NeMo checks none of its own. So where none of ours is set (`causal`, `left_context_size`, `context_stride`), only
-    that is refused with which no mask can be drawn: a `mask_prob` that is no finite number, a `block_size` that is no
-    finite number above 0.
-    """
-    check_integer("left_context_size", left_context_size, minimum=-1)
-    check_integer("context_stride", context_stride, minimum=1)
-    is_ours = bool(causal) or left_context_size != -1 or context_stride != 1
-    problems = _out_of_range(mask_prob, block_size, max_mask_ratio)
-    usable = {
-        "mask_prob": _is_finite(mask_prob),
-        "block_size": _is_finite(block_size) and block_size > 0,
-        "max_mask_ratio": True,
-    }
-    for option, problem in problems.items():
-        if is_ours or not usable[option]:
-            raise ValueError(problem)
-
-
-def _as_nemo(mask_prob, block_size, max_mask_ratio) -> Dict[str, float]:
-    """The checked options as NeMo takes them, with one warning about those that are out of range.
-
-    A fraction of a frame is cut off a block. A negative `mask_prob` masks as 0 does; one above 1 masks more blocks, or
-    all frames where they may overlap. A `max_mask_ratio` that is no number is of no use to NeMo either.
-    """
-    problems = _out_of_range(mask_prob, block_size, max_mask_ratio)
-    if problems:
-        logging.warning(f"Options of the masking are used as NeMo uses them, but {'; '.join(problems.values())}.")
-    return {
-        "mask_prob": max(0.0, float(mask_prob)),
-        "block_size": max(1, int(block_size)),
-        "max_mask_ratio": float(max_mask_ratio) if _is_finite(max_mask_ratio) else 0.8,
-    }
-
-
-def _out_of_range(mask_prob, block_size, max_mask_ratio) -> Dict[str, str]:
-    """What is wrong with each of NeMo's options that is out of its range, by name."""
-    checks = {
-        "mask_prob": lambda name: check_number(name, mask_prob, 0, 1),
-        "block_size": lambda name: check_integer(name, block_size, minimum=1),
-        "max_mask_ratio": lambda name: check_number(name, max_mask_ratio, 0, 1, above_low=True),
-    }
-    problems = {}
-    for name, check in checks.items():
-        try:
-            check(name)
-        except ValueError as error:
-            problems[name] = str(error)
-    return problems
-
-
-def _is_finite(value) -> bool:
-    return isinstance(value, numbers.Real) and math.isfinite(value)
-
-
-def _frames_heard(current_frame: Union[int, Tensor], like: Tensor) -> Tensor:
-    """`current_frame`, checked, as a tensor that fits `like` of shape (B, 1)."""
-    if not isinstance(current_frame, Tensor):
-        return torch.full_like(like, check_integer("current_frame", current_frame, minimum=0))
-    if current_frame.is_floating_point() or current_frame.dtype in (torch.bool, torch.complex64, torch.complex128):
-        raise ValueError(f"current_frame has dtype {current_frame.dtype}: must be an integer type")
-    if current_frame.dim() > 1 or current_frame.numel() not in (1, like.size(0)):
-        raise ValueError(f"current_frame has shape {tuple(current_frame.shape)}: must be ({like.size(0)},)")
-    return current_frame.to(device=like.device, dtype=like.dtype).clamp(min=0).reshape(-1, 1).expand_as(like)
