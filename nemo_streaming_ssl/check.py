@@ -14,8 +14,16 @@
 
 """`nemo-streaming-ssl check`: how far ahead a model looks, and a test on the model that it looks no further."""
 
+import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Sequence
+
+if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none of it
+    from nemo.collections.asr.parts.lookahead import LookaheadReport
+
+# What `ArgumentParser.add_subparsers` returns; argparse has no public name for it.
+Subcommands = Any
 
 DATA_SECTIONS = ('train_ds', 'validation_ds', 'test_ds')
 
@@ -27,7 +35,7 @@ class InputError(Exception):
         super().__init__(f'{what}: {" ".join(str(error).split()) or type(error).__name__}')
 
 
-def add_check(commands) -> None:
+def add_check(commands: Subcommands) -> None:
     """Adds the command to the command line."""
     parser = commands.add_parser('check', help='how far ahead a model looks, tested on the model itself')
     add_config_arguments(parser)
@@ -35,13 +43,13 @@ def add_check(commands) -> None:
     parser.set_defaults(run=run_check)
 
 
-def add_config_arguments(parser) -> None:
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments `config` and `overrides`, for every command that reads a model's config."""
     parser.add_argument('config', type=Path, help='a YAML config, composed as Hydra does, or a .nemo file')
     parser.add_argument('overrides', nargs='*', help='values of a YAML config, such as model.encoder.n_layers=2')
 
 
-def run_check(args) -> int:
+def run_check(args: argparse.Namespace) -> int:
     """Prints the report and the result of the probe.
 
     Returns:
@@ -54,7 +62,7 @@ def run_check(args) -> int:
         return 2
 
 
-def _check(args) -> int:
+def _check(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.overrides)
     report = read_report(args.config, config)
     print(report)
@@ -71,7 +79,7 @@ def _check(args) -> int:
     return 1 if report.violations or not result.ok else 0
 
 
-def load_config(path: Path, overrides=()):
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
     """The config of a YAML file, composed by Hydra with its `defaults` and overrides, or of a .nemo file.
 
     Raises:
@@ -85,7 +93,7 @@ def load_config(path: Path, overrides=()):
         raise InputError(str(path), error) from error
 
 
-def read_report(path: Path, config):
+def read_report(path: Path, config) -> 'LookaheadReport':
     """`report_lookahead`, with an InputError for a config that it cannot read."""
     from nemo.collections.asr.parts.lookahead import report_lookahead
 
@@ -95,14 +103,14 @@ def read_report(path: Path, config):
         raise InputError(str(path), error) from error
 
 
-def _compose(path: Path, overrides):
+def _compose(path: Path, overrides: Sequence[str]):
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(path.resolve().parent), version_base=None):
         return compose(path.name, overrides=list(overrides))
 
 
-def _load_nemo_config(path: Path, overrides):
+def _load_nemo_config(path: Path, overrides: Sequence[str]):
     if overrides:
         raise ValueError(f'{overrides[0]}: the values of a .nemo file cannot be replaced')
 

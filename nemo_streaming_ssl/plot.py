@@ -14,18 +14,25 @@
 
 """`nemo-streaming-ssl plot`: a picture of what each layer of a streaming encoder sees, and of one mask."""
 
+import argparse
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
-from nemo_streaming_ssl.check import InputError, add_config_arguments, load_config, read_report
+from nemo_streaming_ssl.check import InputError, Subcommands, add_config_arguments, load_config, read_report
+
+if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none of it
+    from matplotlib.figure import Figure
+
+    from nemo.collections.asr.parts.lookahead import LookaheadReport
 
 BACK, AHEAD, MASKED = '#3b6ea5', '#d9822b', '#b0413e'
 WINDOWS = ('#eef2f7', '#d3deeb')
 MASK_SECONDS = 10
 
 
-def add_plot(commands) -> None:
+def add_plot(commands: Subcommands) -> None:
     """Adds the command to the command line."""
     parser = commands.add_parser('plot', help='draws what each layer sees, and one mask')
     add_config_arguments(parser)
@@ -33,7 +40,7 @@ def add_plot(commands) -> None:
     parser.set_defaults(run=run_plot)
 
 
-def run_plot(args) -> int:
+def run_plot(args: argparse.Namespace) -> int:
     """Writes the picture; 2 if the input cannot be read, the picture not be written, or matplotlib is missing."""
     try:
         import matplotlib.figure  # noqa: F401
@@ -50,7 +57,7 @@ def run_plot(args) -> int:
     return 0
 
 
-def _picture(path: Path, overrides):
+def _picture(path: Path, overrides: Sequence[str]) -> 'Figure':
     config = load_config(path, overrides)
     report = read_report(path, config)
     try:
@@ -60,71 +67,72 @@ def _picture(path: Path, overrides):
     return draw(report, mask)
 
 
-def _save(figure, output: Path):
+def _save(figure: 'Figure', output: Path) -> None:
     try:
         figure.savefig(output)
     except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
         raise InputError(str(output), error) from error
 
 
-def sample_mask(config, report):
+class SampledMask(NamedTuple):
+    """One mask of one utterance.
+
+    Args:
+        seconds: per frame
+        masked: which frames are masked
+        ends: the ends of the windows that it was drawn in, in frames; none where there is one window only
+    """
+
+    seconds: float
+    masked: List[bool]
+    ends: List[int]
+
+
+def sample_mask(config, report: 'LookaheadReport') -> Optional[SampledMask]:
     """Draws one mask of 10 s with the config's masking section and the tightest left context of its layers.
 
     Returns:
-        (seconds per frame, masked frames (T,), ends of the windows in frames), or None without such a section. There
-        are no windows in a mask that is not causal.
+        None without such a section
     """
     import torch
     from omegaconf import OmegaConf
 
-    from nemo.collections.asr.modules.ssl_modules.masking import mask_features
     from nemo.collections.asr.parts.contexts.context import tightest_left
     from nemo.core.classes.common import Serialization
 
     model = config.model if 'model' in config else config
     if model.get('masking') is None:
         return None
-    options, ms = OmegaConf.to_container(model.masking, resolve=True), report.timing.feature_ms
+    options = OmegaConf.create(OmegaConf.to_container(model.masking, resolve=True))
+    masking = Serialization.from_config_dict(options)
+    ms, stride = report.timing.feature_ms, report.timing.stride
     if model.get('mask_position', 'pre_conv') == 'post_conv':
-        options['block_size'] = max(1, options.get('block_size', 48) // report.timing.stride)
-        options['context_stride'], ms = 1, report.timing.encoder_ms
-    elif options.get('causal'):
-        options.setdefault('context_stride', report.timing.stride)
-    frames = round(1000 * MASK_SECONDS / ms)
+        masking.block_size = max(1, masking.block_size // stride)
+        ms, stride = report.timing.encoder_ms, 1
+    masking.context_stride = stride
     torch.manual_seed(0)
-    masking = Serialization.from_config_dict(OmegaConf.create(options))
-    feats, lengths = torch.zeros(1, options['feat_in'], frames), torch.tensor([frames])
-    with _recorded_windows() as ends:
-        masks = mask_features(masking, feats, lengths, None, tightest_left(report.contexts))[1]
-    return ms / 1000, masks[0, 0].bool().tolist(), ends
+    masked, ends = _draw_mask(
+        masking, options.feat_in, round(1000 * MASK_SECONDS / ms), tightest_left(report.contexts)
+    )
+    return SampledMask(ms / 1000, masked, ends)
 
 
-def _recorded_windows():
-    """A context manager that gives a list, into which the ends of the windows that are drawn are put."""
-    from contextlib import contextmanager
-    from unittest import mock
+def _draw_mask(masking, features: int, frames: int, left_context: Optional[int]) -> Tuple[List[bool], List[int]]:
+    """One mask of an utterance, and the ends of the windows that it was drawn in."""
+    import torch
 
-    from nemo.collections.asr.modules.ssl_modules import masking
+    from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking, mask_features
 
-    ends = []
-
-    class Recording(masking.Windows):
-        @classmethod
-        def consecutive(cls, *args):
-            windows = super().consecutive(*args)
-            ends.extend(windows.stop[0].unique().tolist())
-            return windows
-
-    @contextmanager
-    def recorded():
-        # the windows begin at random, and nothing of them is left in the mask
-        with mock.patch.object(masking, 'Windows', Recording):
-            yield ends
-
-    return recorded()
+    lengths = torch.tensor([frames])
+    if not isinstance(masking, RandomBlockMasking):  # a fork's own, without windows
+        masks = mask_features(masking, torch.zeros(1, features, frames), lengths, None, left_context)[1]
+        return masks[0, 0].bool().tolist(), []
+    mask, windows = masking.draw(lengths, frames, effective_left_context=left_context)
+    ends = windows.stop[0].unique().tolist() if windows.per_utterance > 1 else []
+    return mask[0].tolist(), ends
 
 
-def draw(report, mask=None):
+def draw(report: 'LookaheadReport', mask: Optional[SampledMask] = None) -> 'Figure':
     """The picture as a matplotlib figure: each layer's context, the reach of the layers together, and a mask."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -134,40 +142,39 @@ def draw(report, mask=None):
     figure = Figure(figsize=(9, height + (1.7 if mask else 0)), dpi=120, layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2 if mask else 1, 2, height_ratios=[height, 1.7] if mask else None)
-    own = figure.add_subplot(grid[0, 0])
-    together = figure.add_subplot(grid[0, 1], sharey=own)
-    _draw_contexts(own, report)
-    _draw_reach(together, report)
+    each_layer = figure.add_subplot(grid[0, 0])
+    all_layers = figure.add_subplot(grid[0, 1], sharey=each_layer)
+    _plot_contexts(each_layer, report)
+    _plot_reach(all_layers, report)
     if mask:
-        _draw_mask(figure.add_subplot(grid[1, :]), report, *mask)
+        _plot_mask(figure.add_subplot(grid[1, :]), report, mask)
     return figure
 
 
-def _draw_contexts(axes, report):
+def _plot_contexts(axes, report: 'LookaheadReport'):
     frame = report.timing.encoder_ms
     sides = ((context.left, context.right) for context in report.contexts)
-    _draw_bars(axes, [tuple(math.inf if frames < 0 else frames * frame for frames in side) for side in sides])
+    _plot_bars(axes, [tuple(math.inf if frames < 0 else frames * frame for frames in side) for side in sides])
     axes.set_title(f'Attention context of each layer ({report.style})')
     axes.set_ylabel('layer')
 
 
-def _draw_reach(axes, report):
-    _draw_bars(axes, [report.reach_ms(layer + 1) for layer in range(len(report.contexts))])
+def _plot_reach(axes, report: 'LookaheadReport'):
+    _plot_bars(axes, [report.reach_ms(layer + 1) for layer in range(len(report.contexts))])
     axes.set_title('Reach through all layers up to this one')
     axes.tick_params(labelleft=False)
 
 
-def _draw_bars(axes, reaches):
+def _plot_bars(axes, reaches):
     """One bar for each layer, from (ms back, ms ahead); unlimited ones are arrows to the edge."""
     longest = max((ms for reach in reaches for ms in reach if ms < math.inf), default=0) or 1000.0
     for side, colour in enumerate((BACK, AHEAD)):
-        own = [reach[side] for reach in reaches]
-        # room for the numbers, and as much for an arrow; a thin margin where nothing is seen
-        edge = 1.5 * longest if math.inf in own else max(own) + 0.3 * longest if max(own) else 0.05 * longest
+        lengths = [reach[side] for reach in reaches]
+        edge = _edge(lengths, longest)
         axes.set_xlim(**{'right' if side else 'left': edge if side else -edge})
-        for layer, ms in enumerate(own):
-            _draw_bar(axes, layer, ms if side else -ms, edge, colour)
-            if ms and own.index(ms) == layer:
+        for layer, ms in enumerate(lengths):
+            _plot_bar(axes, layer, ms if side else -ms, edge, colour)
+            if ms and lengths.index(ms) == layer:
                 _label_bar(axes, layer, ms, side, edge)
     axes.axvline(0, color='black', linewidth=1)
     axes.set_ylim(-0.7, len(reaches) - 0.3)
@@ -178,7 +185,15 @@ def _draw_bars(axes, reaches):
     axes.spines[['top', 'right']].set_visible(False)
 
 
-def _draw_bar(axes, layer, ms, edge, colour):
+def _edge(lengths, longest):
+    """Where the axis ends, for bars of these lengths and labels; `longest` is the longest bar of both sides."""
+    if math.inf in lengths:
+        return 1.5 * longest
+    # a thin margin where nothing is seen
+    return max(lengths) + 0.3 * longest if max(lengths) else 0.05 * longest
+
+
+def _plot_bar(axes, layer, ms, edge, colour):
     if abs(ms) == math.inf:
         arrow = {'arrowstyle': '-|>', 'color': colour, 'linewidth': 3, 'shrinkA': 0, 'shrinkB': 0}
         axes.annotate('', (math.copysign(edge, ms), layer), (0, layer), arrowprops=arrow)
@@ -194,7 +209,8 @@ def _label_bar(axes, layer, ms, ahead, edge):
     axes.text(at if ahead else -at, layer, f' {text} ', ha=align, va='center', fontsize=8, bbox=box)
 
 
-def _draw_mask(axes, report, seconds, masked, ends):
+def _plot_mask(axes, report: 'LookaheadReport', mask: SampledMask):
+    seconds, masked, ends = mask
     for i, (first, stop) in enumerate(zip([0, *ends], ends)):
         axes.axvspan(first * seconds, stop * seconds, color=WINDOWS[i % 2], linewidth=0)
     padded = [False, *masked, False]
