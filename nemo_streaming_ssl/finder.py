@@ -27,6 +27,10 @@ import sys
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO
 
+TYPE_CHECKING = False  # for type checkers only; `typing` takes longer to import than all of this module
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
 SWITCH = "NEMO_STREAMING_SSL"
 SUPPORTED = f"supported are NeMo {OLDEST_NEMO} to {NEWEST_NEMO}"
 
@@ -44,13 +48,13 @@ class NemoFinder:
     # Known by this mark, not by class: after a reload of this module the class is another one.
     is_nemo_overlay = True
 
-    def __init__(self, root):
+    def __init__(self, root: str):
         self.root = root
 
     def __repr__(self):
         return f"{type(self).__name__}({self.root!r})"
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path=None, target=None) -> "ModuleSpec | None":
         """The import system's question: where is `fullname`? None: ask the next finder."""
         if fullname == "nemo":
             return find_original("nemo", None)
@@ -107,7 +111,7 @@ class OverlayFinder(NemoFinder):
         return _file_spec(fullname, original.origin)
 
 
-def public_name(fullname):
+def public_name(fullname: str) -> "str | None":
     """`nemo.a._x_base` -> `nemo.a.x`; None for a name that is not of that form."""
     parent, _, last = fullname.rpartition(".")
     if last.startswith("_") and last.endswith("_base") and len(last) > len("__base"):
@@ -115,7 +119,7 @@ def public_name(fullname):
     return None
 
 
-def find_original(fullname, path=None, shadow=None):
+def find_original(fullname: str, path=None, shadow: "str | None" = None) -> "ModuleSpec | None":
     """The spec of `fullname` without the overlay, or None; folders without `__init__.py` do not count.
 
     Args:
@@ -153,7 +157,7 @@ def _file_spec(fullname, file, is_package=False):
     spec = ModuleSpec(fullname, SourceFileLoader(fullname, file), origin=file, is_package=is_package)
     spec.has_location = True
     if is_package:
-        spec.submodule_search_locations.append(os.path.dirname(file))
+        spec.submodule_search_locations = [os.path.dirname(file)]
     return spec
 
 
@@ -170,7 +174,7 @@ def _missing_original(fullname, public):
     )
 
 
-def overlay_root():
+def overlay_root() -> "str | None":
     """The folder that contains the overlay's `nemo/`: inside this package, or, in a checkout, beside it; or None."""
     package = os.path.dirname(os.path.abspath(__file__))
     # In this order: after an ordinary install the folder beside this package is NeMo's own.
@@ -181,12 +185,12 @@ def overlay_root():
     return None
 
 
-def switched_off():
+def switched_off() -> bool:
     """True when the environment says NEMO_STREAMING_SSL=off (or 0, false, no)."""
     return os.environ.get(SWITCH, "").strip().lower() in ("off", "0", "false", "no")
 
 
-def install():
+def install() -> None:
     """Puts the finder in front of all others, once; switched off, one that only finds NeMo itself."""
     root = overlay_root()
     if root is None:
@@ -195,7 +199,7 @@ def install():
     sys.meta_path[:] = [finder] + _other_finders()
 
 
-def uninstall():
+def uninstall() -> None:
     """Takes the finder away; modules that are already imported stay what they are."""
     sys.meta_path[:] = _other_finders()
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The command line, `nemo-streaming-ssl`. No command imports NeMo or torch before it has to."""
+"""`nemo-streaming-ssl status`: which NeMo was found, what is shadowed, what is new, and whether it can be imported."""
 
 import argparse
 import ast
@@ -21,56 +21,24 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, Iterable, List, Optional, Tuple
 
-from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, __version__, finder
-from nemo_streaming_ssl.check import add_check
+from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
+from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.imports import failing_imports
-from nemo_streaming_ssl.plot import add_plot
 
 
-def main(argv=None) -> int:
-    """Runs one command and returns its exit code."""
-    parser = argparse.ArgumentParser(prog='nemo-streaming-ssl', description='Patches over NeMo for streaming SSL.')
-    parser.add_argument('--version', action='version', version=__version__)
-    commands = parser.add_subparsers(dest='command', required=True)
-    for add in COMMANDS:
-        add(commands)
-    args = _parse(parser, argv)
-    try:
-        code = args.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has gone, as in `... | head -1`. Python flushes once more at its end, so that goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return code
-
-
-def _parse(parser, argv):
-    """Overrides may stand before and after options; argparse by itself takes only those before."""
-    args, rest = parser.parse_known_args(argv)
-    if rest and ('overrides' not in args or any(word.startswith('-') for word in rest)):
-        parser.error(f'unrecognized arguments: {" ".join(rest)}')
-    if rest:
-        args.overrides = [*args.overrides, *rest]
-    return args
-
-
-def _add_status(commands) -> None:
+def add_status(commands: Subcommands) -> None:
+    """Adds the command to the command line."""
     parser = commands.add_parser('status', help='which NeMo was found, what is shadowed, what is new')
     parser.add_argument('--no-import', action='store_true', help='do not try to import the modules (takes seconds)')
     parser.set_defaults(run=_run_status)
 
 
-# One function per command: adds its parser and sets `run`, which takes the arguments and returns the exit code.
-COMMANDS = [_add_status, add_check, add_plot]
-
-
-def _run_status(args) -> int:
+def _run_status(args: argparse.Namespace) -> int:
     status = read_status()
     print('\n'.join(status.lines()), flush=True)
-    if args.no_import or not status.can_be_imported:
+    if args.no_import or not status.can_be_imported or status.overlay is None:
         return 0 if status.ok else 1
     names = [_dotted(path) for path in [*status.shadowed, *status.new]]
     failing = failing_imports(names, str(status.overlay.parent))
@@ -88,7 +56,7 @@ def _import_lines(count: int, failing: Dict[str, str]) -> List[str]:
     return _rows([('imports', title), *(('failed', f'{name}: {reason}') for name, reason in failing.items())])
 
 
-def _rows(rows) -> List[str]:
+def _rows(rows: Iterable[Tuple[str, str]]) -> List[str]:
     return [f'{title:<10}{text}' for title, text in rows]
 
 
@@ -103,10 +71,13 @@ class Status:
     shadowed: List[Path] = field(default_factory=list)  # relative to the overlay's parent, like all three
     new: List[Path] = field(default_factory=list)
     missing: List[Path] = field(default_factory=list)  # shadowing files without an original
+    broken: Dict[Path, str] = field(default_factory=dict)  # files that are no Python, and why
 
     @property
     def ok(self) -> bool:
-        return None not in (self.overlay, self.nemo) and is_supported(self.version) and not self.missing
+        """True if NeMo and the overlay are there, go together, and every file of the overlay can be read."""
+        is_complete = None not in (self.overlay, self.nemo) and not self.missing and not self.broken
+        return is_complete and is_supported(self.version)
 
     @property
     def can_be_imported(self) -> bool:
@@ -121,8 +92,13 @@ class Status:
         for title, paths in (('shadowed', self.shadowed), ('new', self.new)):
             rows.append((title, str(len(paths)) + (' file' if len(paths) == 1 else ' files')))
             rows.extend(('', path.as_posix()) for path in paths)
-        rows.extend(('missing', f'{self.nemo.parent / path}, shadowed but not in this NeMo') for path in self.missing)
+        rows.extend(('missing', f'{path}, shadowed but not in this NeMo') for path in self._expected(self.missing))
+        rows.extend(('broken', f'{path.as_posix()}: {reason}') for path, reason in self.broken.items())
         return _rows(rows)
+
+    def _expected(self, paths: List[Path]) -> List[Path]:
+        """Where files of the overlay have their originals."""
+        return [self.nemo.parent / path for path in paths] if self.nemo else []
 
     def _nemo_line(self) -> str:
         return str(self.nemo) if self.nemo else "not found: pip install 'nemo_toolkit[asr]'"
@@ -131,7 +107,7 @@ class Status:
         supported = f'supported ({OLDEST_NEMO} to {NEWEST_NEMO})'
         if not is_supported(self.version):
             return f'{self.version or "unknown"}, NOT {supported}'
-        if is_tested(self.version):
+        if self.version and is_tested(self.version):
             return f'{self.version}, tested'
         return f'{self.version}, {supported}, not tested: tested are {", ".join(TESTED_NEMO)}'
 
@@ -142,8 +118,9 @@ def read_status() -> Status:
     overlay = Path(root, 'nemo') if root else None
     nemo = _nemo_folder()
     status = Status(_patches(), overlay, nemo, _version(nemo) if nemo else None)
-    for file in sorted(overlay.rglob('*.py')) if overlay else ():
-        _sort_in(status, file)
+    if overlay:
+        for file in sorted(overlay.rglob('*.py')):
+            _sort_in(status, file, file.relative_to(overlay.parent))
     return status
 
 
@@ -157,13 +134,20 @@ def _patches() -> str:
 
 def _nemo_folder() -> Optional[Path]:
     spec = finder.find_original('nemo')
-    return Path(spec.origin).parent if spec else None
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _sort_in(status: Status, file: Path) -> None:
-    """Puts one overlay file under shadowed, new or missing."""
-    path = file.relative_to(status.overlay.parent)
-    if not imports_its_base(file):
+def _sort_in(status: Status, file: Path, path: Path) -> None:
+    """Puts one overlay file, at `path` below the folder of `nemo`, under shadowed, new, missing or broken."""
+    try:
+        is_shadowing = imports_its_base(file)
+    except SyntaxError as error:
+        status.broken[path] = f'line {error.lineno}: {error.msg}'
+        return
+    except ValueError as error:  # no text, or null bytes in it
+        status.broken[path] = str(error)
+        return
+    if not is_shadowing:
         status.new.append(path)
     elif status.nemo and not (status.nemo.parent / path).is_file():
         status.missing.append(path)
@@ -172,9 +156,13 @@ def _sort_in(status: Status, file: Path) -> None:
 
 
 def imports_its_base(file: Path) -> bool:
-    """True for a shadowing file: `x.py` that imports `_x_base`."""
+    """True for a shadowing file: `x.py` that imports `_x_base`.
+
+    Raises:
+        SyntaxError, ValueError: the file is no Python
+    """
     base = f'_{file.stem}_base'
-    names = []
+    names: List[str] = []
     for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names.append(node.module)

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from nemo_streaming_ssl import finder
-from nemo_streaming_ssl.cli import imports_its_base
+from nemo_streaming_ssl.status import imports_its_base
 
 ROOT = Path(finder.overlay_root())
 FILES = sorted(file.relative_to(ROOT) for file in ROOT.glob('nemo/**/*.py'))

@@ -20,6 +20,7 @@ import packaging
 import pytest
 
 from nemo_streaming_ssl import TESTED_NEMO, cli, finder
+from nemo_streaming_ssl import status as status_module
 
 VALUES = 'VERSION = (2, 5)\n__version__ = ".".join(["2", "5"])\n'
 
@@ -110,6 +111,16 @@ class TestStatus:
         out = rows(capsys)
         assert ['missing', f'{expected}, shadowed but not in this NeMo'] in out and ['shadowed', '0 files'] in out
 
+    @pytest.mark.parametrize('words', [(), ('--no-import',)])
+    @pytest.mark.parametrize(
+        'text, reason',
+        [('x = (\n', "line 1: '(' was never closed"), ('\n\nclass:\n', 'line 3: invalid syntax'), ('x = 1\0', 'null')],
+    )
+    def test_a_file_that_is_no_python_is_one_line(self, status, capfd, text, reason, words):
+        assert status(words=words, files={'overlay/nemo/collections/toy/extra.py': text}) == 1
+        (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith('broken')]
+        assert line.startswith('broken    nemo/collections/toy/extra.py: ') and reason in line
+
     def test_without_the_imports_nemo_is_not_imported(self, stub, tmp_path):
         real = stub.nemo(tmp_path)
         (real / 'nemo/__init__.py').write_text('raise SystemExit("imported")')
@@ -191,21 +202,21 @@ class TestVersion:
         ],
     )
     def test_is_read_from_package_info(self, tmp_path, monkeypatch, text, version):
-        monkeypatch.setattr(cli, '_installed_version', lambda: 'the installed one')
+        monkeypatch.setattr(status_module, '_installed_version', lambda: 'the installed one')
         (tmp_path / 'package_info.py').write_text(text)
-        assert cli._version(tmp_path) == version
+        assert status_module._version(tmp_path) == version
 
     def test_without_package_info_the_installed_distribution_says(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(cli, '_installed_version', lambda: '2.5.3')
-        assert cli._version(tmp_path) == '2.5.3'
+        monkeypatch.setattr(status_module, '_installed_version', lambda: '2.5.3')
+        assert status_module._version(tmp_path) == '2.5.3'
 
     @pytest.mark.parametrize('version', [None, '', 'unknown', '1.23.0', '10.0.0', '3.0.0.1'])
     def test_anything_else_is_not_supported(self, version):
-        assert not cli.is_supported(version)
+        assert not status_module.is_supported(version)
 
     @pytest.mark.parametrize('version', ['2.6', '3', '3.0.0+abc', '2.10.0', '3.0.0.0', 'v2.7.1', '2.5.3.post1'])
     def test_short_and_local_versions(self, version):
-        assert cli.is_supported(version)
+        assert status_module.is_supported(version)
 
 
 @pytest.mark.unit
@@ -224,7 +235,7 @@ class TestShadowingOrNew:
     def test_a_shadowing_file_imports_its_base(self, tmp_path, text, shadowing):
         file = tmp_path / 'x.py'
         file.write_text(text)
-        assert cli.imports_its_base(file) is shadowing
+        assert status_module.imports_its_base(file) is shadowing
 
 
 @pytest.mark.unit
