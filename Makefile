@@ -24,7 +24,7 @@ help:
 	@echo "make test-matrix    all of that on $(RELEASES), with NeMo's own tests, and the demo on the newest;"
 	@echo "                    one release: make test-matrix RELEASES=3.0.0"
 	@echo "make lint    check style; make format repairs it"
-	@echo "make benchmark    time every part against NeMo, on both of its mallocs: half an hour on two cores"
+	@echo "make benchmark    time every part against NeMo, with both malloc settings: half an hour on two cores"
 	@echo "make clean   remove $(VENV), $(VENV)-*, build and the demo"
 
 python:

@@ -53,7 +53,7 @@ def run(options: Options) -> List[Row]:
 
 @contextlib.contextmanager
 def workers(options: Options) -> Iterator:
-    """A `map` over `options.jobs` processes; over none but this with one job."""
+    """A `map` over `options.jobs` processes; one job runs in this process."""
     if options.jobs == 1:
         with logging.temp_verbosity(logging.ERROR):
             yield map

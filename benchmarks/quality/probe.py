@@ -49,7 +49,7 @@ def stacked(matrices: List[Tensor], chosen: np.ndarray) -> np.ndarray:
 
 
 def fit(inputs: np.ndarray, phones: np.ndarray, penalty: float) -> Pipeline:
-    """The classifier; that some stop at MAX_ITERATIONS is no news."""
+    """The classifier, trained without a warning if it stops at MAX_ITERATIONS."""
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=MAX_ITERATIONS, tol=1e-3))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', ConvergenceWarning)
