@@ -17,10 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from nemo.collections.asr.parts.contexts import AttentionContext, ContextRamp, ContextSchedule
 from nemo.collections.asr.parts.contexts.context import (
-    AttentionContext,
-    ContextRamp,
-    ContextSchedule,
     check_layer_contexts,
     lookahead_frames,
     tightest_left,

@@ -24,11 +24,11 @@ from nemo.collections.asr.parts.contexts.context import (
     STYLES,
     UNLIMITED,
     AttentionContext,
-    ContextSchedule,
     check_layer_contexts,
     widest,
 )
 from nemo.collections.asr.parts.contexts.runtime import limit_layer_contexts
+from nemo.collections.asr.parts.contexts.schedule import ContextSchedule
 from nemo.collections.asr.parts.submodules.attention_windows import LayerMasks
 from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, is_faster
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding

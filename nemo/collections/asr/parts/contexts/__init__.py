@@ -17,15 +17,17 @@
 Contexts are `[left, right]` in encoder frames (80 ms after 8-fold subsampling), -1 for unlimited.
 """
 
-from nemo.collections.asr.parts.contexts.context import UNLIMITED, AttentionContext, ContextRamp, ContextSchedule
-from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
+from nemo.collections.asr.parts.contexts.context import STYLES, UNLIMITED, AttentionContext
+from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum, ContextRamp
 from nemo.collections.asr.parts.contexts.runtime import (
     cap_layer_contexts,
     set_dynamic_context,
     sync_masking_context_with_attention,
 )
+from nemo.collections.asr.parts.contexts.schedule import ContextSchedule
 
 __all__ = [
+    "STYLES",
     "UNLIMITED",
     "AttentionContext",
     "ContextCurriculum",

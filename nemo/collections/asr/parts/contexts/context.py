@@ -19,14 +19,13 @@ Source of the `chunked_limited` style: https://arxiv.org/abs/2312.17279
 """
 
 from dataclasses import dataclass
-from typing import Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Iterable, List, Optional, Sequence
 
 from nemo.utils import logging, logging_mode
 from nemo.utils.option_checks import check_integer
 
 UNLIMITED = -1
 STYLES = ("regular", "chunked_limited")
-INTERPOLATIONS = ("step", "linear")
 
 
 def _smaller(a: int, b: int) -> int:
@@ -58,8 +57,8 @@ class AttentionContext:
         """
         if isinstance(value, cls):
             return value
-        if not _is_sequence(value) or len(value) != 2:
-            raise ValueError(f"{item}={_plain(value)!r}: must be [left, right] in encoder frames")
+        if not is_sequence(value) or len(value) != 2:
+            raise ValueError(f"{item}={plain_lists(value)!r}: must be [left, right] in encoder frames")
         left, right = (check_integer(f"{side} context of {item}", v, -1) for side, v in zip(("left", "right"), value))
         return cls(left, right)
 
@@ -131,121 +130,6 @@ def _check_chunks(context: AttentionContext, right: int, layer: int):
         raise ValueError(f"{name}: the left context must be a multiple of right + 1 = {right + 1} for chunked_limited")
 
 
-@dataclass(frozen=True)
-class ContextSchedule:
-    """Which layer has which context: `points` are (first layer, context), in increasing order, the first at layer 0.
-
-    With `step` a context holds until the next point; with `linear` the contexts in between are a rounded ramp.
-    """
-
-    points: Tuple[Tuple[int, AttentionContext], ...]
-    interpolation: str = "step"
-
-    @classmethod
-    def parse(cls, schedule, interpolation: str = "step") -> "ContextSchedule":
-        """Reads `[[first_layer, [left, right]], ...]` from lists or `ListConfig`s.
-
-        Raises:
-            ValueError: naming the item, its value and what is allowed.
-        """
-        if interpolation not in INTERPOLATIONS:
-            raise ValueError(f"interpolation={interpolation!r}: must be one of {', '.join(INTERPOLATIONS)}")
-        if not _is_sequence(schedule) or len(schedule) == 0:
-            raise ValueError(f"schedule={_plain(schedule)!r}: must have at least one [layer_idx, [left, right]]")
-        points = tuple(cls._point(i, item) for i, item in enumerate(schedule))
-        if points[0][0] != 0:
-            raise ValueError(f"schedule[0]={_plain(schedule[0])!r}: the first layer index must be 0")
-        for i, ((before, _), (index, _)) in enumerate(zip(points, points[1:]), start=1):
-            if index <= before:
-                raise ValueError(f"schedule[{i}]={_plain(schedule[i])!r}: layer index must be above {before}")
-        return cls(points, interpolation)
-
-    @staticmethod
-    def _point(i: int, item) -> Tuple[int, AttentionContext]:
-        name = f"schedule[{i}]={_plain(item)!r}"
-        if not _is_sequence(item) or len(item) != 2 or not _is_sequence(item[1]):
-            raise ValueError(f"{name}: must be [layer_idx, [left, right]]")
-        return check_integer(f"layer index of {name}", item[0], 0), AttentionContext.parse(item[1], name)
-
-    @classmethod
-    def from_config(cls, block: Optional[Mapping]) -> Optional["ContextSchedule"]:
-        """Reads a `hierarchical_context` block (design: enabled, interpolation, schedule); None if it is not enabled.
-
-        Raises:
-            ValueError: see `parse`; also for a key that is none of these.
-        """
-        if block is None:
-            return None
-        for key in block:
-            if key not in ("enabled", "interpolation", "schedule"):
-                raise ValueError(
-                    f"hierarchical_context.{key}={block[key]!r}: unknown option; allowed are enabled, interpolation, "
-                    "schedule"
-                )
-        if not block.get("enabled", True):
-            return None
-        return cls.parse(block.get("schedule"), block.get("interpolation", "step"))
-
-    def for_layers(self, n_layers: int, style: str = "regular") -> List[AttentionContext]:
-        """The context of each of `n_layers` layers.
-
-        Raises:
-            ValueError: a point past the last layer; `linear` to or from an unlimited context; see also
-                `check_layer_contexts`.
-        """
-        last = self.points[-1]
-        if last[0] >= n_layers:
-            name = f"schedule[{len(self.points) - 1}]={[last[0], last[1].as_list()]}"
-            raise ValueError(f"{name}: layer index must be at most {n_layers - 1}, the last of {n_layers} layers")
-        return check_layer_contexts([self._at(layer, style) for layer in range(n_layers)], style)
-
-    def _at(self, layer: int, style: str) -> AttentionContext:
-        before = max(i for i, (index, _) in enumerate(self.points) if index <= layer)
-        start, context = self.points[before]
-        if self.interpolation == "step" or layer == start or before + 1 == len(self.points):
-            return context
-        end, following = self.points[before + 1]
-        share = (layer - start) / (end - start)
-        ramp = AttentionContext(
-            _between(context.left, following.left, share), _between(context.right, following.right, share)
-        )
-        return ramp.capped(UNLIMITED, style)
-
-
-def _between(a: int, b: int, share: float) -> int:
-    if a == b:
-        return a
-    if UNLIMITED in (a, b):
-        raise ValueError(f"interpolation=linear from {a} to {b}: an unlimited context (-1) has no values in between")
-    return round(a + (b - a) * share)
-
-
-@dataclass(frozen=True)
-class ContextRamp:
-    """A cap on left contexts that grows with the optimizer steps, in encoder frames; a function of the step alone.
-
-    Args:
-        start_context, end_context: the cap at step 0 and from `warmup_steps` on, at least 1
-        warmup_steps: at least 0
-        every_n_steps: the cap changes at multiples of this only, at least 1
-    """
-
-    start_context: int
-    end_context: int
-    warmup_steps: int
-    every_n_steps: int = 1
-
-    def __post_init__(self):
-        for name, minimum in (("start_context", 1), ("end_context", 1), ("warmup_steps", 0), ("every_n_steps", 1)):
-            check_integer(name, getattr(self, name), minimum)
-
-    def cap(self, step: int) -> int:
-        """The cap at an optimizer step."""
-        step -= step % self.every_n_steps
-        share = 1.0 if step >= self.warmup_steps else step / self.warmup_steps
-        return round(self.start_context + (self.end_context - self.start_context) * share)
-
-
 def attention_contexts(encoder) -> List[AttentionContext]:
     """The contexts that the encoder's next forward may use: each layer's, the encoder's, and all that NeMo may draw
     from while it trains. Empty for an encoder that has none."""
@@ -263,11 +147,11 @@ def tightest_left_context(encoder) -> Optional[int]:
     return tightest_left(attention_contexts(encoder))
 
 
-def _is_sequence(value) -> bool:
+def is_sequence(value) -> bool:
     # a ListConfig is a Sequence too, but no list
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
-def _plain(value):
+def plain_lists(value):
     """Lists in place of `ListConfig`s, for messages."""
-    return [_plain(item) for item in value] if _is_sequence(value) else value
+    return [plain_lists(item) for item in value] if is_sequence(value) else value

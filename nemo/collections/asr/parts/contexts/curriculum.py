@@ -12,12 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from nemo.collections.asr.parts.contexts.context import ContextRamp, widest
+from nemo.collections.asr.parts.contexts.context import widest
 from nemo.collections.asr.parts.contexts.runtime import (
     cap_layer_contexts,
     layer_contexts,
@@ -27,8 +28,35 @@ from nemo.collections.asr.parts.contexts.runtime import (
     tightest_or_unlimited,
 )
 from nemo.utils import logging
+from nemo.utils.option_checks import check_integer
 
 OPTIONS = ("start_context", "end_context", "warmup_steps", "every_n_steps")
+
+
+@dataclass(frozen=True)
+class ContextRamp:
+    """A cap on left contexts that grows with the optimizer steps, in encoder frames; a function of the step alone.
+
+    Args:
+        start_context, end_context: the cap at step 0 and from `warmup_steps` on, at least 1
+        warmup_steps: at least 0
+        every_n_steps: the cap changes at multiples of this only, at least 1
+    """
+
+    start_context: int
+    end_context: int
+    warmup_steps: int
+    every_n_steps: int = 1
+
+    def __post_init__(self):
+        for name, minimum in (("start_context", 1), ("end_context", 1), ("warmup_steps", 0), ("every_n_steps", 1)):
+            check_integer(name, getattr(self, name), minimum)
+
+    def cap(self, step: int) -> int:
+        """The cap at an optimizer step."""
+        step -= step % self.every_n_steps
+        share = 1.0 if step >= self.warmup_steps else step / self.warmup_steps
+        return round(self.start_context + (self.end_context - self.start_context) * share)
 
 
 class ContextCurriculum(Callback):

@@ -21,7 +21,7 @@ from typing import Any, Mapping, Optional, Tuple
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from nemo.collections.asr.parts.contexts.context import STYLES, UNLIMITED, AttentionContext, ContextSchedule
+from nemo.collections.asr.parts.contexts import STYLES, UNLIMITED, AttentionContext, ContextSchedule
 from nemo.collections.asr.parts.lookahead.reach import SUBSAMPLING_STEPS, Reach, Timing, subsampling_reach
 from nemo.core.classes import common
 from nemo.utils.option_checks import check_integer

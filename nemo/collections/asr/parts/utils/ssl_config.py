@@ -24,8 +24,7 @@ from typing import Mapping, Optional
 from hydra.utils import get_object
 from omegaconf import DictConfig, open_dict
 
-from nemo.collections.asr.parts.contexts.context import ContextSchedule
-from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum
+from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
 from nemo.core.classes import common
 from nemo.utils import logging, model_utils
