@@ -65,16 +65,8 @@ class MultiHeadAttention(base.MultiHeadAttention):
         return {"query": q / self.s_d_k}
 
 
-class RelPositionMultiHeadAttention(base.RelPositionMultiHeadAttention, MultiHeadAttention):
-    """The same of NeMo's attention with relative positions."""
-
-    def forward(self, query, key, value, mask, pos_emb, cache=None):
-        """See `MultiHeadAttention.forward`."""
-        if isinstance(mask, BandMask):
-            return self._attend_in_blocks(query, key, value, mask, pos_emb)
-        return base.RelPositionMultiHeadAttention.forward(
-            self, query, key, value, mask=mask, pos_emb=pos_emb, cache=cache
-        )
+class RelPositionMultiHeadAttention(MultiHeadAttention, base.RelPositionMultiHeadAttention):
+    """The same of NeMo's attention with relative positions: `super()` in the `forward` above means that one."""
 
     def _queries(self, q: Tensor, pos_emb: Optional[Tensor], mask: BandMask) -> dict:
         last = q.size(2) - 1
