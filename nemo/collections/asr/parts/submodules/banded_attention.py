@@ -181,35 +181,35 @@ class _BandedAttention(torch.autograd.Function):
     def forward(ctx, query, key, value, position_query, positions, band, lengths, dropout, size):
         grid = _Grid(band, query.shape, size)
         key, value = grid.pad(key), grid.pad(value)
-        out, by_key, kept = torch.empty(query.shape, dtype=query.dtype, device=query.device), _ByKey(), []
+        out, saved = torch.empty(query.shape, dtype=query.dtype, device=query.device), []
         for block in grid.blocks:
             scores = _by_relation(torch.bmm(grid.rows(query, block), grid.reach(key, block).mT), block)
             if positions is not None:
                 scores = grid.position_scores(position_query, positions, block).add_(scores)
             probabilities = grid.softmax(scores, band.hidden(block, lengths))
             dropped, keep = _drop(probabilities, dropout)
-            grid.put_rows(out, block, torch.bmm(by_key(dropped.to(query.dtype), block), grid.reach(value, block)))
-            kept += [probabilities, keep]
-        ctx.save_for_backward(query, key, value, position_query, positions, *kept)
+            grid.put_rows(out, block, torch.bmm(_by_key(dropped.to(query.dtype), block), grid.reach(value, block)))
+            saved += [probabilities, keep]
+        ctx.save_for_backward(query, key, value, position_query, positions, *saved)
         ctx.grid, ctx.dropout = grid, dropout
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        query, key, value, position_query, positions, *kept = ctx.saved_tensors
-        grid, by_key = ctx.grid, _ByKey()
+        query, key, value, position_query, positions, *saved = ctx.saved_tensors
+        grid = ctx.grid
         d_query, d_position_query = (None if x is None else torch.empty_like(x) for x in (query, position_query))
         d_key, d_value, d_positions = (_zeros_to_sum(x) for x in (key, value, positions))
-        for block, probabilities, keep in zip(grid.blocks, kept[::2], kept[1::2]):
+        for block, probabilities, keep in zip(grid.blocks, saved[::2], saved[1::2]):
             above = grid.rows(grad, block)
             dropped = _drop_again(probabilities, keep, ctx.dropout).to(query.dtype)
-            grid.reach(d_value, block).add_(torch.bmm(by_key(dropped, block).mT, above))
+            grid.reach(d_value, block).add_(torch.bmm(_by_key(dropped, block).mT, above))
 
             d_dropped = _by_relation(torch.bmm(above, grid.reach(value, block).mT), block)
             d_probabilities = _drop_again(d_dropped, keep, ctx.dropout)
             d_scores = _softmax_backward(d_probabilities, probabilities).to(query.dtype)
-            d_by_key = by_key(d_scores, block)
+            d_by_key = _by_key(d_scores, block)
             grid.put_rows(d_query, block, torch.bmm(d_by_key, grid.reach(key, block)))
             grid.reach(d_key, block).add_(torch.bmm(d_by_key.mT, grid.rows(query, block)))
             if positions is not None:
@@ -278,20 +278,11 @@ class _Grid:
         return torch.softmax(scores, dim=-1, dtype=at_least_float32(scores))
 
 
-class _ByKey:
-    """Lays out by key what is kept by relation: (n, size, width) -> (n, size, keys), zero where there is no relation.
-
-    The zeros stay from block to block: what this returns is good until the next call.
-    """
-
-    buffer: Optional[Tensor] = None
-
-    def __call__(self, by_relation: Tensor, block: Block) -> Tensor:
-        shape = (*by_relation.shape[:2], block.keys)
-        if self.buffer is None or self.buffer.shape != shape:
-            self.buffer = by_relation.new_zeros(shape)
-        _by_relation(self.buffer, block).copy_(by_relation)
-        return self.buffer
+def _by_key(by_relation: Tensor, block: Block) -> Tensor:
+    """(n, size, width) -> (n, size, keys), zero where there is no relation: each row begins one key further on than
+    the row before, so that `size` zeros after each make rows of `size + width`, one more than keys, of the same."""
+    rows = F.pad(by_relation, (0, block.size)).flatten(1)
+    return rows.narrow(1, 0, block.size * block.keys).unflatten(1, (block.size, block.keys))
 
 
 def _by_relation(by_key: Tensor, block: Block) -> Tensor:
@@ -300,12 +291,12 @@ def _by_relation(by_key: Tensor, block: Block) -> Tensor:
 
 
 def _drop(probabilities: Tensor, rate: float):
-    """(probabilities after dropout, which were kept or None)"""
+    """(probabilities after dropout, which of them are left or None)"""
     return torch.native_dropout(probabilities, rate, True) if rate > 0 else (probabilities, None)
 
 
 def _drop_again(x: Tensor, keep: Optional[Tensor], rate: float) -> Tensor:
-    """The same dropout on something else. At a rate of 1 nothing is kept."""
+    """The same dropout on something else. At a rate of 1 nothing is left."""
     return x if keep is None else torch.where(keep, x / max(1 - rate, 1e-6), 0)
 
 
