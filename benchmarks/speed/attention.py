@@ -25,7 +25,8 @@ import torch
 
 from benchmarks.speed.harness import Case, forward_backward, main
 from benchmarks.speed.plain_nemo import attention as plain
-from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, is_faster
+from nemo.collections.asr.parts.contexts import AttentionContext
+from nemo.collections.asr.parts.submodules.attention_windows import Band, is_faster
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
 
 FRAMES = (188, 375, 750, 1500)
@@ -73,9 +74,9 @@ class Layer:
         mask = dense_mask(self.context, self.lengths, self.frames)
         nemo = plain.RelPositionMultiHeadAttention
         sides = {"nemo": self.step(nemo, mask), "nemo sdpa": self.step(nemo, mask, use_pytorch_sdpa=True)}
-        band = Band.of(*self.context, "regular", self.frames)
+        band = Band.of(AttentionContext(*self.context), "regular", self.lengths, self.frames)
         in_blocks = is_faster(band, self.frames, self.args.device)
-        ours = self.step(RelPositionMultiHeadAttention, BandMask(band, self.lengths) if in_blocks else mask)
+        ours = self.step(RelPositionMultiHeadAttention, band if in_blocks else mask)
         settings = {"left": self.context[0], "right": self.context[1], "frames": self.frames}
         return Case(part, {**settings, "blocks": in_blocks}, ours, sides)
 
@@ -88,8 +89,8 @@ def cases(args) -> Iterator[Case]:
         yield Layer(args, frames, context).case("attention short")
     for frames in GROWTH:
         layer = Layer(args, frames, (40, 0))
-        mask = BandMask(Band.of(40, 0, "regular", frames), layer.lengths)
-        yield Case("attention growth", {"left": 40, "frames": frames}, layer.step(RelPositionMultiHeadAttention, mask))
+        band = Band.of(AttentionContext(40, 0), "regular", layer.lengths, frames)
+        yield Case("attention growth", {"left": 40, "frames": frames}, layer.step(RelPositionMultiHeadAttention, band))
 
 
 if __name__ == "__main__":

@@ -17,13 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from nemo.collections.asr.parts.contexts import AttentionContext, ContextRamp, ContextSchedule
-from nemo.collections.asr.parts.contexts.context import (
-    check_layer_contexts,
+from nemo.collections.asr.parts.contexts import (
+    AttentionContext,
+    ContextRamp,
+    ContextSchedule,
     lookahead_frames,
     tightest_left,
     widest,
 )
+from nemo.collections.asr.parts.contexts.context import check_layer_contexts
 
 reaches = st.integers(-1, 400)
 contexts = st.builds(AttentionContext, reaches, reaches)
@@ -54,12 +56,12 @@ class TestAttentionContext:
 
     @given(reaches, st.integers(0, 12), st.integers(1, 400))
     def test_a_cap_cuts_the_left_context_to_whole_chunks(self, left, right, cap):
-        context = AttentionContext(left if left < 0 else left * (right + 1), right)
-        capped = context.capped(cap, "chunked_limited")
+        context, limit = AttentionContext(left if left < 0 else left * (right + 1), right), AttentionContext(cap, -1)
+        capped = context.capped(limit, "chunked_limited")
         assert capped == capped.within(context) and 0 <= capped.left <= cap and capped.left % (right + 1) == 0
         assert cap - capped.left <= right or capped.left == context.left
-        assert context.capped(cap).left == (cap if context.left == -1 else min(cap, context.left))
-        assert context.capped(-1, "chunked_limited") == context
+        assert context.capped(limit, "regular").left == (cap if context.left == -1 else min(cap, context.left))
+        assert context.whole_chunks("chunked_limited") == context == context.whole_chunks("regular")
 
     def test_right_contexts_add_up_but_chunks_do_not(self):
         layers = [AttentionContext(12, 2)] * 5

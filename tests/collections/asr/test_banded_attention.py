@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from nemo.collections.asr.modules import ConformerEncoder
 from nemo.collections.asr.modules import _conformer_encoder_base as plain_encoders
+from nemo.collections.asr.parts.contexts import AttentionContext
 from nemo.collections.asr.parts.submodules import _multi_head_attention_base as plain
-from nemo.collections.asr.parts.submodules import banded_attention as module
-from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, banded_attention, is_faster
+from nemo.collections.asr.parts.submodules import attention_windows
+from nemo.collections.asr.parts.submodules.attention_windows import Band, is_faster
+from nemo.collections.asr.parts.submodules.banded_attention import banded_attention
 from nemo.collections.asr.parts.submodules.multi_head_attention import (
     MultiHeadAttention,
     RelPositionMultiHeadAttention,
@@ -42,6 +44,10 @@ def full_mask(left, right, style, lengths, frames):
         inside = (behind >= 0) & (behind <= left // chunk)
     valid = torch.arange(frames) < lengths.unsqueeze(1)
     return ~(inside & valid.unsqueeze(1) & valid.unsqueeze(2))
+
+
+def band_of(left, right, style, lengths, frames):
+    return Band.of(AttentionContext(left, right), style, lengths, frames)
 
 
 def build(cls, dropout=0.0, **options):
@@ -80,7 +86,7 @@ def cases(draw):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setitem(module.BLOCK_SIZE, "cpu", 8)
+    monkeypatch.setitem(attention_windows.BLOCK_SIZE, "cpu", 8)
 
 
 @pytest.mark.unit
@@ -94,9 +100,9 @@ class TestEqualsTheFullMatrix:
             "abs_pos": (MultiHeadAttention, plain.MultiHeadAttention),
         }[model]
         x, upstream = torch.randn(len(lengths), frames, DIM), torch.randn(len(lengths), frames, DIM)
-        band = BandMask(Band.of(left, right, style, frames), lengths)
+        band = band_of(left, right, style, lengths, frames)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(module.BLOCK_SIZE, "cpu", size)
+            patch.setitem(attention_windows.BLOCK_SIZE, "cpu", size)
             output, gradients = run(build(ours), x, band, upstream)
         mask = full_mask(left, right, style, lengths, frames)
         expected, expected_gradients = run(build(theirs, use_pytorch_sdpa=sdpa), x, mask, upstream)
@@ -114,7 +120,7 @@ class TestEqualsTheFullMatrix:
             pytest.skip("NeMo avoids fp16 under autocast")
         frames, lengths = 40, torch.tensor([40, 25])
         x, upstream = torch.randn(2, frames, DIM), torch.randn(2, frames, DIM)
-        band, mask = BandMask(Band.of(5, 1, "regular", frames), lengths), full_mask(5, 1, "regular", lengths, frames)
+        band, mask = band_of(5, 1, "regular", lengths, frames), full_mask(5, 1, "regular", lengths, frames)
         truth = run(build(plain.RelPositionMultiHeadAttention).double(), x.double(), mask, upstream)
         errors, dtypes = [], []
         for cls, kind in ((RelPositionMultiHeadAttention, band), (plain.RelPositionMultiHeadAttention, mask)):
@@ -133,32 +139,32 @@ class TestEqualsTheFullMatrix:
         shape = (HEADS, 2, 11, 3)
         tensors = [torch.randn(shape, dtype=torch.double, requires_grad=True) for _ in range(4)]
         positions = torch.randn(HEADS, 6, 3, dtype=torch.double, requires_grad=True)
-        band, lengths = Band.of(4, 1, "regular", 11), torch.tensor([11, 7])
+        band = band_of(4, 1, "regular", torch.tensor([11, 7]), 11)
 
         def attend(*inputs):
             torch.manual_seed(0)
             query, key, value, position_query, positions = inputs
-            return banded_attention(query, key, value, band, lengths, position_query, positions, dropout=0.4, size=4)
+            return banded_attention(query, key, value, band, position_query, positions, dropout=0.4, size=4)
 
         assert torch.autograd.gradcheck(attend, [*tensors, positions])
 
     def test_dropout_leaves_the_mean_as_it_is_and_at_a_rate_of_1_nothing(self):
         query, key, value = torch.randn(3, HEADS, 1, 30, 4)
-        band, lengths = Band.of(6, 0, "regular", 30), torch.tensor([30])
-        whole = banded_attention(query, key, value, band, lengths)
-        draws = torch.stack([banded_attention(query, key, value, band, lengths, dropout=0.3) for _ in range(2000)])
+        band = band_of(6, 0, "regular", torch.tensor([30]), 30)
+        whole = banded_attention(query, key, value, band)
+        draws = torch.stack([banded_attention(query, key, value, band, dropout=0.3) for _ in range(2000)])
         assert (draws[0] - draws[1]).abs().max() > 0.1
         torch.testing.assert_close(draws.mean(dim=0), whole, rtol=0, atol=0.15)
-        assert (banded_attention(query, key, value, band, lengths, dropout=1.0) == 0).all()
+        assert (banded_attention(query, key, value, band, dropout=1.0) == 0).all()
 
     @given(st.integers(-1, 9), st.integers(0, 3), st.integers(0, 40))
     @settings(max_examples=40)
     def test_a_change_at_t_moves_nothing_that_does_not_see_it(self, left, right, changed):
         query, key, value = torch.randn(3, HEADS, 1, 41, 4)
-        band, lengths = Band.of(left, right, "regular", 41), torch.tensor([41])
-        before = banded_attention(query, key, value, band, lengths, size=8)
+        band = band_of(left, right, "regular", torch.tensor([41]), 41)
+        before = banded_attention(query, key, value, band, size=8)
         key[:, :, changed:], value[:, :, changed:] = torch.randn(2, HEADS, 1, 41 - changed, 4)
-        after = banded_attention(query, key, value, band, lengths, size=8)
+        after = banded_attention(query, key, value, band, size=8)
         assert torch.equal(before[:, :, : max(0, changed - right)], after[:, :, : max(0, changed - right)])
 
 
@@ -176,7 +182,7 @@ class TestCost:
         layer, x = build(RelPositionMultiHeadAttention), torch.randn(1, frames, DIM, requires_grad=True)
         positions = torch.randn(1, 2 * frames - 1, DIM)
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            mask = BandMask(Band.of(left, 0, "regular", frames), torch.tensor([frames]))
+            mask = band_of(left, 0, "regular", torch.tensor([frames]), frames)
             output = layer(x, x, x, mask=mask, pos_emb=positions)
         assert output.requires_grad
         return sum(sizes.values())
@@ -186,16 +192,19 @@ class TestCost:
         assert self.saved(512, 128) > 3 * self.saved(512, 8)
 
     def test_is_chosen_where_it_leaves_scores_out(self):
+        def faster(left, right, frames, device):
+            return is_faster(band_of(left, right, "regular", torch.tensor([frames]), frames), frames, device)
+
         cpu, cuda = torch.device("cpu"), torch.device("cuda")
-        assert is_faster(Band.of(40, 0, "regular", 188), 188, cpu)
-        assert not is_faster(Band.of(40, 0, "regular", 100), 100, cpu)
-        assert not is_faster(Band.of(-1, -1, "regular", 1500), 1500, cpu)
-        assert is_faster(Band.of(40, 0, "regular", 750), 750, cuda)
-        assert not is_faster(Band.of(40, 0, "regular", 188), 188, cuda)
+        assert faster(40, 0, 188, cpu)
+        assert not faster(40, 0, 100, cpu)
+        assert not faster(-1, -1, 1500, cpu)
+        assert faster(40, 0, 750, cuda)
+        assert not faster(40, 0, 188, cuda)
 
     def test_compiles_without_a_graph_break(self, small_blocks):
         layer, x = build(RelPositionMultiHeadAttention), torch.randn(2, 20, DIM, requires_grad=True)
-        positions, mask = torch.randn(1, 39, DIM), BandMask(Band.of(3, 1, "regular", 20), torch.tensor([20, 9]))
+        positions, mask = torch.randn(1, 39, DIM), band_of(3, 1, "regular", torch.tensor([20, 9]), 20)
         results = []
         for function in (layer, torch.compile(layer, backend="aot_eager", fullgraph=True)):
             output = function(x, x, x, mask=mask, pos_emb=positions)
@@ -207,7 +216,7 @@ class TestCost:
         layer, x = build(RelPositionMultiHeadAttention).to("meta"), torch.empty(2, 300, DIM, device="meta")
         lengths = torch.empty(2, device="meta", dtype=torch.long)
         for style, right in (("regular", 0), ("regular", 2), ("chunked_limited", 1)):
-            mask = BandMask(Band.of(4, right, style, 300), lengths)
+            mask = band_of(4, right, style, lengths, 300)
             positions = torch.empty(1, 599, DIM, device="meta")
             output = layer(x.requires_grad_(), x, x, mask=mask, pos_emb=positions)
             output.sum().backward()
@@ -223,7 +232,7 @@ class TestCost:
         torch.cuda.set_sync_debug_mode("error")
         try:
             layer = build(RelPositionMultiHeadAttention).cuda().to(dtype)
-            band = BandMask(Band.of(40, 1, "regular", frames), lengths)
+            band = band_of(40, 1, "regular", lengths, frames)
             output = layer(x, x, x, mask=band, pos_emb=positions)
             output.float().sum().backward()
         finally:

@@ -22,7 +22,7 @@ import torch
 
 from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.submodules import banded_attention
+from nemo.collections.asr.parts.submodules import attention_windows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -74,7 +74,7 @@ def fast_loss(model, batch):
 
 @pytest.mark.unit
 def test_losses_of_64_steps_are_those_of_plain_nemo_within_its_own_rounding(nest_config, monkeypatch):
-    monkeypatch.setitem(banded_attention.BLOCK_SIZE, "cpu", 16)
+    monkeypatch.setitem(attention_windows.BLOCK_SIZE, "cpu", 16)
     dropout = "dropout=0.0 dropout_pre_encoder=0.0 dropout_att=0.0".split()
     overrides = [
         "model.encoder.att_context_size=[6,0]",

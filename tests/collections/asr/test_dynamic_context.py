@@ -55,7 +55,7 @@ class TestCapLayerContexts:
         encoder = make_encoder(OWN)
         cap_layer_contexts(encoder, cap)
         assert lefts(encoder) == expected
-        assert [layer.self_attention.att_context_size for layer in encoder.layers] == encoder.layer_contexts
+        assert [layer.self_attention.att_context_size for layer in encoder.layers] == OWN == encoder.own_layer_contexts
 
     def test_the_encoder_and_its_caches_follow_the_widest_layer(self):
         encoder = make_encoder(OWN)

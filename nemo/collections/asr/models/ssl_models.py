@@ -14,36 +14,40 @@
 
 import inspect
 import math
-from typing import Dict, List, Mapping, Optional
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
+from torch import Tensor
 
 from nemo.collections.asr.data import ssl_dataset
 from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked, read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, masked_steps, tokens_in_loss
+from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+from nemo.collections.asr.metrics.target_collapse import CollapseWarning
 from nemo.collections.asr.models import _ssl_models_base as base
 from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
 from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking, mask_features
 from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
-from nemo.collections.asr.parts.contexts.context import tightest_left_context
+from nemo.collections.asr.parts.contexts import attention_contexts, tightest_left
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
-from nemo.utils import logging
 from nemo.utils.option_checks import check_choice, check_known_keys
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
 
-# Targets that use fewer codes than this share of the codebook after so many steps teach nothing.
-COLLAPSE_SHARE = 0.01
-COLLAPSE_STEPS = 100
+
+class Features(NamedTuple):
+    """Features of a batch, (B, D, T), and how many frames of each utterance are valid, (B,)."""
+
+    feats: Tensor
+    lengths: Tensor
 
 
 class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
@@ -86,7 +90,7 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         decode = cfg.get("masked_only_decoding", True)
         self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
         self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
-        self._warned_of_collapse = False
+        self._collapse_warning = CollapseWarning()
 
     def _set_context_stride(self):
         if hasattr(self.mask_processor, "context_stride"):
@@ -96,7 +100,7 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         """Feature frames per encoder frame; the loss knows it where the encoder does not say."""
         if isinstance(getattr(self.encoder, "pre_encode", None), torch.nn.Linear):
             return 1  # a Conformer without subsampling
-        return getattr(self.encoder, "subsampling_factor", getattr(self._mlm_loss, "combine_time_steps", 1))
+        return getattr(self.encoder, "subsampling_factor", getattr(mlm_loss_of(self.loss), "combine_time_steps", 1))
 
     def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
         """None for a quantizer of a fork that does not say how many tokens it knows."""
@@ -142,8 +146,8 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             masks: 1 where masked, (B, D, T) for `pre_conv`, (B, D', T') for `post_conv`
             tokens: targets (B, T', H), or (B, T')
         """
-        signal = (input_signal, input_signal_length, processed_signal, processed_signal_length)
-        return self._decode(*self._encode(signal, None, apply_mask, current_frame))
+        feats = self._heard_and_clean(input_signal, input_signal_length, processed_signal, processed_signal_length)
+        return self._decode(*self._encode(*feats, apply_mask, current_frame))
 
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
@@ -165,104 +169,79 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         """Logs what was counted over the epoch, over all ranks."""
         super().on_train_epoch_end()
         self._warn_of_collapse()
-        self.log_dict(_counted(self.train_metrics, "train"))
+        if self.train_metrics is not None:
+            self.log_dict(self.train_metrics.pop("train"))
 
     def multi_validation_epoch_end(self, outputs, dataloader_idx: int = 0):
         """Adds what was counted to the logs; with several data loaders, over all since the last."""
         results = super().multi_validation_epoch_end(outputs, dataloader_idx)
-        results.setdefault("log", {}).update(_counted(self.val_metrics, "val"))
+        if self.val_metrics is not None:
+            results.setdefault("log", {}).update(self.val_metrics.pop("val"))
         return results
 
-    def _forward_batch(self, batch, apply_mask: bool):
-        """`forward` of a batch of the data loader."""
-        names = ("input_signal", "input_signal_length")
-        if _has_features(batch):
-            names = ("processed_signal", "processed_signal_length")
-        return self.forward(**dict(zip(names, batch[:2])), apply_mask=apply_mask)
+    def _log_progress(self, loss: Tensor):
+        """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
+        shown = {"bits": loss.detach() / math.log(2)}
+        if self.train_metrics is not None:
+            shown["acc"] = self.train_metrics.num_correct / self.train_metrics.masked.clamp(min=1)
+        self.log_dict(shown, prog_bar=True, logger=False)
+        if self._collapse_warning.is_due(self.trainer.global_step):
+            self._warn_of_collapse()
 
-    def _encode_batch(self, batch, apply_mask: bool):
-        """`_encode` of a batch of the data loader."""
-        signal = (None, None, *batch[:2]) if _has_features(batch) else (*batch[:2], None, None)
-        return self._encode(signal, None, apply_mask)
+    def _warn_of_collapse(self):
+        self._collapse_warning.check(self.train_metrics, self.trainer.global_step, self.cfg)
 
-    def _loss_of(self, batch, apply_mask: bool, metrics: Optional[MaskedTokenMetrics]) -> torch.Tensor:
+    def _loss_of(self, batch, apply_mask: bool, metrics: Optional[MaskedTokenMetrics]) -> Tensor:
         """The loss of a batch; counts it, except for a fork's own loss, which does not say what is masked."""
+        signals = self._signals(batch)
         if self._decodes_masked_only():
-            encoded, lengths, masks, tokens = self._encode_batch(batch, apply_mask)
-            tokens, in_loss = self._tokens_in_loss(encoded.transpose(1, 2), lengths, masks, tokens)
+            encoded, lengths, masks, tokens = self._encode(*self._heard_and_clean(**signals), apply_mask)
+            tokens, in_loss = self._answers(encoded.transpose(1, 2), lengths, masks, tokens)
             predictions = decode_masked(self.decoder, encoded, tokens, in_loss)
             loss = predictions.loss
         else:
-            log_probs, lengths, masks, tokens = self._forward_batch(batch, apply_mask)
+            log_probs, lengths, masks, tokens = self.forward(**signals, apply_mask=apply_mask)
             loss = self.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=lengths)
-            if metrics is None or self._mlm_loss is None:
+            if metrics is None or mlm_loss_of(self.loss) is None:
                 return loss
-            tokens, in_loss = self._tokens_in_loss(log_probs, lengths, masks, tokens)
+            tokens, in_loss = self._answers(log_probs, lengths, masks, tokens)
             predictions = read_log_probs(log_probs.detach(), tokens, in_loss)
         if metrics is not None:
             metrics.update(predictions, tokens, lengths)
         return loss
 
-    @property
-    def _mlm_loss(self) -> Optional[MLMLoss]:
-        """What says which steps are in the loss; None for a fork's own loss."""
-        loss = getattr(self.loss, "mlm_loss", self.loss)
-        return loss if isinstance(loss, MLMLoss) else None
-
     def _decodes_masked_only(self) -> bool:
-        """Whether a step leaves out decoding what is not masked: only where no fork has put something of its own."""
+        """True if only masked frames are decoded. False if a subclass changed `forward`, the loss or the decoder."""
         forward, *known = (inspect.getattr_static(cls, "forward") for cls in (type(self), *MODELS))
-        ours = forward in known and type(self.loss) in (MLMLoss, MultiMLMLoss)
-        return self.masked_only_decoding and ours and can_decode_masked(self.decoder)
+        return self.masked_only_decoding and forward in known and can_decode_masked(self.decoder, self.loss)
 
-    def _tokens_in_loss(self, outputs, lengths, masks, tokens):
-        """Tokens (B, T', H), and which of them are in the loss, (B, T, H)."""
-        mlm, tokens = self._mlm_loss, tokens.reshape(*tokens.shape[:2], -1)
-        masked = masked_steps(masks, mlm.combine_time_steps, mlm.mask_threshold)
-        return tokens, tokens_in_loss(outputs, tokens, masked, lengths, mlm.nll_loss.ignore_index)
+    def _signals(self, batch) -> Dict[str, Tensor]:
+        """A batch of the data loader as arguments of `forward`."""
+        has_features = isinstance(batch, DALIOutputs) and batch.has_processed_signal
+        name = "processed_signal" if has_features else "input_signal"
+        return {name: batch[0], f"{name}_length": batch[1]}
 
-    def _log_progress(self, loss):
-        """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
-        metrics = self.train_metrics
-        shown = {"bits": loss.detach() / math.log(2)}
-        if metrics is not None:
-            shown["acc"] = metrics.num_correct / metrics.masked.clamp(min=1)
-        self.log_dict(shown, prog_bar=True, logger=False)
-        if self.trainer.global_step == COLLAPSE_STEPS:
-            self._warn_of_collapse()
+    def _heard_and_clean(
+        self, input_signal=None, input_signal_length=None, processed_signal=None, processed_signal_length=None
+    ) -> Tuple[Features, Features]:
+        """Features that are masked and encoded, and features that the tokens are made of: here the same ones."""
+        feats = self._features(
+            "input_signal", (input_signal, input_signal_length), (processed_signal, processed_signal_length)
+        )
+        return feats, feats
 
-    def _warn_of_collapse(self):
-        """Warns, once, when hardly any code is used as a target although there have been targets enough."""
-        metrics = self.train_metrics
-        if metrics is None or self._warned_of_collapse or not metrics.update_called:
-            return
-        if self.trainer.global_step < COLLAPSE_STEPS:
-            return
-        perplexity = float(metrics.compute()["perplexity"])
-        if perplexity < COLLAPSE_SHARE * metrics.num_classes:
-            self._warned_of_collapse = True
-            logging.warning(
-                f"The targets have collapsed: after {self.trainer.global_step} steps their perplexity is "
-                f"{perplexity:.1f}, below {COLLAPSE_SHARE:.0%} of the {metrics.num_classes} codes. The loss will "
-                "look good and the encoder learn little. " + self._likely_cause()
-            )
-
-    def _likely_cause(self) -> str:
-        if self.target_normalize is None and self.cfg.preprocessor.get("normalize", "per_feature") in (None, "NA"):
-            return "The quantizer's input is not normalised: set model.target_normalize=per_feature."
-        return "Look at the audio (silence? one level?) and at model.quantizer (code_dim, num_classes)."
-
-    def _features(self, signal, signal_length, processed, processed_length, name: str):
-        """Features (B, D, T) and lengths (B,) from exactly one of audio and features; `name` is for the error."""
-        has_signal = signal is not None and signal_length is not None
-        has_processed = processed is not None and processed_length is not None
-        if has_signal == has_processed:
+    def _features(self, name: str, audio: tuple, processed: tuple) -> Features:
+        """Features from exactly one of audio and features, each with lengths; `name` is for the error."""
+        has_audio, has_features = (all(x is not None for x in pair) for pair in (audio, processed))
+        if has_audio == has_features:
             raise ValueError(f"forward needs either {name} or its processed features, each with its lengths; not both")
-        if has_processed:
-            return processed, processed_length
-        return self.preprocessor(input_signal=signal, length=signal_length)
+        if has_features:
+            return Features(*processed)
+        return Features(*self.preprocessor(input_signal=audio[0], length=audio[1]))
 
-    def mask_features(self, feats, lengths, current_frame=None):
+    def mask_features(
+        self, feats: Tensor, lengths: Tensor, current_frame: Union[int, Tensor, None] = None
+    ) -> Tuple[Tensor, Tensor]:
         """Masks features with the model's `mask_processor`, within the encoder's tightest left context.
 
         Args:
@@ -272,35 +251,34 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         Returns:
             masked_feats, and masks, 1 where masked; both (B, D, T)
         """
-        left_context = tightest_left_context(self.encoder)
+        left_context = tightest_left(attention_contexts(self.encoder))
         return mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
 
-    def _encode(self, clean, noisy, apply_mask, current_frame=None):
-        """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns.
+    def _encode(self, heard: Features, clean: Features, apply_mask: bool, current_frame=None) -> Tuple[Tensor, ...]:
+        """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns."""
+        if self.pre_encoder is not None:
+            return self._encode_post_conv(heard, clean, apply_mask, current_frame)
+        tokens = self._tokens(*clean)
+        feats, masks = heard.feats, torch.zeros_like(heard.feats)
+        if apply_mask:
+            feats, masks = self.mask_features(*heard, current_frame)
+        return (*self.encoder(audio_signal=feats, length=heard.lengths), masks, tokens)
 
-        `clean` and `noisy` are (signal, its lengths, features, their lengths), the first two or the last two None.
-        What is noisy is masked and encoded, and the tokens are those of what is clean; None if it is the same.
-        """
-        target_feats, target_lengths = feats, lengths = self._features(*clean, "input_signal")
-        if noisy is not None:
-            feats, lengths = self._features(*noisy, "noisy_input_signal")
-        if self.pre_encoder is None:
-            tokens = self._tokens(target_feats, target_lengths)
-            if apply_mask:
-                feats, masks = self.mask_features(feats, lengths, current_frame)
-            else:
-                masks = torch.zeros_like(feats)
-            encoded, encoded_len = self.encoder(audio_signal=feats, length=lengths)
-        else:
-            self.pre_encoder.set_masking_enabled(apply_mask, current_frame, tightest_left_context(self.encoder))
-            encoded, encoded_len = self.encoder(audio_signal=feats, length=lengths)
-            masks = self.pre_encoder.get_current_mask()
-            subsampled, target_lengths = self._subsampled(target_feats, target_lengths, target_feats is feats)
-            tokens = self._tokens(subsampled.transpose(1, 2), target_lengths)
-        return encoded, encoded_len, masks, tokens
+    def _encode_post_conv(self, heard: Features, clean: Features, apply_mask: bool, current_frame):
+        """The same for `mask_position: post_conv`: the encoder itself masks what its subsampling returns."""
+        left_context = tightest_left(attention_contexts(self.encoder))
+        self.pre_encoder.set_masking_enabled(apply_mask, current_frame, left_context)
+        encoded, encoded_len = self.encoder(audio_signal=heard.feats, length=heard.lengths)
+        subsampled, lengths = self._subsampled(clean, just_encoded=clean is heard)
+        tokens = self._tokens(subsampled.transpose(1, 2), lengths)
+        return encoded, encoded_len, self.pre_encoder.get_current_mask(), tokens
 
     def _decode(self, encoded, *others):
         return (self.decoder(encoder_output=encoded), *others)
+
+    def _answers(self, outputs, lengths, masks, tokens) -> Tuple[Tensor, Tensor]:
+        """Which token each encoder step answers for: tokens (B, T', H), and which of them are in the loss."""
+        return mlm_loss_of(self.loss).select_tokens(outputs, lengths, masks, tokens)
 
     def _tokens(self, feats, lengths):
         """Targets of features (B, D, T), normalised for the quantizer only: the encoder's stay as they are."""
@@ -309,11 +287,11 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         return self.quantizer(input_signal=feats)[1]
 
     @torch.no_grad()
-    def _subsampled(self, feats, lengths, just_encoded: bool):
+    def _subsampled(self, features: Features, just_encoded: bool):
         """The output of the encoder's subsampling without a mask, (B, D, T) -> (B, T', D'), and its lengths."""
         if just_encoded:
             return self.pre_encoder.get_current_feat(), self.pre_encoder.get_current_lengths()
-        return self.pre_encoder.pre_encode(x=feats.transpose(1, 2), lengths=lengths)
+        return self.pre_encoder.pre_encode(x=features.feats.transpose(1, 2), lengths=features.lengths)
 
 
 class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecDenoiseMaskedTokenPredModel):
@@ -326,20 +304,38 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         """The loss of a validation or test batch."""
         return super().inference_pass(batch, batch_idx, dataloader_idx, mode, apply_mask)
 
-    def _forward_batch(self, batch: ssl_dataset.AudioNoiseBatch, apply_mask: bool):
-        return self.forward(
-            input_signal=batch.audio,
-            input_signal_length=batch.audio_len,
-            noise_signal=batch.noise,
-            noise_signal_length=batch.noise_len,
-            noisy_input_signal=batch.noisy_audio,
-            noisy_input_signal_length=batch.noisy_audio_len,
-            apply_mask=apply_mask,
-        )
+    def _signals(self, batch: ssl_dataset.AudioNoiseBatch) -> Dict[str, Tensor]:
+        return {
+            "input_signal": batch.audio,
+            "input_signal_length": batch.audio_len,
+            "noise_signal": batch.noise,
+            "noise_signal_length": batch.noise_len,
+            "noisy_input_signal": batch.noisy_audio,
+            "noisy_input_signal_length": batch.noisy_audio_len,
+        }
 
-    def _encode_batch(self, batch: ssl_dataset.AudioNoiseBatch, apply_mask: bool):
-        clean, noisy = (batch.audio, batch.audio_len), (batch.noisy_audio, batch.noisy_audio_len)
-        return self._encode((*clean, None, None), (*noisy, None, None), apply_mask)
+    def _heard_and_clean(
+        self,
+        input_signal=None,
+        input_signal_length=None,
+        processed_signal=None,
+        processed_signal_length=None,
+        noisy_input_signal=None,
+        noisy_input_signal_length=None,
+        processed_noisy_input_signal=None,
+        processed_noisy_input_signal_length=None,
+        **noise,
+    ) -> Tuple[Features, Features]:
+        """Features of the noisy audio, which is masked and encoded, and of the clean audio."""
+        clean, _ = super()._heard_and_clean(
+            input_signal, input_signal_length, processed_signal, processed_signal_length
+        )
+        noisy = self._features(
+            "noisy_input_signal",
+            (noisy_input_signal, noisy_input_signal_length),
+            (processed_noisy_input_signal, processed_noisy_input_signal_length),
+        )
+        return noisy, clean
 
     @property
     def input_types(self) -> Optional[Dict[str, NeuralType]]:
@@ -382,31 +378,21 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         Returns:
             log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; tokens of the clean audio
         """
-        clean = (input_signal, input_signal_length, processed_signal, processed_signal_length)
-        noisy = (
+        feats = self._heard_and_clean(
+            input_signal,
+            input_signal_length,
+            processed_signal,
+            processed_signal_length,
             noisy_input_signal,
             noisy_input_signal_length,
             processed_noisy_input_signal,
             processed_noisy_input_signal_length,
         )
-        return self._decode(*self._encode(clean, noisy, apply_mask, current_frame))
+        return self._decode(*self._encode(*feats, apply_mask, current_frame))
 
 
-# Whose `forward` is known to be `_encode` and the decoder.
+# Classes whose `forward` is exactly `_encode`, then the decoder.
 MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)
-
-
-def _has_features(batch) -> bool:
-    return isinstance(batch, DALIOutputs) and batch.has_processed_signal
-
-
-def _counted(metrics: Optional[MaskedTokenMetrics], prefix: str) -> Dict[str, torch.Tensor]:
-    """What was counted since the last call, over all ranks, with the names that are logged."""
-    if metrics is None or not metrics.update_called:
-        return {}
-    values = metrics.compute()
-    metrics.reset()
-    return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
 def _check_sections(cfg: Mapping):

@@ -14,23 +14,16 @@
 
 import math
 from functools import partial
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nemo.collections.asr.modules import _conformer_encoder_base as base
-from nemo.collections.asr.parts.contexts.context import (
-    STYLES,
-    UNLIMITED,
-    AttentionContext,
-    check_layer_contexts,
-    widest,
-)
-from nemo.collections.asr.parts.contexts.runtime import limit_layer_contexts
-from nemo.collections.asr.parts.contexts.schedule import ContextSchedule
-from nemo.collections.asr.parts.submodules.attention_windows import LayerMasks
-from nemo.collections.asr.parts.submodules.banded_attention import Band, BandMask, is_faster
+from nemo.collections.asr.parts.contexts import AttentionContext, ContextSchedule
+from nemo.collections.asr.parts.contexts.context import STYLES
+from nemo.collections.asr.parts.contexts.layer_contexts import LayerContextsMixin
+from nemo.collections.asr.parts.submodules.attention_windows import AttentionWindows, band_where_chosen, padding_mask
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding
 from nemo.core.classes.mixins import adapter_mixins
 from nemo.utils.fast_paths import is_on, is_recorded, runs_eagerly
@@ -45,7 +38,7 @@ inherit_module(base, globals(), replacing=("ConformerEncoder", "ConformerEncoder
 BANDED_ATTENTION = (None, "auto", "always", "never")
 
 
-class ConformerEncoder(base.ConformerEncoder):
+class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
     """NeMo's Conformer encoder, in which every layer can have an attention context of its own.
 
     A layer's context is `layer.self_attn.att_context_size`, `[left, right]` in encoder frames, -1 for unlimited; set
@@ -65,11 +58,6 @@ class ConformerEncoder(base.ConformerEncoder):
             choices
     """
 
-    # the layers' contexts that masks and streaming parameters were last made for; None: there are none
-    _contexts_in_force: Optional[List[AttentionContext]] = None
-    # what was there before the layers had contexts: [att_context_size, att_context_size_all, positional encoding]
-    _without_layer_contexts: Optional[list] = None
-
     def __init__(self, *args, hierarchical_context=None, banded_attention=None, **kwargs):
         super().__init__(*args, **kwargs)
         self.banded_attention = banded_attention
@@ -86,58 +74,8 @@ class ConformerEncoder(base.ConformerEncoder):
     def banded_attention(self, choice: Optional[str]):
         self._banded_attention = check_choice("banded_attention", choice, BANDED_ATTENTION)
 
-    @property
-    def layer_contexts(self) -> List[List[int]]:
-        """The context `[left, right]` that each layer attends within, the encoder's where no layer has one of its own;
-        empty for NeMo 3's styles with contexts of three numbers.
-
-        An encoder that draws one of several contexts at each training step lets a layer see what its own and the one
-        drawn both see. Outside training that is the encoder's default, and this takes it into account.
-        """
-        own = [AttentionContext.parse(context) for context in self.own_layer_contexts]
-        if self._contexts_in_force is not None and not self.training:
-            default = AttentionContext.parse(self.att_context_size)
-            own = [context.within(default).capped(UNLIMITED, self.att_context_style) for context in own]
-        return [context.as_list() for context in own]
-
-    @property
-    def own_layer_contexts(self) -> List[List[int]]:
-        """What each layer has been given, as in `layer_contexts`, whatever the encoder's default is. Contexts set by
-        hand are checked and put in force by this."""
-        if self.att_context_style not in STYLES:
-            return []
-        self._follow_layers()
-        return [list(context) for context in self._filled_contexts()]
-
-    @property
-    def has_layer_contexts(self) -> bool:
-        """Whether the layers have contexts of their own."""
-        self._follow_layers()
-        return self._contexts_in_force is not None
-
-    def set_layer_contexts(self, contexts: Optional[Sequence]):
-        """Gives each layer its context.
-
-        Args:
-            contexts: one `[left, right]` or `AttentionContext` for each layer; None takes them all away again
-
-        Raises:
-            ValueError: their number is not that of the layers, a context is not valid (`check_layer_contexts`), or the
-                encoder's kind of attention cannot have contexts for each layer. The encoder is then unchanged.
-        """
-        if contexts is None:
-            self._follow_layers()
-            self._drop_layer_contexts()
-            return
-        if len(contexts) != len(self.layers):
-            raise ValueError(
-                f"{len(contexts)} contexts for {len(self.layers)} layers: there must be one for each layer"
-            )
-        self._put_in_force(self._check(contexts))
-
-    def set_default_att_context_size(self, att_context_size):
-        """NeMo's; layers that have contexts of their own see no more than this one from then on, as with
-        `set_dynamic_context`. `[-1, -1]` gives them their own back.
+    def set_default_att_context_size(self, att_context_size: Optional[Sequence[int]]):
+        """NeMo's; where layers have contexts of their own, it sets `context_cap`, and `[-1, -1]` takes the cap away.
 
         Args:
             att_context_size: `[left, right]` in encoder frames, -1 is unlimited; None leaves it as it is
@@ -145,16 +83,18 @@ class ConformerEncoder(base.ConformerEncoder):
         Raises:
             ValueError: layers have contexts of their own, and this is none
         """
-        draws_contexts = len(self.att_context_size_all) > 1
-        if att_context_size is None or draws_contexts or not self.has_layer_contexts:
+        if att_context_size is None or self._draws_contexts() or not self.has_layer_contexts:
             super().set_default_att_context_size(att_context_size)
         else:
-            limit_layer_contexts(self, AttentionContext.parse(att_context_size))
+            self.context_cap = AttentionContext.parse(att_context_size)
 
     def setup_streaming_params(self, *args, **kwargs):
         """NeMo's, for the contexts that the layers have now."""
         self._follow_layers()
         super().setup_streaming_params(*args, **kwargs)
+
+    def _refresh_streaming_params(self):
+        super().setup_streaming_params()
 
     def forward_internal(self, audio_signal, length, cache_last_channel=None, *args, **kwargs):
         """NeMo's, for the contexts that the layers have now, and with positions for all of a cache.
@@ -175,74 +115,23 @@ class ConformerEncoder(base.ConformerEncoder):
 
     def change_attention_model(self, *args, **kwargs):
         """NeMo's; the layers keep their contexts."""
-        contexts = self.own_layer_contexts if self.has_layer_contexts else None
-        self.set_layer_contexts(None)
+        self._follow_layers()
+        kept = self._layer_contexts
+        self._drop_layer_contexts()
         super().change_attention_model(*args, **kwargs)
-        self.set_layer_contexts(contexts)
+        if kept.in_force is not None:
+            self._check_kind()
+            self._put_in_force(kept.in_force, kept.cap)
 
-    def _own_contexts(self) -> list:
-        """What each layer has at `self_attn.att_context_size`, None where it has nothing there."""
-        contexts = [getattr(layer.self_attn, "att_context_size", None) for layer in self.layers]
-        if self.self_attention_model == "rel_pos_local_attn" and self._contexts_in_force is None:
-            # NeMo's local attention has the encoder's context there from the start
-            return [None if own is None or list(own) == list(self.att_context_size) else own for own in contexts]
-        return contexts
-
-    def _filled_contexts(self) -> list:
-        """What each layer has, the encoder's context where it has nothing."""
-        return [self.att_context_size if own is None else own for own in self._own_contexts()]
-
-    def _follow_layers(self):
-        """Puts in force what was set at the layers by hand."""
-        own = self._own_contexts()
-        in_force = self._contexts_in_force
-        if own != [None if in_force is None else in_force[i].as_list() for i in range(len(own))]:
-            self._put_in_force(self._check(self._filled_contexts()))
-
-    def _check(self, contexts: Sequence) -> List[AttentionContext]:
-        if self.att_context_style not in STYLES:
-            allowed = ", ".join(STYLES)
-            raise ValueError(f"att_context_style={self.att_context_style!r}: must be one of {allowed} for contexts")
-        if self.self_attention_model == "rel_pos_local_attn" and self.global_tokens > 0:
-            raise ValueError(f"global_tokens={self.global_tokens}: must be 0 with contexts for each layer")
-        return check_layer_contexts(contexts, self.att_context_style)
-
-    def _put_in_force(self, contexts: List[AttentionContext]):
-        if self._without_layer_contexts is None:
-            self._without_layer_contexts = [self.att_context_size, self.att_context_size_all, None]
-        if self.self_attention_model == "rel_pos_local_attn":
-            self._attend_under_masks()
-        for layer, context in zip(self.layers, contexts):
-            layer.self_attn.att_context_size = context.as_list()
-        self._contexts_in_force = contexts
-        if len(self._without_layer_contexts[1]) == 1:  # with several, NeMo draws one for each training step
-            self.att_context_size = widest(contexts).as_list()
-            self.att_context_size_all = [self.att_context_size]
-        super().setup_streaming_params()
-
-    def _drop_layer_contexts(self):
-        if self._contexts_in_force is None:
-            return
-        self.att_context_size, self.att_context_size_all, local_pos_enc = self._without_layer_contexts
-        for layer in self.layers:
-            if local_pos_enc is None:
-                del layer.self_attn.att_context_size
-            else:
-                layer.self_attn.att_context_size = self.att_context_size
-                layer.self_attention_model = "rel_pos_local_attn"
-        if local_pos_enc is not None:
-            self.pos_enc = local_pos_enc.to(next(self.parameters()).device)
-            self.self_attention_model = "rel_pos_local_attn"
-        self._contexts_in_force = self._without_layer_contexts = None
-        super().setup_streaming_params()
-
-    def _attend_under_masks(self):
-        """Turns local attention into `rel_pos` attention, whose masks can be different for each layer.
+    def _leave_local_attention(self) -> Optional[nn.Module]:
+        """Turns local attention into `rel_pos` attention, whose masks can be different for each layer; returns the
+        positional encoding that it had.
 
         Both have the same parameters, and positional encodings have none, so the state dict stays what it is.
         """
+        if self.self_attention_model != "rel_pos_local_attn":
+            return None
         local = self.pos_enc
-        self._without_layer_contexts[2] = local
         self.pos_enc = RelPositionalEncoding(
             d_model=self.d_model,
             dropout_rate=local.dropout.p,
@@ -250,45 +139,44 @@ class ConformerEncoder(base.ConformerEncoder):
             xscale=self.xscale,
             dropout_rate_emb=local.dropout_emb.p if local.dropout_emb else 0.0,
         ).train(self.training)
-        self.self_attention_model = "rel_pos"
-        for layer in self.layers:
-            layer.self_attention_model = "rel_pos"
+        self._set_attention_model("rel_pos")
         self.set_max_audio_length(max(self.pos_emb_max_len, self.max_audio_length))
+        return local
+
+    def _return_to_local_attention(self, local: nn.Module):
+        self.pos_enc = local.to(next(self.parameters()).device)
+        self._set_attention_model("rel_pos_local_attn")
+
+    def _set_attention_model(self, name: str):
+        for module in (self, *self.layers):
+            module.self_attention_model = name
 
     def _create_masks(self, att_context_size, padding_length, max_audio_length, offset, device):
-        """NeMo's masks, or `LayerMasks` where layers have contexts of their own or attend in blocks."""
-        make, sizes = super()._create_masks, dict(padding_length=padding_length, max_audio_length=max_audio_length)
-        make = partial(make, **sizes, offset=offset, device=device)
-        if self.att_context_style not in STYLES:
+        """NeMo's masks, or `AttentionWindows` where layers have contexts of their own or attend in blocks."""
+        sizes = dict(padding_length=padding_length, max_audio_length=max_audio_length, offset=offset, device=device)
+        make, style = partial(super()._create_masks, **sizes), self.att_context_style
+        if style not in STYLES:
             return make(att_context_size)
-        sampled = AttentionContext(*att_context_size)
-        in_blocks = partial(self._band_mask, lengths=padding_length, num_frames=max_audio_length, offset=offset)
-        if self._contexts_in_force is None and in_blocks(sampled) is None:
+        drawn, choice = AttentionContext(*att_context_size), self._choice_of_blocks(padding_length, offset)
+
+        def make_band(context):
+            return band_where_chosen(context, style, choice, padding_length, max_audio_length)
+
+        def make_mask(context):
+            return make(context.as_list())[1]
+
+        if self._layer_contexts.in_force is None and make_band(drawn) is None:
             return make(att_context_size)
+        windows = AttentionWindows(make_mask, make_band, drawn, self._layer_contexts.cap, style)
+        return padding_mask(padding_length, max_audio_length, offset), windows
 
-        def mask_of(context, may_be_in_blocks):
-            own = AttentionContext(*context)
-            if self.att_context_style == "chunked_limited" and own.right != sampled.right:
-                # chunks of different sizes: what both masks leave to be seen
-                return make(own.as_list())[1] | make(sampled.as_list())[1]
-            both = own.within(sampled)
-            band = in_blocks(both) if may_be_in_blocks else None
-            return make(both.as_list())[1] if band is None else band
-
-        return _pad_mask(padding_length, max_audio_length, offset), LayerMasks(mask_of, default=att_context_size)
-
-    def _band_mask(self, context: AttentionContext, lengths: Tensor, num_frames: int, offset) -> Optional[BandMask]:
-        """What makes a layer attend in blocks; None where it takes the full matrix."""
-        choice = self.banded_attention or ("never" if self._contexts_in_force is None else "auto")
-        if choice == "never" or context == AttentionContext(UNLIMITED, UNLIMITED):
-            return None
+    def _choice_of_blocks(self, lengths: Tensor, offset: Optional[Tensor]) -> str:
+        """Whether layers attend in blocks: `always`, `never`, or `auto`, by size."""
+        choice = self.banded_attention or ("never" if self._layer_contexts.in_force is None else "auto")
         has_cache, is_local = offset is not None, self.self_attention_model == "rel_pos_local_attn"
-        if has_cache or is_local or not _can_attend_in_blocks(lengths):
-            return None
-        band = Band.of(context.left, context.right, self.att_context_style, num_frames)
-        if choice == "auto" and not is_faster(band, num_frames, lengths.device):
-            return None
-        return BandMask(band, lengths)
+        if choice == "never" or has_cache or is_local or not _can_attend_in_blocks(lengths):
+            return "never"
+        return choice
 
     def _calc_context_sizes(self, att_context_size, att_context_probs, *args, **kwargs):
         """NeMo's, which compares the sum of the probabilities with 1 exactly."""
@@ -304,13 +192,6 @@ def _can_attend_in_blocks(lengths: Tensor) -> bool:
     """Whether attention in blocks is switched on and PyTorch is just running, or compiling what it will run itself."""
     is_compiled = torch.compiler.is_compiling() and not is_recorded()
     return is_on("attention") and (is_compiled or runs_eagerly(lengths))
-
-
-def _pad_mask(lengths: Tensor, num_frames: int, offset: Optional[Tensor]) -> Tensor:
-    """True in padding, (B, T): from `lengths` on, and before `offset`, where a cache is not filled yet."""
-    frames = torch.arange(num_frames, device=lengths.device)
-    padding = frames >= lengths.unsqueeze(1)
-    return padding if offset is None else padding | (frames < offset.unsqueeze(1))
 
 
 class ConformerEncoderAdapter(base.ConformerEncoderAdapter, ConformerEncoder):

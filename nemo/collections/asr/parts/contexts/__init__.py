@@ -17,7 +17,15 @@
 Contexts are `[left, right]` in encoder frames (80 ms after 8-fold subsampling), -1 for unlimited.
 """
 
-from nemo.collections.asr.parts.contexts.context import STYLES, UNLIMITED, AttentionContext
+from nemo.collections.asr.parts.contexts.context import (
+    STYLES,
+    UNLIMITED,
+    AttentionContext,
+    attention_contexts,
+    lookahead_frames,
+    tightest_left,
+    widest,
+)
 from nemo.collections.asr.parts.contexts.curriculum import ContextCurriculum, ContextRamp
 from nemo.collections.asr.parts.contexts.runtime import (
     cap_layer_contexts,
@@ -33,7 +41,11 @@ __all__ = [
     "ContextCurriculum",
     "ContextRamp",
     "ContextSchedule",
+    "attention_contexts",
     "cap_layer_contexts",
+    "lookahead_frames",
     "set_dynamic_context",
     "sync_masking_context_with_attention",
+    "tightest_left",
+    "widest",
 ]

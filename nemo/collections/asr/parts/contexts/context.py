@@ -19,9 +19,9 @@ Source of the `chunked_limited` style: https://arxiv.org/abs/2312.17279
 """
 
 from dataclasses import dataclass
-from typing import Iterable, List, Optional, Sequence
+from typing import Any, Iterable, List, Optional, Sequence
 
-from nemo.utils import logging, logging_mode
+from nemo.utils import logging, logging_mode  # type: ignore[attr-defined]  # the checker knows our part of nemo.utils
 from nemo.utils.option_checks import check_integer
 
 UNLIMITED = -1
@@ -34,6 +34,7 @@ def _smaller(a: int, b: int) -> int:
 
 
 def _larger(a: int, b: int) -> int:
+    """The larger of two reaches, -1 counting as unlimited."""
     return UNLIMITED if UNLIMITED in (a, b) else max(a, b)
 
 
@@ -49,7 +50,7 @@ class AttentionContext:
     right: int
 
     @classmethod
-    def parse(cls, value, item: str = "att_context_size") -> "AttentionContext":
+    def parse(cls, value: Any, item: str = "att_context_size") -> "AttentionContext":
         """Reads `[left, right]` from a list, tuple, `ListConfig` or another context.
 
         Raises:
@@ -66,16 +67,25 @@ class AttentionContext:
         """`[left, right]`, as NeMo has it."""
         return [self.left, self.right]
 
+    def chunk(self, style: str) -> int:
+        """How many frames see the same keys; 1 where each frame has a window of its own."""
+        return self.right + 1 if style == "chunked_limited" and self.right != UNLIMITED else 1
+
+    def whole_chunks(self, style: str) -> "AttentionContext":
+        """The left context cut to whole chunks."""
+        left = self.left if self.left == UNLIMITED else self.left - self.left % self.chunk(style)
+        return AttentionContext(left, self.right)
+
     def within(self, other: "AttentionContext") -> "AttentionContext":
-        """What both contexts see."""
+        """The smaller reach of both on each side: what both see, if they have chunks of the same size."""
         return AttentionContext(_smaller(self.left, other.left), _smaller(self.right, other.right))
 
-    def capped(self, cap: int, style: str = "regular") -> "AttentionContext":
-        """The left context limited to `cap` encoder frames; to whole chunks of it for `chunked_limited`."""
-        left = _smaller(self.left, cap)
-        if style == "chunked_limited" and left > 0:
-            left -= left % (self.right + 1)
-        return AttentionContext(left, self.right)
+    def capped(self, cap: "AttentionContext", style: str) -> "AttentionContext":
+        """No more than `cap` on either side, in whole chunks."""
+        return self.within(cap).whole_chunks(style)
+
+
+WHOLE_UTTERANCE = AttentionContext(UNLIMITED, UNLIMITED)
 
 
 def widest(contexts: Iterable[AttentionContext]) -> AttentionContext:
@@ -102,7 +112,7 @@ def lookahead_frames(contexts: Sequence[AttentionContext], style: str = "regular
     return max(rights, default=0) if style == "chunked_limited" else sum(rights)
 
 
-def check_layer_contexts(contexts: Sequence, style: str = "regular") -> List[AttentionContext]:
+def check_layer_contexts(contexts: Sequence[Any], style: str = "regular") -> List[AttentionContext]:
     """Reads one context for each layer and checks that they go together.
 
     Raises:
@@ -120,7 +130,7 @@ def check_layer_contexts(contexts: Sequence, style: str = "regular") -> List[Att
     return parsed
 
 
-def _check_chunks(context: AttentionContext, right: int, layer: int):
+def _check_chunks(context: AttentionContext, right: int, layer: int) -> None:
     name = f"context of layer {layer}={context.as_list()}"
     if context.right == UNLIMITED:
         raise ValueError(f"{name}: the right context must be limited for att_context_style=chunked_limited")
@@ -130,28 +140,23 @@ def _check_chunks(context: AttentionContext, right: int, layer: int):
         raise ValueError(f"{name}: the left context must be a multiple of right + 1 = {right + 1} for chunked_limited")
 
 
-def attention_contexts(encoder) -> List[AttentionContext]:
-    """The contexts that the encoder's next forward may use: each layer's, the encoder's, and all that NeMo may draw
-    from while it trains. Empty for an encoder that has none."""
-    # first, because contexts that were set by hand at the layers become the encoder's by it
+def attention_contexts(encoder: Any) -> List[AttentionContext]:
+    """The contexts that an encoder's next forward may use: each layer's, and all that NeMo may draw from while it
+    trains. Empty for an encoder that has none."""
     layers = [AttentionContext.parse(context) for context in getattr(encoder, "layer_contexts", None) or ()]
-    sizes = [getattr(encoder, "att_context_size", None)]
+    sizes = [] if layers else [getattr(encoder, "att_context_size", None)]
     if encoder.training and len(getattr(encoder, "att_context_size_all", None) or ()) > 1:
         sizes = encoder.att_context_size_all
     # NeMo 3 has contexts of three numbers, [left, chunk, right]
     return layers + [AttentionContext(size[0], size[-1]) for size in sizes if size is not None]
 
 
-def tightest_left_context(encoder) -> Optional[int]:
-    """The smallest finite left context of an encoder, in encoder frames; None if every one is unlimited."""
-    return tightest_left(attention_contexts(encoder))
-
-
-def is_sequence(value) -> bool:
+def is_sequence(value: Any) -> bool:
+    """True for lists, tuples and `ListConfig`s."""
     # a ListConfig is a Sequence too, but no list
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
-def plain_lists(value):
+def plain_lists(value: Any) -> Any:
     """Lists in place of `ListConfig`s, for messages."""
     return [plain_lists(item) for item in value] if is_sequence(value) else value

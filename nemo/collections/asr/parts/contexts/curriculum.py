@@ -12,25 +12,33 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Contexts that widen or narrow while a model trains: the ramp, and the callback that sets it."""
+
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from nemo.collections.asr.parts.contexts.context import widest
+from nemo.collections.asr.parts.contexts.context import (
+    UNLIMITED,
+    AttentionContext,
+    attention_contexts,
+    tightest_left,
+    widest,
+)
 from nemo.collections.asr.parts.contexts.runtime import (
     cap_layer_contexts,
-    layer_contexts,
     require_encoder,
+    require_layer_contexts,
     require_masking,
     sync_masking_context_with_attention,
-    tightest_or_unlimited,
 )
-from nemo.utils import logging
+from nemo.utils import logging  # type: ignore[attr-defined]  # the checker knows our part of nemo.utils
 from nemo.utils.option_checks import check_integer
 
-OPTIONS = ("start_context", "end_context", "warmup_steps", "every_n_steps")
+# what `curriculum_context` has besides `enabled`, and what a missing option is
+OPTIONS: Dict[str, Any] = {"start_context": None, "end_context": None, "warmup_steps": None, "every_n_steps": 1}
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class ContextRamp:
     warmup_steps: int
     every_n_steps: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, minimum in (("start_context", 1), ("end_context", 1), ("warmup_steps", 0), ("every_n_steps", 1)):
             check_integer(name, getattr(self, name), minimum)
 
@@ -103,24 +111,24 @@ class ContextCurriculum(Callback):
                 raise ValueError(f"curriculum_context.{key}={block[key]!r}: unknown option; allowed are {allowed}")
         if not block.get("enabled", True):
             return None
-        return cls(*(block.get(name) for name in OPTIONS[:-1]), every_n_steps=block.get("every_n_steps", 1))
+        return cls(**{name: block.get(name, default) for name, default in OPTIONS.items()})
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule):
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks that the model has what this callback sets."""
-        layer_contexts(require_encoder(pl_module))
+        require_layer_contexts(require_encoder(pl_module))
         if _has_masking(pl_module):
             require_masking(pl_module)
         self._cap = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule):
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sets the contexts of the first step."""
         self._update(trainer, pl_module)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch, batch_idx: int):
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Sets the contexts of the coming step."""
         self._update(trainer, pl_module)
 
-    def apply(self, model, step: int) -> Dict[str, int]:
+    def apply(self, model: Any, step: int) -> Dict[str, int]:
         """Gives a model the contexts of an optimizer step, and its masking the tightest of them.
 
         Returns:
@@ -128,27 +136,28 @@ class ContextCurriculum(Callback):
         Raises:
             ValueError: the model's encoder has no contexts to cap, its masking none to set.
         """
-        cap = self.ramp.cap(step)
-        cap_layer_contexts(require_encoder(model), cap)
+        cap, encoder = self.ramp.cap(step), require_encoder(model)
+        cap_layer_contexts(encoder, cap)
         if _has_masking(model):
             sync_masking_context_with_attention(model)
+        tightest = tightest_left(attention_contexts(encoder))
         return {
             "context/cap": cap,
-            "context/tightest": tightest_or_unlimited(model.encoder),
-            "context/widest": widest(layer_contexts(model.encoder)).left,
+            "context/tightest": UNLIMITED if tightest is None else tightest,
+            "context/widest": widest(map(AttentionContext.parse, encoder.layer_contexts)).left,
         }
 
-    def _update(self, trainer: Trainer, model: LightningModule):
+    def _update(self, trainer: Trainer, model: LightningModule) -> None:
         step = trainer.global_step
         if self.ramp.cap(step) == self._cap:
             return
         metrics = self.apply(model, step)
         self._cap = metrics["context/cap"]
         for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=step)
+            logger.log_metrics({**metrics}, step=step)
 
 
-def curriculum_of_config(model: LightningModule) -> List[ContextCurriculum]:
+def curriculum_of_config(model: Any) -> List[ContextCurriculum]:
     """The curriculum that `model.cfg.curriculum_context` asks for, for Lightning's hook `configure_callbacks`.
 
     Empty if it asks for none, if the trainer does not train, or if the trainer has been given one by hand: that one is
@@ -172,6 +181,6 @@ def curriculum_of_config(model: LightningModule) -> List[ContextCurriculum]:
     return []
 
 
-def _has_masking(model) -> bool:
+def _has_masking(model: Any) -> bool:
     """Whether there is a masking to keep in step; a model that is fine-tuned has none."""
     return getattr(model, "mask_processor", None) is not None

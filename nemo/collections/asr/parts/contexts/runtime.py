@@ -17,34 +17,25 @@
 All contexts are in encoder frames (80 ms after 8-fold subsampling), -1 is unlimited.
 """
 
-from dataclasses import dataclass
-from typing import List, Optional, Sequence, Union
+from typing import Any, Sequence, Union
 
 from nemo.collections.asr.parts.contexts.context import (
     UNLIMITED,
     AttentionContext,
+    attention_contexts,
     check_layer_contexts,
-    tightest_left_context,
-    widest,
+    tightest_left,
 )
 from nemo.utils.option_checks import check_integer
 
 NAMED_LEFT_CONTEXTS = {"very_low": 80, "low": 160, "medium": 240, "high": 320, "unlimited": UNLIMITED}
 
 
-@dataclass(frozen=True)
-class _Limit:
-    """What the last limit did to an encoder's layers: their own contexts, and what it made of them."""
+def cap_layer_contexts(encoder: Any, cap: int) -> None:
+    """Limits the left context of every layer to the smaller of its own and `cap`; see `ConformerEncoder.context_cap`.
 
-    own: Sequence[AttentionContext]
-    made: Sequence[AttentionContext]
-
-
-def cap_layer_contexts(encoder, cap: int):
-    """Limits the left context of every layer to the smaller of its own and `cap`.
-
-    A layer's own context is the one it had before the first cap, or has been given since: caps do not add up. With
-    style `chunked_limited` a left context is cut to whole chunks.
+    A layer keeps its own context: caps do not add up. With style `chunked_limited` a left context is cut to whole
+    chunks.
 
     Args:
         encoder: a `ConformerEncoder`; its global context becomes the widest layer's
@@ -53,10 +44,11 @@ def cap_layer_contexts(encoder, cap: int):
     Raises:
         ValueError: `cap` is not an integer >= -1, or the encoder's layers cannot have contexts of their own.
     """
-    limit_layer_contexts(encoder, AttentionContext(check_integer("cap", cap, UNLIMITED), UNLIMITED))
+    cap = check_integer("cap", cap, UNLIMITED)
+    require_layer_contexts(encoder).context_cap = AttentionContext(cap, UNLIMITED)
 
 
-def sync_masking_context_with_attention(model) -> int:
+def sync_masking_context_with_attention(model: Any) -> int:
     """Sets `model.mask_processor.left_context_size` to the tightest finite left context that the encoder may use.
 
     Args:
@@ -69,11 +61,12 @@ def sync_masking_context_with_attention(model) -> int:
         ValueError: naming what is missing, the encoder, the masking module or its `left_context_size`.
     """
     encoder, masking = require_encoder(model), require_masking(model)
-    masking.left_context_size = tightest_or_unlimited(encoder)
+    tightest = tightest_left(attention_contexts(encoder))
+    masking.left_context_size = UNLIMITED if tightest is None else tightest
     return masking.left_context_size
 
 
-def set_dynamic_context(model, context: Union[str, Sequence[int]], sync_masking: bool = True):
+def set_dynamic_context(model: Any, context: Union[str, Sequence[int]], sync_masking: bool = True) -> None:
     """Sets what a model's encoder sees from now on, in training too.
 
     Where the layers have contexts of their own, this is a limit as in `cap_layer_contexts`: each layer sees what both
@@ -96,41 +89,34 @@ def set_dynamic_context(model, context: Union[str, Sequence[int]], sync_masking:
     if sync_masking:
         require_masking(model)
     if getattr(encoder, "has_layer_contexts", False):
-        limit_layer_contexts(encoder, limit)
+        require_layer_contexts(encoder).context_cap = limit
     else:
         _set_global_context(encoder, limit, keep_right=isinstance(context, str))
     if sync_masking:
         sync_masking_context_with_attention(model)
 
 
-def layer_contexts(encoder) -> List[AttentionContext]:
-    """The context that each layer has been given, or else the encoder's.
+def require_layer_contexts(encoder: Any) -> Any:
+    """Returns the encoder.
 
     Raises:
-        ValueError: naming the encoder's class, if its layers cannot have contexts of their own.
+        ValueError: naming its class, if its layers cannot have contexts of their own.
     """
-    for name in ("set_layer_contexts", "own_layer_contexts"):
+    for name in ("set_layer_contexts", "layer_contexts", "context_cap"):
         if not hasattr(encoder, name):
             raise ValueError(f"encoder={type(encoder).__name__}: has no `{name}`; its layers have no contexts to set")
-    contexts = [AttentionContext.parse(context) for context in encoder.own_layer_contexts]
-    if not contexts:
+    if not encoder.layer_contexts:
         style = getattr(encoder, "att_context_style", None)
         raise ValueError(f"encoder={type(encoder).__name__}: with att_context_style={style!r} layers have no contexts")
-    return contexts
+    return encoder
 
 
-def tightest_or_unlimited(encoder) -> int:
-    """The tightest finite left context that the encoder may use, in encoder frames; -1 if all are unlimited."""
-    tightest = tightest_left_context(encoder)
-    return UNLIMITED if tightest is None else tightest
-
-
-def require_encoder(model):
+def require_encoder(model: Any) -> Any:
     """Returns `model.encoder`; a ValueError if there is none."""
     return _require(model, "encoder")
 
 
-def require_masking(model):
+def require_masking(model: Any) -> Any:
     """Returns `model.mask_processor`; a ValueError if there is none, or one without `left_context_size`."""
     masking = _require(model, "mask_processor")
     if not hasattr(masking, "left_context_size"):
@@ -138,40 +124,10 @@ def require_masking(model):
     return masking
 
 
-def _require(model, name: str):
+def _require(model: Any, name: str) -> Any:
     if getattr(model, name, None) is None:
         raise ValueError(f"model={type(model).__name__}: has no `{name}`")
     return getattr(model, name)
-
-
-def limit_layer_contexts(encoder, limit: AttentionContext):
-    """Lets every layer see what its own context and `limit` both see; see `cap_layer_contexts`.
-
-    Raises:
-        ValueError: the encoder's layers cannot have contexts of their own.
-    """
-    own = _own_contexts(encoder)
-    limited = [context.within(limit).capped(UNLIMITED, encoder.att_context_style) for context in own]
-    encoder.set_layer_contexts(limited)
-    # on the encoder, so that it goes where the encoder goes (copies, other models), but into no checkpoint
-    encoder._layer_context_limit = _Limit(own, limited)
-
-
-def _own_contexts(encoder) -> List[AttentionContext]:
-    """The layers' contexts without the limit that was set last; one set by hand since then is the layer's own."""
-    current = layer_contexts(encoder)
-    if not encoder.has_layer_contexts and _samples_contexts(encoder):
-        # or the first of the sampled contexts would limit the others
-        return [widest(map(AttentionContext.parse, encoder.att_context_size_all))] * len(current)
-    last: Optional[_Limit] = getattr(encoder, "_layer_context_limit", None)
-    if last is None or len(last.own) != len(current) or not encoder.has_layer_contexts:
-        return current
-    return [own if now == made else now for own, made, now in zip(last.own, last.made, current)]
-
-
-def _samples_contexts(encoder) -> bool:
-    """Whether NeMo draws one of several contexts at each training step; layers see what it and their own both see."""
-    return len(encoder.att_context_size_all) > 1
 
 
 def _named_context(name: str) -> AttentionContext:
@@ -180,7 +136,7 @@ def _named_context(name: str) -> AttentionContext:
     return AttentionContext(NAMED_LEFT_CONTEXTS[name], UNLIMITED)
 
 
-def _set_global_context(encoder, context: AttentionContext, keep_right: bool):
+def _set_global_context(encoder: Any, context: AttentionContext, keep_right: bool) -> None:
     if not hasattr(encoder, "set_default_att_context_size"):
         raise ValueError(f"encoder={type(encoder).__name__}: has no `set_default_att_context_size`")
     if getattr(encoder, "self_attention_model", None) == "rel_pos_local_attn":
@@ -191,7 +147,7 @@ def _set_global_context(encoder, context: AttentionContext, keep_right: bool):
         )
     style, size = encoder.att_context_style, encoder.att_context_size
     if keep_right:
-        context = AttentionContext(context.left, size[-1]).capped(UNLIMITED, style)
+        context = AttentionContext(context.left, size[-1]).whole_chunks(style)
     check_layer_contexts([context], style)
     # NeMo 3 has contexts of three numbers too, [left, chunk, right]
     size = [context.left, *size[1:-1], context.right]

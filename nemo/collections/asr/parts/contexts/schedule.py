@@ -15,7 +15,7 @@
 """Which layer of an encoder has which attention context, as `hierarchical_context` in a config says it."""
 
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from nemo.collections.asr.parts.contexts.context import (
     UNLIMITED,
@@ -24,7 +24,7 @@ from nemo.collections.asr.parts.contexts.context import (
     is_sequence,
     plain_lists,
 )
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import check_choice, check_integer
 
 INTERPOLATIONS = ("step", "linear")
 
@@ -40,14 +40,13 @@ class ContextSchedule:
     interpolation: str = "step"
 
     @classmethod
-    def parse(cls, schedule, interpolation: str = "step") -> "ContextSchedule":
+    def parse(cls, schedule: Any, interpolation: str = "step") -> "ContextSchedule":
         """Reads `[[first_layer, [left, right]], ...]` from lists or `ListConfig`s.
 
         Raises:
             ValueError: naming the item, its value and what is allowed.
         """
-        if interpolation not in INTERPOLATIONS:
-            raise ValueError(f"interpolation={interpolation!r}: must be one of {', '.join(INTERPOLATIONS)}")
+        check_choice("interpolation", interpolation, INTERPOLATIONS)
         if not is_sequence(schedule) or len(schedule) == 0:
             raise ValueError(f"schedule={plain_lists(schedule)!r}: must have at least one [layer_idx, [left, right]]")
         points = tuple(cls._point(i, item) for i, item in enumerate(schedule))
@@ -59,7 +58,7 @@ class ContextSchedule:
         return cls(points, interpolation)
 
     @staticmethod
-    def _point(i: int, item) -> Tuple[int, AttentionContext]:
+    def _point(i: int, item: Any) -> Tuple[int, AttentionContext]:
         name = f"schedule[{i}]={plain_lists(item)!r}"
         if not is_sequence(item) or len(item) != 2 or not is_sequence(item[1]):
             raise ValueError(f"{name}: must be [layer_idx, [left, right]]")
@@ -107,7 +106,7 @@ class ContextSchedule:
         ramp = AttentionContext(
             _between(context.left, following.left, share), _between(context.right, following.right, share)
         )
-        return ramp.capped(UNLIMITED, style)
+        return ramp.whole_chunks(style)
 
 
 def _between(a: int, b: int, share: float) -> int:

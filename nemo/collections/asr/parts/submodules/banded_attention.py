@@ -21,126 +21,18 @@ of the window is stored, and relative positions need no shifting.
 Source of the scores with relative positions: Transformer-XL (https://arxiv.org/abs/1901.02860), section 3.3.
 """
 
-from dataclasses import dataclass
-from typing import Iterator, Optional
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nemo.collections.asr.parts.submodules.attention_windows import Band, Block, queries_per_block
 from nemo.utils.precision import at_least_float32
 
 # The score of a key that must not be seen: zero after the softmax, and finite in fp16 too. NeMo's value.
 HIDDEN = -10000.0
-# Frames per block. Small blocks waste little at the window's ends; where starting an operation costs more than what
-# it computes, larger ones are better.
-BLOCK_SIZE = {"cpu": 64}
-BLOCK_SIZE_ELSEWHERE = 256
-
-
-@dataclass(frozen=True)
-class Block:
-    """The frames `start <= t < start + size` as queries, and the relations from `left` down to `-right` that occur."""
-
-    start: int
-    size: int
-    left: int
-    right: int
-
-    @property
-    def first_key(self) -> int:
-        """The earliest key that is in reach; below 0 for frames before the utterance."""
-        return self.start - self.left
-
-    @property
-    def keys(self) -> int:
-        """Keys in reach of some frame of the block."""
-        return self.size - 1 + self.width
-
-    @property
-    def width(self) -> int:
-        """Keys in reach of each frame."""
-        return self.left + self.right + 1
-
-
-@dataclass(frozen=True)
-class Band:
-    """Which keys a frame sees: relations (query index minus key index) from `left` down to `-right`, encoder frames.
-
-    Args:
-        left, right: at least 0
-        chunk: above 1, frames come in chunks of so many; a frame sees its whole chunk, and before it as many whole
-            chunks as `left` and the frame's place in its chunk allow
-    """
-
-    left: int
-    right: int
-    chunk: int = 1
-
-    @classmethod
-    def of(cls, left: int, right: int, style: str, num_frames: int) -> "Band":
-        """The band of an attention context `[left, right]` (-1 is unlimited) for utterances of `num_frames` frames."""
-        if style == "regular" or right < 0:
-            return cls(*(num_frames if reach < 0 else reach for reach in (left, right)))
-        chunk = right + 1
-        chunks_before = (num_frames if left < 0 else left) // chunk
-        return cls(chunks_before * chunk + right, right, chunk)
-
-    def blocks(self, num_frames: int, size: int) -> Iterator[Block]:
-        """All frames in blocks of `size`."""
-        for start in range(0, num_frames, size):
-            stop = min(start + size, num_frames)
-            yield Block(start, stop - start, min(self.left, stop - 1), min(self.right, num_frames - 1 - start))
-
-    def scores(self, num_frames: int, size: int) -> int:
-        """How many scores of a head are stored for `num_frames` frames; the full matrix has their square."""
-        return sum(block.size * block.width for block in self.blocks(num_frames, size))
-
-    def hidden(self, block: Block, lengths: Tensor) -> Optional[Tensor]:
-        """What the frames of a block must not see, (1 or B, size, width) booleans; None if they may see everything."""
-        if block.first_key >= 0 and self.right == 0:
-            return None  # keys up to the query itself: a valid query has no key in padding
-        query = torch.arange(block.start, block.start + block.size, device=lengths.device).unsqueeze(1)
-        relation = torch.arange(block.left, -block.right - 1, -1, device=lengths.device)
-        key = (query - relation).unsqueeze(0)
-        hidden = key < 0
-        if self.right > 0:
-            hidden = torch.logical_or(hidden, key >= lengths.view(-1, 1, 1))
-        if self.chunk > 1:
-            place = query % self.chunk
-            beyond = torch.logical_or(relation > self.left - self.right + place, relation < place - self.right)
-            hidden = torch.logical_or(hidden, beyond)
-        return hidden
-
-
-@dataclass(frozen=True)
-class BandMask:
-    """What an attention module gets in the place of a mask when it shall attend in blocks.
-
-    Args:
-        band: which keys a frame sees
-        lengths: valid frames, (B,)
-    """
-
-    band: Band
-    lengths: Tensor
-
-    def padding(self, num_frames: int) -> Tensor:
-        """True in padding, (B, T)."""
-        return torch.arange(num_frames, device=self.lengths.device) >= self.lengths.unsqueeze(1)
-
-
-def block_size(device: torch.device) -> int:
-    """Frames per block on a device."""
-    return BLOCK_SIZE.get(device.type, BLOCK_SIZE_ELSEWHERE)
-
-
-def is_faster(band: Band, num_frames: int, device: torch.device) -> bool:
-    """Whether attention in blocks is expected to be faster than the full matrix: from two blocks on, and where it
-    leaves out a quarter of the scores. Both bounds are where `benchmarks/attention.py` shows it for one utterance."""
-    size = block_size(device)
-    return num_frames >= 2 * size and 4 * band.scores(num_frames, size) <= 3 * num_frames**2
 
 
 def banded_attention(
@@ -148,37 +40,35 @@ def banded_attention(
     key: Tensor,
     value: Tensor,
     band: Band,
-    lengths: Tensor,
     position_query: Optional[Tensor] = None,
     positions: Optional[Tensor] = None,
     dropout: float = 0.0,
     size: Optional[int] = None,
 ) -> Tensor:
     """
-    `softmax(query @ key.T + position_query @ positions.T) @ value` over the keys in the band and below `lengths`, the
-    softmax in float32 at least. Nothing here waits for the device.
+    `softmax(query @ key.T + position_query @ positions.T) @ value` over the keys in the band, the softmax in float32
+    at least. Nothing here waits for the device.
 
     Args:
         query, key, value: (H, B, T, d); the softmax's scale is in `query` (and in `position_query`) already
-        band: which keys a frame sees
-        lengths: valid frames, (B,). What comes out for frames from there on means nothing.
+        band: which keys a frame sees. What comes out for frames beyond its lengths means nothing.
         position_query: (H, B, T, d), with
         positions: (H, R, d) for the relations `min(left, T - 1)` down to `-min(right, T - 1)`; None for both leaves
             positions out
         dropout: of attention probabilities
-        size: frames per block; None is `block_size` of the device
+        size: queries per block; None is `queries_per_block` of the device
     Returns:
         (H, B, T, d)
     """
-    size = size or block_size(query.device)
-    return _BandedAttention.apply(query, key, value, position_query, positions, band, lengths, dropout, size)
+    size = size or queries_per_block(query.device)
+    return _BandedAttention.apply(query, key, value, position_query, positions, band, dropout, size)
 
 
 class _BandedAttention(torch.autograd.Function):
     """Keeps the probabilities of the band for the backward pass: on a CPU, computing them again takes longer."""
 
     @staticmethod
-    def forward(ctx, query, key, value, position_query, positions, band, lengths, dropout, size):
+    def forward(ctx, query, key, value, position_query, positions, band, dropout, size):
         grid = _Grid(band, query.shape, size)
         key, value = grid.pad(key), grid.pad(value)
         out, saved = torch.empty(query.shape, dtype=query.dtype, device=query.device), []
@@ -186,7 +76,7 @@ class _BandedAttention(torch.autograd.Function):
             scores = _by_relation(torch.bmm(grid.rows(query, block), grid.reach(key, block).mT), block)
             if positions is not None:
                 scores = grid.position_scores(position_query, positions, block).add_(scores)
-            probabilities = grid.softmax(scores, band.hidden(block, lengths))
+            probabilities = grid.softmax(scores, band.hidden(block))
             dropped, keep = _drop(probabilities, dropout)
             grid.put_rows(out, block, torch.bmm(_by_key(dropped.to(query.dtype), block), grid.reach(value, block)))
             saved += [probabilities, keep]
@@ -219,7 +109,7 @@ class _BandedAttention(torch.autograd.Function):
                 grid.put_rows(d_position_query, block, torch.bmm(d_scores, grid.relations(positions, block)))
         d_key, d_value = grid.unpad(d_key).to(key.dtype), grid.unpad(d_value).to(value.dtype)
         d_positions = None if positions is None else d_positions.to(positions.dtype)
-        return d_query, d_key, d_value, d_position_query, d_positions, None, None, None, None
+        return d_query, d_key, d_value, d_position_query, d_positions, None, None, None
 
 
 class _Grid:
@@ -253,7 +143,7 @@ class _Grid:
         """The block's frames, (H, B, T, d) -> (H * B, size, d)"""
         return x.narrow(2, block.start, block.size).contiguous().view(-1, block.size, self.dim)
 
-    def put_rows(self, x: Tensor, block: Block, rows: Tensor):
+    def put_rows(self, x: Tensor, block: Block, rows: Tensor) -> None:
         """The inverse of `rows`, in place; `rows` may be of (H, B * size, d) too."""
         target = x.narrow(2, block.start, block.size)
         target.copy_(rows.view(target.shape))
@@ -290,7 +180,7 @@ def _by_relation(by_key: Tensor, block: Block) -> Tensor:
     return by_key.as_strided((by_key.size(0), block.size, block.width), (by_key.stride(0), block.keys + 1, 1))
 
 
-def _drop(probabilities: Tensor, rate: float):
+def _drop(probabilities: Tensor, rate: float) -> Tuple[Tensor, Optional[Tensor]]:
     """(probabilities after dropout, which of them are left or None)"""
     return torch.native_dropout(probabilities, rate, True) if rate > 0 else (probabilities, None)
 

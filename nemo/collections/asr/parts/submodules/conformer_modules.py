@@ -13,8 +13,8 @@
 # limitations under the License.
 
 from nemo.collections.asr.parts.submodules import _conformer_modules_base as base
-from nemo.collections.asr.parts.submodules.attention_windows import LayerMasks
-from nemo.collections.asr.parts.submodules.multi_head_attention import knows_blocks
+from nemo.collections.asr.parts.submodules.attention_windows import resolve
+from nemo.collections.asr.parts.submodules.multi_head_attention import takes_band
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("ConformerLayer",))
@@ -35,19 +35,16 @@ class ConformerLayer(base.ConformerLayer):
         """
         Args:
             x: (B, T, D)
-            att_mask: True where a query must not see a key, (B, T, T_cache + T); or `LayerMasks`
+            att_mask: True where a query must not see a key, (B, T, T_cache + T); or `AttentionWindows`
             pos_emb: (1, L, D)
             pad_mask: True in padding, (B, T)
             cache_last_channel, cache_last_time: caches of attention (B, T_cache, D) and convolution (B, D, T_cache)
         Returns:
             output (B, T, D), with caches also the next caches
         """
-        if isinstance(att_mask, LayerMasks):
-            context = getattr(self.self_attn, "att_context_size", None)
-            att_mask = att_mask.of(context, may_be_in_blocks=knows_blocks(self.self_attn))
         return super().forward(
             x,
-            att_mask=att_mask,
+            att_mask=resolve(att_mask, self.self_attn, takes_band(self.self_attn)),
             pos_emb=pos_emb,
             pad_mask=pad_mask,
             cache_last_channel=cache_last_channel,
