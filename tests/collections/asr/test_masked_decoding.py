@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from nemo.collections.asr.losses.ssl_losses import masked_decoding as module
 from nemo.collections.asr.losses.ssl_losses._mlm_base import MultiMLMLoss as PlainMultiMLMLoss
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked, read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
 
@@ -157,9 +157,11 @@ class TestDecodeMasked:
         hooked, deeper = build(), build()
         hooked.decoder_layers[0].register_forward_hook(lambda *_: None)
         deeper.decoder_layers.append(torch.nn.ReLU())
-        assert can_decode_masked(build()) and not any(
-            map(can_decode_masked, (Own(DIM, CLASSES), hooked, deeper, torch.nn.Linear(2, 2)))
-        )
+        loss = MultiMLMLoss()
+        assert can_decode_masked(build(), loss) and can_decode_masked(build(), MLMLoss())
+        others = (Own(DIM, CLASSES), hooked, deeper, torch.nn.Linear(2, 2))
+        assert not any(can_decode_masked(decoder, loss) for decoder in others)
+        assert not can_decode_masked(build(), torch.nn.NLLLoss())
 
     @pytest.mark.run_only_on("GPU")
     def test_on_a_gpu(self):
@@ -222,9 +224,11 @@ class TestModels:
             model = model_class(
                 nest_config(*overrides.split(), f"model.masked_only_decoding={key}", "model.preprocessor.dither=0.0")
             )
-            from nemo.collections.asr.models import ssl_models
+            from nemo.collections.asr.models import masked_token_training
 
-            monkeypatch.setattr(ssl_models, "decode_masked", lambda *args: calls.append(key) or decode(*args))
+            monkeypatch.setattr(
+                masked_token_training, "decode_masked", lambda *args: calls.append(key) or decode(*args)
+            )
             results.append(self.losses(model, self.batch(model_class)))
         assert calls == ["true"] * 2
         torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)

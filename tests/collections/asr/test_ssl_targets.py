@@ -256,11 +256,11 @@ class TestWhatAUserSees:
     def test_a_collapse_is_told_once_with_its_cause(
         self, nest_config, speech, tmp_path, monkeypatch, normalize, warns
     ):
-        from nemo.collections.asr.models import ssl_models
+        from nemo.collections.asr.metrics import target_collapse
 
         told = []
-        monkeypatch.setattr(ssl_models, "COLLAPSE_STEPS", 2)
-        monkeypatch.setattr(ssl_models.logging, "warning", lambda text, *args, **kwargs: told.append(text))
+        monkeypatch.setattr(target_collapse, "COLLAPSE_STEPS", 2)
+        monkeypatch.setattr(target_collapse.logging, "warning", lambda text, *args, **kwargs: told.append(text))
         cfg = nest_config("model.num_classes=2048", f"model.target_normalize={normalize}")
         self.fit(EncDecMaskedTokenPredModel(cfg), speech, 4, tmp_path)
         collapsed = [text for text in told if "collapsed" in text]

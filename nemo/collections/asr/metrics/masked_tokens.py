@@ -25,9 +25,9 @@ from nemo.collections.asr.losses.ssl_losses.masked_decoding import TokenPredicti
 class MaskedTokenMetrics(Metric):
     """What shows whether masked-token prediction learns something: counted over batches, summed over ranks.
 
-    Predicting the most frequent token gives a beautiful loss when there are few tokens. So the loss stands beside the
-    entropy of the targets, both in bits per token: above it nothing is learned that the frequencies do not tell.
-    Perplexity is 2 to the entropy.
+    Predicting the most frequent token gives a misleadingly low loss when there are few tokens. So the loss stands
+    beside the entropy of the targets, both in bits per token: above it nothing is learned that the frequencies do not
+    tell. Perplexity is 2 to the entropy.
 
     Args:
         num_classes: tokens per codebook, C
@@ -95,6 +95,14 @@ class MaskedTokenMetrics(Metric):
         weights = valid.unsqueeze(2).expand_as(tokens).to(self.codes.dtype)
         # of this batch alone, because a device may scatter into 32 bits
         self.codes += torch.zeros_like(self.codes).scatter_add_(1, tokens.flatten(0, 1).t(), weights.flatten(0, 1).t())
+
+    def pop(self, prefix: str) -> Dict[str, Tensor]:
+        """The values since the last call, over all ranks, as `{prefix}_{name}`; empty if nothing was counted."""
+        if not self.update_called:
+            return {}
+        values = self.compute()
+        self.reset()
+        return {f"{prefix}_{name}": value for name, value in values.items()}
 
     def compute(self) -> Dict[str, Tensor]:
         """The values since the last `reset`, over all ranks; see the class."""

@@ -12,100 +12,29 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-import inspect
-import math
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+"""What training adds to masked token prediction: checked data, the curriculum, and what a step computes and logs."""
 
-import torch
-from lightning.pytorch import Callback, Trainer
-from omegaconf import DictConfig
+import math
+from typing import Dict, List, Optional
+
+from lightning.pytorch import Callback
 from torch import Tensor
 
-from nemo.collections.asr.data import ssl_dataset
-from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked, read_log_probs
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, read_log_probs
 from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.metrics.target_collapse import CollapseWarning
-from nemo.collections.asr.models import _ssl_models_base as base
-from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
-from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking, mask_features
-from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
-from nemo.collections.asr.parts.contexts import attention_contexts, tightest_left
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
-from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
-from nemo.core.classes.common import typecheck
-from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
-from nemo.utils.option_checks import check_choice, check_known_keys
-from nemo.utils.shadowing import inherit_module
-
-inherit_module(base, globals(), replacing=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
 
 
-class Features(NamedTuple):
-    """Features of a batch, (B, D, T), and how many frames of each utterance are valid, (B,)."""
+class MaskedTokenTraining:
+    """The steps of a model that predicts masked tokens; a base class of it, before NeMo's.
 
-    feats: Tensor
-    lengths: Tensor
-
-
-class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
-    """Masked token prediction whose mask knows what a streaming encoder sees.
-
-    Source: BEST-RQ (https://arxiv.org/abs/2202.01855).
-
-    Args:
-        cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
-            factor (`mask_position: pre_conv`) or 1 (`post_conv`). `cfg.hierarchical_context` is handed to the encoder,
-            `cfg.curriculum_context` becomes a callback of the trainer, `cfg.streaming: true` is checked.
-            `cfg.target_normalize: per_feature` normalises what the targets are made of, over each utterance; null is
-            NeMo's behaviour. `cfg.masked_only_decoding: false` decodes all steps in training and validation, as NeMo
-            does; true, the default, those in the loss: the same loss and gradients in less time and memory.
-        trainer: Lightning's trainer
-
-    Raises:
-        ValueError: an unknown option under `cfg.masking`, or one out of its range; a misspelt option of ours; a
-            `cfg.hierarchical_context` (see `ContextSchedule`) or `cfg.curriculum_context` (see `ContextCurriculum`)
-            that is not valid; `cfg.streaming: true` for a model that looks ahead; a `context_stride` that is not the
-            encoder's; a manifest that is missing, empty or has unreadable files. While a model is restored from a
-            file, what does not keep it from being built is a warning.
+    The model says with `_signals` what a batch means for `forward`, with `_heard_and_clean` and `_encode` what
+    `forward` is without the decoder, with `_answers` which token each encoder step answers for, and with
+    `_decodes_masked_only` whether the others may be left out.
     """
-
-    def __init__(self, cfg: DictConfig, trainer: Trainer = None):
-        restoring = self._is_model_being_restored()
-        cfg = ssl_config.plain_copy(cfg)
-        ssl_config.check_promises(cfg, restoring)
-        ssl_config.hand_contexts_to_encoder(cfg)
-        _check_sections(cfg)
-        post_conv = cfg.get("mask_position", "pre_conv") == "post_conv"
-        if post_conv:
-            ssl_config.prepare_post_conv(cfg, restoring)
-        super().__init__(cfg, trainer)
-        if post_conv:
-            ssl_config.keep_as_given(self.cfg, cfg)
-        with ssl_config.warning_if(restoring):
-            self._set_context_stride()
-        self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
-        decode = cfg.get("masked_only_decoding", True)
-        self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
-        self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
-        self._collapse_warning = CollapseWarning()
-
-    def _set_context_stride(self):
-        if hasattr(self.mask_processor, "context_stride"):
-            self.mask_processor.context_stride = ssl_config.context_stride(self.cfg, self._subsampling_factor())
-
-    def _subsampling_factor(self) -> int:
-        """Feature frames per encoder frame; the loss knows it where the encoder does not say."""
-        if isinstance(getattr(self.encoder, "pre_encode", None), torch.nn.Linear):
-            return 1  # a Conformer without subsampling
-        return getattr(self.encoder, "subsampling_factor", getattr(mlm_loss_of(self.loss), "combine_time_steps", 1))
-
-    def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
-        """None for a quantizer of a fork that does not say how many tokens it knows."""
-        sizes = [getattr(self.quantizer, name, None) for name in ("num_classes", "num_books")]
-        return MaskedTokenMetrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
 
     def _setup_dataloader_from_config(self, config: Optional[Dict]):
         check_manifests(config)
@@ -116,38 +45,15 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         others = super().configure_callbacks()
         return [*([others] if isinstance(others, Callback) else others), *curriculum_of_config(self)]
 
-    @property
-    def input_types(self) -> Optional[Dict[str, NeuralType]]:
-        """Returns definitions of module input types"""
-        return {**super().input_types, "current_frame": NeuralType(optional=True)}
+    def _prepare_logging(self):
+        """Makes what is counted; to be called when the model is built."""
+        self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
+        self._collapse_warning = CollapseWarning()
 
-    @typecheck()
-    def forward(
-        self,
-        input_signal=None,
-        input_signal_length=None,
-        processed_signal=None,
-        processed_signal_length=None,
-        apply_mask=False,
-        current_frame=None,
-    ):
-        """
-        Args:
-            input_signal: audio of shape (B, samples), or instead
-            processed_signal: features of shape (B, D, T)
-            input_signal_length, processed_signal_length: valid samples or frames, (B,)
-            apply_mask: whether to mask
-            current_frame: streaming: the first frame that has not been heard yet, an int or (B,); only frames before
-                it, within the encoder's tightest left context, are masked. In feature frames (10 ms) for `pre_conv`,
-                in encoder frames for `post_conv`. None masks whole utterances.
-        Returns:
-            log_probs: (B, T', C, H), or (B, T', C) with one codebook and `squeeze_single`
-            encoded_len: valid encoder steps, (B,)
-            masks: 1 where masked, (B, D, T) for `pre_conv`, (B, D', T') for `post_conv`
-            tokens: targets (B, T', H), or (B, T')
-        """
-        feats = self._heard_and_clean(input_signal, input_signal_length, processed_signal, processed_signal_length)
-        return self._decode(*self._encode(*feats, apply_mask, current_frame))
+    def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
+        """None for a quantizer of a fork that does not say how many tokens it knows."""
+        sizes = [getattr(self.quantizer, name, None) for name in ("num_classes", "num_books")]
+        return MaskedTokenMetrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
 
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
@@ -195,7 +101,7 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         """The loss of a batch; counts it, except for a fork's own loss, which does not say what is masked."""
         signals = self._signals(batch)
         if self._decodes_masked_only():
-            encoded, lengths, masks, tokens = self._encode(*self._heard_and_clean(**signals), apply_mask)
+            encoded, lengths, masks, tokens = self._encode(*self._heard_and_clean(signals), apply_mask)
             tokens, in_loss = self._answers(encoded.transpose(1, 2), lengths, masks, tokens)
             predictions = decode_masked(self.decoder, encoded, tokens, in_loss)
             loss = predictions.loss
@@ -209,201 +115,3 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         if metrics is not None:
             metrics.update(predictions, tokens, lengths)
         return loss
-
-    def _decodes_masked_only(self) -> bool:
-        """True if only masked frames are decoded. False if a subclass changed `forward`, the loss or the decoder."""
-        forward, *known = (inspect.getattr_static(cls, "forward") for cls in (type(self), *MODELS))
-        return self.masked_only_decoding and forward in known and can_decode_masked(self.decoder, self.loss)
-
-    def _signals(self, batch) -> Dict[str, Tensor]:
-        """A batch of the data loader as arguments of `forward`."""
-        has_features = isinstance(batch, DALIOutputs) and batch.has_processed_signal
-        name = "processed_signal" if has_features else "input_signal"
-        return {name: batch[0], f"{name}_length": batch[1]}
-
-    def _heard_and_clean(
-        self, input_signal=None, input_signal_length=None, processed_signal=None, processed_signal_length=None
-    ) -> Tuple[Features, Features]:
-        """Features that are masked and encoded, and features that the tokens are made of: here the same ones."""
-        feats = self._features(
-            "input_signal", (input_signal, input_signal_length), (processed_signal, processed_signal_length)
-        )
-        return feats, feats
-
-    def _features(self, name: str, audio: tuple, processed: tuple) -> Features:
-        """Features from exactly one of audio and features, each with lengths; `name` is for the error."""
-        has_audio, has_features = (all(x is not None for x in pair) for pair in (audio, processed))
-        if has_audio == has_features:
-            raise ValueError(f"forward needs either {name} or its processed features, each with its lengths; not both")
-        if has_features:
-            return Features(*processed)
-        return Features(*self.preprocessor(input_signal=audio[0], length=audio[1]))
-
-    def mask_features(
-        self, feats: Tensor, lengths: Tensor, current_frame: Union[int, Tensor, None] = None
-    ) -> Tuple[Tensor, Tensor]:
-        """Masks features with the model's `mask_processor`, within the encoder's tightest left context.
-
-        Args:
-            feats: (B, D, T), features for `mask_position: pre_conv`, subsampled ones for `post_conv`
-            lengths: valid frames, (B,)
-            current_frame: see `forward`
-        Returns:
-            masked_feats, and masks, 1 where masked; both (B, D, T)
-        """
-        left_context = tightest_left(attention_contexts(self.encoder))
-        return mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
-
-    def _encode(self, heard: Features, clean: Features, apply_mask: bool, current_frame=None) -> Tuple[Tensor, ...]:
-        """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns."""
-        if self.pre_encoder is not None:
-            return self._encode_post_conv(heard, clean, apply_mask, current_frame)
-        tokens = self._tokens(*clean)
-        feats, masks = heard.feats, torch.zeros_like(heard.feats)
-        if apply_mask:
-            feats, masks = self.mask_features(*heard, current_frame)
-        return (*self.encoder(audio_signal=feats, length=heard.lengths), masks, tokens)
-
-    def _encode_post_conv(self, heard: Features, clean: Features, apply_mask: bool, current_frame):
-        """The same for `mask_position: post_conv`: the encoder itself masks what its subsampling returns."""
-        left_context = tightest_left(attention_contexts(self.encoder))
-        self.pre_encoder.set_masking_enabled(apply_mask, current_frame, left_context)
-        encoded, encoded_len = self.encoder(audio_signal=heard.feats, length=heard.lengths)
-        subsampled, lengths = self._subsampled(clean, just_encoded=clean is heard)
-        tokens = self._tokens(subsampled.transpose(1, 2), lengths)
-        return encoded, encoded_len, self.pre_encoder.get_current_mask(), tokens
-
-    def _decode(self, encoded, *others):
-        return (self.decoder(encoder_output=encoded), *others)
-
-    def _answers(self, outputs, lengths, masks, tokens) -> Tuple[Tensor, Tensor]:
-        """Which token each encoder step answers for: tokens (B, T', H), and which of them are in the loss."""
-        return mlm_loss_of(self.loss).select_tokens(outputs, lengths, masks, tokens)
-
-    def _tokens(self, feats, lengths):
-        """Targets of features (B, D, T), normalised for the quantizer only: the encoder's stay as they are."""
-        if self.target_normalize is not None:
-            feats = normalize_per_feature(feats, lengths)
-        return self.quantizer(input_signal=feats)[1]
-
-    @torch.no_grad()
-    def _subsampled(self, features: Features, just_encoded: bool):
-        """The output of the encoder's subsampling without a mask, (B, D, T) -> (B, T', D'), and its lengths."""
-        if just_encoded:
-            return self.pre_encoder.get_current_feat(), self.pre_encoder.get_current_lengths()
-        return self.pre_encoder.pre_encode(x=features.feats.transpose(1, 2), lengths=features.lengths)
-
-
-class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecDenoiseMaskedTokenPredModel):
-    """Masked token prediction from noisy audio, of the tokens of the clean audio.
-
-    Source: NEST (https://arxiv.org/abs/2408.13106).
-    """
-
-    def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=True):
-        """The loss of a validation or test batch."""
-        return super().inference_pass(batch, batch_idx, dataloader_idx, mode, apply_mask)
-
-    def _signals(self, batch: ssl_dataset.AudioNoiseBatch) -> Dict[str, Tensor]:
-        return {
-            "input_signal": batch.audio,
-            "input_signal_length": batch.audio_len,
-            "noise_signal": batch.noise,
-            "noise_signal_length": batch.noise_len,
-            "noisy_input_signal": batch.noisy_audio,
-            "noisy_input_signal_length": batch.noisy_audio_len,
-        }
-
-    def _heard_and_clean(
-        self,
-        input_signal=None,
-        input_signal_length=None,
-        processed_signal=None,
-        processed_signal_length=None,
-        noisy_input_signal=None,
-        noisy_input_signal_length=None,
-        processed_noisy_input_signal=None,
-        processed_noisy_input_signal_length=None,
-        **noise,
-    ) -> Tuple[Features, Features]:
-        """Features of the noisy audio, which is masked and encoded, and of the clean audio."""
-        clean, _ = super()._heard_and_clean(
-            input_signal, input_signal_length, processed_signal, processed_signal_length
-        )
-        noisy = self._features(
-            "noisy_input_signal",
-            (noisy_input_signal, noisy_input_signal_length),
-            (processed_noisy_input_signal, processed_noisy_input_signal_length),
-        )
-        return noisy, clean
-
-    @property
-    def input_types(self) -> Optional[Dict[str, NeuralType]]:
-        """Returns definitions of module input types"""
-        # NeMo's list spells the arguments of its own forward for processed signals differently
-        processed = {
-            f"processed_{name}": NeuralType(("B", "D", "T"), SpectrogramType(), optional=True)
-            for name in ("noise_signal", "noisy_input_signal")
-        }
-        lengths = {f"{name}_length": NeuralType(tuple("B"), LengthsType(), optional=True) for name in processed}
-        return {**super().input_types, **processed, **lengths}
-
-    @typecheck()
-    def forward(
-        self,
-        input_signal=None,
-        input_signal_length=None,
-        processed_signal=None,
-        processed_signal_length=None,
-        noise_signal=None,
-        noise_signal_length=None,
-        processed_noise_signal=None,
-        processed_noise_signal_length=None,
-        noisy_input_signal=None,
-        noisy_input_signal_length=None,
-        processed_noisy_input_signal=None,
-        processed_noisy_input_signal_length=None,
-        apply_mask=False,
-        current_frame=None,
-    ):
-        """
-        Args:
-            input_signal: clean audio of shape (B, samples), or instead
-            processed_signal: its features of shape (B, D, T)
-            noisy_input_signal: noisy audio of shape (B, samples), or instead
-            processed_noisy_input_signal: its features of shape (B, D, T)
-            noise_signal, processed_noise_signal: not used, as in NeMo
-            *_length: valid samples or frames, (B,)
-            apply_mask, current_frame: see `EncDecMaskedTokenPredModel.forward`
-        Returns:
-            log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; tokens of the clean audio
-        """
-        feats = self._heard_and_clean(
-            input_signal,
-            input_signal_length,
-            processed_signal,
-            processed_signal_length,
-            noisy_input_signal,
-            noisy_input_signal_length,
-            processed_noisy_input_signal,
-            processed_noisy_input_signal_length,
-        )
-        return self._decode(*self._encode(*feats, apply_mask, current_frame))
-
-
-# Classes whose `forward` is exactly `_encode`, then the decoder.
-MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)
-
-
-def _check_sections(cfg: Mapping):
-    """Checks our options of encoder and masking, because an error in a constructor comes out of Hydra as another type.
-
-    What is not ours to check, or not there, is left to NeMo.
-    """
-    encoder, masking = (ssl_config.target_class(cfg.get(name)) for name in ("encoder", "masking"))
-    if encoder is not None and issubclass(encoder, ConformerEncoder):
-        check_choice("encoder.banded_attention", cfg.encoder.get("banded_attention"), BANDED_ATTENTION)
-    if masking is not None:
-        check_known_keys("masking", cfg.masking, masking)
-        if issubclass(masking, RandomBlockMasking):
-            masking.check_options(cfg.masking)

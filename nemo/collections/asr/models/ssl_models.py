@@ -12,45 +12,37 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Models that learn speech by predicting tokens of masked frames; training steps: `masked_token_training`."""
+
 import inspect
-import math
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Dict, Mapping, Optional, Tuple, Union
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 from torch import Tensor
 
 from nemo.collections.asr.data import ssl_dataset
 from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked, read_log_probs
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked
 from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
-from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
-from nemo.collections.asr.metrics.target_collapse import CollapseWarning
 from nemo.collections.asr.models import _ssl_models_base as base
+from nemo.collections.asr.models.masked_token_training import MaskedTokenTraining
 from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
-from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking, mask_features
+from nemo.collections.asr.modules.ssl_modules.masking import mask_features
 from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
 from nemo.collections.asr.parts.contexts import attention_contexts, tightest_left
-from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.utils import ssl_config
-from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
+from nemo.collections.asr.parts.utils.resolved_features import Features, Signals, resolve_features
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
-from nemo.utils.option_checks import check_choice, check_known_keys
+from nemo.utils.option_checks import check_choice
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
 
 
-class Features(NamedTuple):
-    """Features of a batch, (B, D, T), and how many frames of each utterance are valid, (B,)."""
-
-    feats: Tensor
-    lengths: Tensor
-
-
-class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
+class EncDecMaskedTokenPredModel(MaskedTokenTraining, base.EncDecMaskedTokenPredModel):
     """Masked token prediction whose mask knows what a streaming encoder sees.
 
     Source: BEST-RQ (https://arxiv.org/abs/2202.01855).
@@ -77,7 +69,8 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         cfg = ssl_config.plain_copy(cfg)
         ssl_config.check_promises(cfg, restoring)
         ssl_config.hand_contexts_to_encoder(cfg)
-        _check_sections(cfg)
+        _check_encoder(cfg)
+        ssl_config.check_masking(cfg)
         post_conv = cfg.get("mask_position", "pre_conv") == "post_conv"
         if post_conv:
             ssl_config.prepare_post_conv(cfg, restoring)
@@ -89,8 +82,7 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
         decode = cfg.get("masked_only_decoding", True)
         self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
-        self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
-        self._collapse_warning = CollapseWarning()
+        self._prepare_logging()
 
     def _set_context_stride(self):
         if hasattr(self.mask_processor, "context_stride"):
@@ -101,20 +93,6 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
         if isinstance(getattr(self.encoder, "pre_encode", None), torch.nn.Linear):
             return 1  # a Conformer without subsampling
         return getattr(self.encoder, "subsampling_factor", getattr(mlm_loss_of(self.loss), "combine_time_steps", 1))
-
-    def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
-        """None for a quantizer of a fork that does not say how many tokens it knows."""
-        sizes = [getattr(self.quantizer, name, None) for name in ("num_classes", "num_books")]
-        return MaskedTokenMetrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
-
-    def _setup_dataloader_from_config(self, config: Optional[Dict]):
-        check_manifests(config)
-        return super()._setup_dataloader_from_config(config)
-
-    def configure_callbacks(self) -> List[Callback]:
-        """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for."""
-        others = super().configure_callbacks()
-        return [*([others] if isinstance(others, Callback) else others), *curriculum_of_config(self)]
 
     @property
     def input_types(self) -> Optional[Dict[str, NeuralType]]:
@@ -146,98 +124,29 @@ class EncDecMaskedTokenPredModel(base.EncDecMaskedTokenPredModel):
             masks: 1 where masked, (B, D, T) for `pre_conv`, (B, D', T') for `post_conv`
             tokens: targets (B, T', H), or (B, T')
         """
-        feats = self._heard_and_clean(input_signal, input_signal_length, processed_signal, processed_signal_length)
-        return self._decode(*self._encode(*feats, apply_mask, current_frame))
-
-    def training_step(self, batch, batch_idx=0):
-        """Lightning's hook: the loss, and what is logged at each step."""
-        loss = self._loss_of(batch, apply_mask=True, metrics=self.train_metrics)
-        self._log_progress(loss)
-        logs = {
-            "learning_rate": self._optimizer.param_groups[0]["lr"],
-            "global_step": self.trainer.global_step,
-            "train_loss": loss,
-        }
-        return {"loss": loss, "log": logs}
-
-    def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=False):
-        """The loss of a validation or test batch."""
-        metrics = self.val_metrics if mode == "val" else None
-        return {f"{mode}_loss": self._loss_of(batch, apply_mask, metrics)}
-
-    def on_train_epoch_end(self):
-        """Logs what was counted over the epoch, over all ranks."""
-        super().on_train_epoch_end()
-        self._warn_of_collapse()
-        if self.train_metrics is not None:
-            self.log_dict(self.train_metrics.pop("train"))
-
-    def multi_validation_epoch_end(self, outputs, dataloader_idx: int = 0):
-        """Adds what was counted to the logs; with several data loaders, over all since the last."""
-        results = super().multi_validation_epoch_end(outputs, dataloader_idx)
-        if self.val_metrics is not None:
-            results.setdefault("log", {}).update(self.val_metrics.pop("val"))
-        return results
-
-    def _log_progress(self, loss: Tensor):
-        """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
-        shown = {"bits": loss.detach() / math.log(2)}
-        if self.train_metrics is not None:
-            shown["acc"] = self.train_metrics.num_correct / self.train_metrics.masked.clamp(min=1)
-        self.log_dict(shown, prog_bar=True, logger=False)
-        if self._collapse_warning.is_due(self.trainer.global_step):
-            self._warn_of_collapse()
-
-    def _warn_of_collapse(self):
-        self._collapse_warning.check(self.train_metrics, self.trainer.global_step, self.cfg)
-
-    def _loss_of(self, batch, apply_mask: bool, metrics: Optional[MaskedTokenMetrics]) -> Tensor:
-        """The loss of a batch; counts it, except for a fork's own loss, which does not say what is masked."""
-        signals = self._signals(batch)
-        if self._decodes_masked_only():
-            encoded, lengths, masks, tokens = self._encode(*self._heard_and_clean(**signals), apply_mask)
-            tokens, in_loss = self._answers(encoded.transpose(1, 2), lengths, masks, tokens)
-            predictions = decode_masked(self.decoder, encoded, tokens, in_loss)
-            loss = predictions.loss
-        else:
-            log_probs, lengths, masks, tokens = self.forward(**signals, apply_mask=apply_mask)
-            loss = self.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=lengths)
-            if metrics is None or mlm_loss_of(self.loss) is None:
-                return loss
-            tokens, in_loss = self._answers(log_probs, lengths, masks, tokens)
-            predictions = read_log_probs(log_probs.detach(), tokens, in_loss)
-        if metrics is not None:
-            metrics.update(predictions, tokens, lengths)
-        return loss
+        signals = dict(
+            input_signal=input_signal,
+            input_signal_length=input_signal_length,
+            processed_signal=processed_signal,
+            processed_signal_length=processed_signal_length,
+        )
+        return self._decode(*self._encode(*self._heard_and_clean(signals), apply_mask, current_frame))
 
     def _decodes_masked_only(self) -> bool:
         """True if only masked frames are decoded. False if a subclass changed `forward`, the loss or the decoder."""
         forward, *known = (inspect.getattr_static(cls, "forward") for cls in (type(self), *MODELS))
         return self.masked_only_decoding and forward in known and can_decode_masked(self.decoder, self.loss)
 
-    def _signals(self, batch) -> Dict[str, Tensor]:
+    def _signals(self, batch) -> Signals:
         """A batch of the data loader as arguments of `forward`."""
         has_features = isinstance(batch, DALIOutputs) and batch.has_processed_signal
         name = "processed_signal" if has_features else "input_signal"
         return {name: batch[0], f"{name}_length": batch[1]}
 
-    def _heard_and_clean(
-        self, input_signal=None, input_signal_length=None, processed_signal=None, processed_signal_length=None
-    ) -> Tuple[Features, Features]:
+    def _heard_and_clean(self, signals: Signals) -> Tuple[Features, Features]:
         """Features that are masked and encoded, and features that the tokens are made of: here the same ones."""
-        feats = self._features(
-            "input_signal", (input_signal, input_signal_length), (processed_signal, processed_signal_length)
-        )
+        feats = resolve_features(self.preprocessor, signals, "input_signal", "processed_signal")
         return feats, feats
-
-    def _features(self, name: str, audio: tuple, processed: tuple) -> Features:
-        """Features from exactly one of audio and features, each with lengths; `name` is for the error."""
-        has_audio, has_features = (all(x is not None for x in pair) for pair in (audio, processed))
-        if has_audio == has_features:
-            raise ValueError(f"forward needs either {name} or its processed features, each with its lengths; not both")
-        if has_features:
-            return Features(*processed)
-        return Features(*self.preprocessor(input_signal=audio[0], length=audio[1]))
 
     def mask_features(
         self, feats: Tensor, lengths: Tensor, current_frame: Union[int, Tensor, None] = None
@@ -304,7 +213,7 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         """The loss of a validation or test batch."""
         return super().inference_pass(batch, batch_idx, dataloader_idx, mode, apply_mask)
 
-    def _signals(self, batch: ssl_dataset.AudioNoiseBatch) -> Dict[str, Tensor]:
+    def _signals(self, batch: ssl_dataset.AudioNoiseBatch) -> Signals:
         return {
             "input_signal": batch.audio,
             "input_signal_length": batch.audio_len,
@@ -314,27 +223,10 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
             "noisy_input_signal_length": batch.noisy_audio_len,
         }
 
-    def _heard_and_clean(
-        self,
-        input_signal=None,
-        input_signal_length=None,
-        processed_signal=None,
-        processed_signal_length=None,
-        noisy_input_signal=None,
-        noisy_input_signal_length=None,
-        processed_noisy_input_signal=None,
-        processed_noisy_input_signal_length=None,
-        **noise,
-    ) -> Tuple[Features, Features]:
+    def _heard_and_clean(self, signals: Signals) -> Tuple[Features, Features]:
         """Features of the noisy audio, which is masked and encoded, and of the clean audio."""
-        clean, _ = super()._heard_and_clean(
-            input_signal, input_signal_length, processed_signal, processed_signal_length
-        )
-        noisy = self._features(
-            "noisy_input_signal",
-            (noisy_input_signal, noisy_input_signal_length),
-            (processed_noisy_input_signal, processed_noisy_input_signal_length),
-        )
+        _, clean = super()._heard_and_clean(signals)
+        noisy = resolve_features(self.preprocessor, signals, "noisy_input_signal", "processed_noisy_input_signal")
         return noisy, clean
 
     @property
@@ -378,32 +270,25 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         Returns:
             log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; tokens of the clean audio
         """
-        feats = self._heard_and_clean(
-            input_signal,
-            input_signal_length,
-            processed_signal,
-            processed_signal_length,
-            noisy_input_signal,
-            noisy_input_signal_length,
-            processed_noisy_input_signal,
-            processed_noisy_input_signal_length,
+        signals = dict(
+            input_signal=input_signal,
+            input_signal_length=input_signal_length,
+            processed_signal=processed_signal,
+            processed_signal_length=processed_signal_length,
+            noisy_input_signal=noisy_input_signal,
+            noisy_input_signal_length=noisy_input_signal_length,
+            processed_noisy_input_signal=processed_noisy_input_signal,
+            processed_noisy_input_signal_length=processed_noisy_input_signal_length,
         )
-        return self._decode(*self._encode(*feats, apply_mask, current_frame))
+        return self._decode(*self._encode(*self._heard_and_clean(signals), apply_mask, current_frame))
 
 
 # Classes whose `forward` is exactly `_encode`, then the decoder.
 MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)
 
 
-def _check_sections(cfg: Mapping):
-    """Checks our options of encoder and masking, because an error in a constructor comes out of Hydra as another type.
-
-    What is not ours to check, or not there, is left to NeMo.
-    """
-    encoder, masking = (ssl_config.target_class(cfg.get(name)) for name in ("encoder", "masking"))
+def _check_encoder(cfg: Mapping):
+    """Checks our options of the encoder, because an error in a constructor comes out of Hydra as another type."""
+    encoder = ssl_config.target_class(cfg.get("encoder"))
     if encoder is not None and issubclass(encoder, ConformerEncoder):
         check_choice("encoder.banded_attention", cfg.encoder.get("banded_attention"), BANDED_ATTENTION)
-    if masking is not None:
-        check_known_keys("masking", cfg.masking, masking)
-        if issubclass(masking, RandomBlockMasking):
-            masking.check_options(cfg.masking)

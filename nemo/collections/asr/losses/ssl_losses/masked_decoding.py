@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nemo.collections.asr.losses.ssl_losses.mlm import negative_log_likelihoods
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, negative_log_likelihoods
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
 from nemo.utils.fast_paths import is_on, runs_eagerly
 from nemo.utils.precision import at_least_float32
@@ -85,7 +85,7 @@ def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor
     """
     steps = in_loss.size(1)
     rows = in_loss.any(dim=2).flatten().nonzero().squeeze(1)
-    frames, targets, kept = (
+    frames, targets, counted = (
         x.flatten(0, 1).index_select(0, rows)
         for x in (encoded.transpose(1, 2).narrow(1, 0, steps), targets.narrow(1, 0, steps), in_loss)
     )
@@ -95,15 +95,16 @@ def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor
         dtype = torch.get_autocast_dtype(encoded.device.type)
         frames, weight, bias = (None if x is None else x.to(dtype) for x in (frames, weight, bias))
     # with several codebooks, some tokens of a step may be out of the loss; they hardly ever are
-    options = (bool(kept.all()), torch.is_grad_enabled())
-    nats, num_correct = _LinearDecoding.apply(frames, weight, bias, targets.where(kept, 0), kept, *options)
+    options = (bool(counted.all()), torch.is_grad_enabled())
+    nats, num_correct = _LinearDecoding.apply(frames, weight, bias, targets.where(counted, 0), counted, *options)
     return TokenPredictions(nats, num_correct, in_loss)
 
 
-def can_decode_masked(decoder: nn.Module) -> bool:
-    """Whether `decode_masked` can stand in for a decoder: NeMo's `MultiSoftmaxDecoder` with nothing added to it, while
-    PyTorch is just running."""
-    return is_on("decoding") and _is_linear(decoder) and runs_eagerly(*decoder.parameters())
+def can_decode_masked(decoder: nn.Module, loss: nn.Module) -> bool:
+    """Whether `decode_masked` can stand in for a decoder and a loss: NeMo's `MultiSoftmaxDecoder` and our losses, with
+    nothing added to them, while PyTorch is just running."""
+    is_known = type(loss) in (MLMLoss, MultiMLMLoss) and _is_linear(decoder)
+    return is_on("decoding") and is_known and runs_eagerly(*decoder.parameters())
 
 
 def _is_linear(decoder: nn.Module) -> bool:
@@ -118,28 +119,30 @@ def _is_linear(decoder: nn.Module) -> bool:
 class _LinearDecoding(torch.autograd.Function):
     """Sums, over (M, D) frames, of the negative log-likelihoods of their targets (M, H) and of the correct ones.
 
+    Only the targets that are `counted`, (M, H) booleans, are in the sums.
+
     Gradients of the first sum are made in the forward pass. What the loss is divided by, and a gradient scaler's
     factor, come in the backward pass: so what is small does not vanish in fp16.
     """
 
     @staticmethod
-    def forward(ctx, frames, weight, bias, targets, kept, all_kept, has_backward):
+    def forward(ctx, frames, weight, bias, targets, counted, all_counted, has_backward):
         dtype = at_least_float32(frames)
         nats, num_correct = (torch.zeros((), dtype=kind, device=frames.device) for kind in (dtype, torch.long))
         gradients = _Gradients(frames, weight, bias) if has_backward else None
         size = CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE)
-        chunks = zip(*(tensor.split(size) for tensor in (frames, targets.unsqueeze(1), kept.unsqueeze(1))))
-        for i, (x, target, keep) in enumerate(chunks):
+        chunks = zip(*(tensor.split(size) for tensor in (frames, targets.unsqueeze(1), counted.unsqueeze(1))))
+        for i, (x, target, counts) in enumerate(chunks):
             logits = F.linear(x, weight, bias).unflatten(1, (-1, target.size(2)))  # the codebook is the last index
             largest, likeliest = logits.max(dim=1, keepdim=True)
             probabilities = torch.softmax(logits, dim=1, dtype=dtype)
             # the largest probability is at least 1 / C: its logarithm is exact where the target's would be -inf
             behind = largest.to(dtype) - logits.gather(1, target).to(dtype)
-            nats += (behind - probabilities.gather(1, likeliest).log()).where(keep, 0).sum()
-            num_correct += torch.logical_and(likeliest == target, keep).sum()
+            nats += (behind - probabilities.gather(1, likeliest).log()).where(counts, 0).sum()
+            num_correct += torch.logical_and(likeliest == target, counts).sum()
             if has_backward:
                 d_logits = probabilities.scatter_add_(1, target, -torch.ones_like(behind))
-                d_logits = d_logits if all_kept else d_logits.mul_(keep)
+                d_logits = d_logits if all_counted else d_logits.mul_(counts)
                 gradients.add(i * size, x, weight, d_logits.flatten(1).to(x.dtype))
         ctx.gradients = gradients
         ctx.mark_non_differentiable(num_correct)

@@ -12,9 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+from typing import Optional, Tuple
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from nemo.collections.asr.losses.ssl_losses import _mlm_base as base
 from nemo.core import typecheck
@@ -60,6 +62,21 @@ class MLMLoss(base.MLMLoss):
         masks = spec_masks if masks is None else masks
         flags = None if masks is None else masked_steps(masks, self.combine_time_steps, self.mask_threshold)
         return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, self.nll_loss.ignore_index)
+
+    def select_tokens(self, outputs: Tensor, lengths: Tensor, masks: Tensor, tokens: Tensor) -> Tuple[Tensor, Tensor]:
+        """Which tokens the loss is about.
+
+        Args:
+            outputs: of decoder or encoder, (B, T, ...)
+            lengths: valid encoder steps, (B,)
+            masks: mask of shape (B, D, T * combine_time_steps)
+            tokens: (B, T') or (B, T', H)
+        Returns:
+            tokens (B, T', H), and which of them are in the loss, (B, S, H) booleans for the S steps that all have
+        """
+        tokens = tokens.reshape(*tokens.shape[:2], -1)
+        flags = masked_steps(masks, self.combine_time_steps, self.mask_threshold)
+        return tokens, tokens_in_loss(outputs, tokens, flags, lengths, self.nll_loss.ignore_index)
 
 
 class MultiMLMLoss(base.MultiMLMLoss):
@@ -108,6 +125,12 @@ class MultiMLMLoss(base.MultiMLMLoss):
         flags = masked_steps(masks, self.mlm_loss.combine_time_steps, self.mlm_loss.mask_threshold)
         ignored = self.mlm_loss.nll_loss.ignore_index
         return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, ignored)
+
+
+def mlm_loss_of(loss: nn.Module) -> Optional[MLMLoss]:
+    """The part of a model's loss that says which tokens are in it; None for a fork's own loss."""
+    inner = getattr(loss, "mlm_loss", loss)
+    return inner if isinstance(inner, MLMLoss) else None
 
 
 def masked_steps(masks: Tensor, combine_time_steps: int, mask_threshold: float) -> Tensor:

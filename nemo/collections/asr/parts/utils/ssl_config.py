@@ -28,7 +28,7 @@ from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedu
 from nemo.collections.asr.parts.lookahead import require_streaming
 from nemo.core.classes import common
 from nemo.utils import logging, model_utils
-from nemo.utils.option_checks import check_integer, check_near_misses
+from nemo.utils.option_checks import check_integer, check_known_keys, check_near_misses
 
 # Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:
 # there NeMo, too, refuses what it does not know.
@@ -115,6 +115,21 @@ def hand_contexts_to_encoder(cfg: DictConfig):
     encoder = cfg.get("encoder")
     if isinstance(encoder, Mapping):
         _check_layer_contexts(encoder)
+
+
+def check_masking(cfg: Mapping):
+    """Raises a ValueError if the masking's class does not know an option, or a value of ours is out of its range.
+
+    Checked here, because an error in a constructor comes out of Hydra as another type. What is not ours to check, or
+    not there, is left to NeMo.
+    """
+    masking = target_class(cfg.get("masking"))
+    if masking is None:
+        return
+    check_known_keys("masking", cfg["masking"], masking)
+    check_options = getattr(masking, "check_options", None)  # a fork's own class need not have it
+    if check_options is not None:
+        check_options(cfg["masking"])
 
 
 def prepare_post_conv(cfg: DictConfig, restoring: bool):
