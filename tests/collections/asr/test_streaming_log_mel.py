@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
-from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel, front_end_reasons
+from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
+from nemo.collections.asr.parts.streaming.requirements import front_end_obstacles
 
 PLAIN = dict(normalize="NA", window_size=0.025, window_stride=0.01, features=16, n_fft=512)
 OPTIONS = {
@@ -112,7 +113,12 @@ class TestStreamingLogMel:
         assert made == [0, whole.size(1)] and torch.allclose(frames[1], whole[1], atol=1e-5)
 
     def test_its_reasons_name_what_is_in_the_way(self):
-        assert front_end_reasons(preprocessor()) == []
-        assert "averages over the whole utterance" in front_end_reasons(preprocessor(normalize="per_feature"))[0]
-        assert "frame_splicing=3: must be 1" in front_end_reasons(preprocessor(frame_splicing=3))[0]
-        assert "Linear is not supported" in front_end_reasons(torch.nn.Linear(1, 1))[0]
+        def reason(processor):
+            (obstacle,) = front_end_obstacles(processor)
+            assert obstacle.part == "front end"
+            return obstacle.what
+
+        assert not list(front_end_obstacles(preprocessor()))
+        assert "averages over the whole utterance" in reason(preprocessor(normalize="per_feature"))
+        assert "frame_splicing=3: must be 1" in reason(preprocessor(frame_splicing=3))
+        assert "Linear is not supported" in reason(torch.nn.Linear(1, 1))

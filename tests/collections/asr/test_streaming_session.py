@@ -12,6 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+import gc
 import subprocess
 import sys
 import warnings
@@ -23,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 
 ENCODER = "model.encoder."
 KINDS = {
@@ -176,6 +177,26 @@ class TestEqualsOffline:
         finally:
             model.encoder.set_layer_contexts(None)
 
+    @pytest.mark.parametrize("kind, contexts", [("regular", [[2, 0], [9, 0]]), ("chunked", [[3, 2], [12, 2]])])
+    def test_with_contexts_set_at_the_layers_by_hand(self, build, kind, contexts):
+        model, audio = build(kind), speech(30000)
+        try:
+            for layer, context in zip(model.encoder.layers, contexts):
+                layer.self_attn.att_context_size = context
+            ours = streamed(StreamingEncoderSession(model), audio, [1280])
+            assert_same(ours, offline(model, audio))
+        finally:
+            model.encoder.set_layer_contexts(None)
+
+    @pytest.mark.parametrize("kind, cap", [("regular", 3), ("chunked", 4)])
+    def test_within_a_cap(self, build, kind, cap):
+        model, audio = build(kind), speech(30000)
+        try:
+            model.encoder.context_cap = [cap, -1]
+            assert_same(streamed(StreamingEncoderSession(model), audio, [1280]), offline(model, audio))
+        finally:
+            model.encoder.set_layer_contexts(None)
+
     @pytest.mark.parametrize("length", [1, 100, 159, 160, 161, 1439, 1440, 1441, 1599, 1600, 2720])
     @pytest.mark.parametrize("kind", ["regular", "chunked"])
     def test_short_audio(self, build, kind, length):
@@ -217,6 +238,98 @@ class TestEqualsOffline:
         tokens = torch.cat([output.tokens for output in outputs], dim=1)
         assert torch.equal(tokens, log_probs.argmax(dim=2))
         assert StreamingEncoderSession(model).push(audio.unsqueeze(0)).tokens is None
+
+
+@pytest.mark.unit
+class TestFeatures:
+    """Features pushed in place of audio."""
+
+    @pytest.mark.parametrize("kind", ["regular", "chunked", "regular, factor 2", "regular, no subsampling"])
+    @given(frames=st.integers(1, 150), sizes=st.lists(st.sampled_from([0, 1, 7, 8, 9, 40]), min_size=1, max_size=4))
+    @settings(max_examples=10)
+    def test_in_pieces_equal_the_encoder(self, build, kind, frames, sizes):
+        model, feats = build(kind), torch.randn(80, frames)
+        with torch.no_grad():
+            expected, lengths = model.encoder(audio_signal=feats.unsqueeze(0), length=torch.tensor([frames]))
+        session = StreamingEncoderSession(model)
+        pieces = cut_features(feats, [*sizes, 8])
+        outputs = [session.push_features(piece.unsqueeze(0)) for piece in pieces] + [session.flush()]
+        ours = torch.cat([output.features[0] for output in outputs], dim=1)
+        assert_same(ours, expected[0, :, : lengths[0]])
+
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_equal_audio(self, build, kind):
+        model, audio = build(kind), speech(2, 20000)
+        feats, lengths = model.preprocessor(input_signal=audio, length=torch.tensor([20000, 9000]))
+        session = StreamingEncoderSession(model, batch_size=2)
+        by_audio = [session.push(audio, [20000, 9000]), session.flush()]
+        by_features = [session.push_features(feats, lengths), session.flush()]
+        for row in range(2):
+            ours, theirs = (
+                torch.cat([output.features[row, :, : output.lengths[row]] for output in outputs], dim=1)
+                for outputs in (by_features, by_audio)
+            )
+            assert_same(ours, theirs)
+
+    def test_count_as_heard_and_are_masked(self, build):
+        model = build("regular", "model.masking.mask_prob=0.2")
+        session = StreamingEncoderSession(model, batch_size=2, apply_mask=True)
+        output = session.push_features(torch.randn(2, 80, 100), [100, 50])
+        assert session.current_frame.tolist() == output.mask_lengths.tolist() == [100, 50]
+        assert output.masks.shape == (2, 80, 100) and output.masks.any() and not output.masks[1, :, 50:].any()
+
+    def test_and_audio_in_one_batch_but_not_in_one_stream(self, build):
+        model, audio = build(), speech(2, 16000)
+        session = StreamingEncoderSession(model, batch_size=2)
+        session.push(audio, [5000, 0])
+        session.push_features(torch.randn(2, 80, 20), [0, 20])
+        before = session.state_dict()
+        with pytest.raises(ValueError, match=r"features for streams \[0\], which have had audio"):
+            session.push_features(torch.randn(2, 80, 1))
+        with pytest.raises(ValueError, match=r"audio for streams \[1\], which have had features"):
+            session.push(audio)
+        for name, value in session.state_dict().items():
+            assert torch.equal(value, before[name]) if isinstance(value, torch.Tensor) else value == before[name]
+        first = session.push(audio[:, 5000:], [11000, 0]).features[0]  # each goes on with its own kind
+        assert first.size(1) > 0
+        session.flush([False, True])
+        session.push(audio, [0, 16000])  # a stream that has ended may take the other kind
+        session.reset([True, False])
+        session.push_features(torch.randn(2, 80, 9), [9, 0])
+
+    def test_state_goes_on_to_the_bit(self, build):
+        model, feats = build("chunked"), torch.randn(1, 80, 90)
+        session, again = StreamingEncoderSession(model), StreamingEncoderSession(model)
+        session.push_features(feats[:, :, :41])
+        again.load_state_dict(session.state_dict())
+        expected = session.push_features(feats[:, :, 41:]).features, session.flush().features
+        found = again.push_features(feats[:, :, 41:]).features, again.flush().features
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected))
+
+    @pytest.mark.parametrize(
+        "feats, lengths, message",
+        [
+            (torch.zeros(2, 9, 80), None, r"feats of shape \(2, 9, 80\).*\(batch_size, features, F\).*80 features"),
+            (torch.zeros(1, 80, 9), None, r"feats of shape \(1, 80, 9\).*batch_size=2"),
+            (torch.zeros(80, 9), None, r"feats of shape \(80, 9\)"),
+            (torch.zeros(2, 80, 9, dtype=torch.int64), None, "feats of dtype torch.int64: must be floats"),
+            (None, None, "feats is a NoneType"),
+            (torch.zeros(2, 80, 9), [9, 10], r"lengths=\[9, 10\].*from 0 to 9, the feature frames"),
+        ],
+    )
+    def test_that_are_none(self, build, feats, lengths, message):
+        with pytest.raises(ValueError, match=message):
+            StreamingEncoderSession(build(), batch_size=2).push_features(feats, lengths)
+
+
+def cut_features(feats, sizes):
+    """Pieces of these sizes again and again, up to the end of (D, F)."""
+    pieces, start = [], 0
+    while start < feats.size(1):
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(feats[:, start : start + size])
+        start += size
+    return pieces
 
 
 @pytest.mark.unit
@@ -291,12 +404,18 @@ class TestBatch:
         ):
             StreamingEncoderSession(build("regular", "model.mask_position=post_conv"), apply_mask=True)
 
+    def test_masking_is_the_models(self, build, monkeypatch):
+        model = build()
+        monkeypatch.delattr(EncDecMaskedTokenPredModel, "mask_features")
+        with pytest.raises(ValueError, match=r"needs a model with mask_features\(\); EncDecMasked.* has none"):
+            StreamingEncoderSession(model, apply_mask=True)
+
 
 CONTINUE = """
 import sys, torch
 torch.set_num_threads(1)
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 given = torch.load(sys.argv[1], weights_only=False)
 model = EncDecMaskedTokenPredModel(given["cfg"]).eval()
 model.load_state_dict(given["model"])
@@ -339,9 +458,18 @@ class TestState:
         sizes = set()
         for _ in range(12):
             session.push(speech(1, 16000))
-            sizes.add((session.state_bytes(), sum(x.untyped_storage().nbytes() for _, x in session._state.tensors())))
+            sizes.add((session.state_bytes(), bytes_of(session.state_dict().values())))
         assert len(sizes) == 1 and len({size for size in sizes.pop()}) == 1
-        assert not session._masks or max(frames for _, frames in session._masks) <= session.block
+
+    def test_nothing_else_grows(self, build):
+        session, audio = StreamingEncoderSession(build("chunked")), speech(1, 16000 * 12)
+        bytes_after = []
+        for _ in range(2):
+            for piece in cut(audio[0], [160, 900, 5000, 16000 * 9]):
+                session.push(piece.unsqueeze(0))
+            gc.collect()
+            bytes_after.append(bytes_of(x for x in gc.get_objects() if issubclass(type(x), torch.Tensor)))
+        assert bytes_after[1] <= bytes_after[0]
 
     @pytest.mark.parametrize("kind", ["regular", "chunked", "regular, no subsampling"])
     @given(data=st.data())
@@ -352,7 +480,7 @@ class TestState:
             session.push(speech(2, count), [count, count // 3])
         state = session.state_dict()
         session.load_state_dict(state)  # what a session gave is always taken
-        name = data.draw(st.sampled_from(["features.samples", "features.frames", "subsampling.counts", "frames"]))
+        name = data.draw(st.sampled_from(["features.samples", "features.frames", "encoder.heard", "encoder.made"]))
         row = data.draw(st.integers(0, 1))
         wrong = list(state[name])
         wrong[row] += data.draw(st.sampled_from([-1, 1, 3, 1000, 10**6, 2**63, 10**30]))
@@ -360,8 +488,9 @@ class TestState:
             StreamingEncoderSession(build(kind), batch_size=2).load_state_dict({**state, name: wrong})
         except ValueError as error:
             assert "state '" in str(error)
-        else:  # fewer or more samples may make the same frames
-            assert name == "features.samples" and abs(wrong[row] - state[name][row]) < 160
+        else:  # fewer or more samples may make the same frames, and without any the features may have been pushed
+            fed_by_features = name == "encoder.heard" and state["features.samples"][row] == 0
+            assert fed_by_features or (name == "features.samples" and abs(wrong[row] - state[name][row]) < 160)
 
     @pytest.mark.parametrize("state", [None, [], "x"])
     def test_of_another_kind_is_refused(self, build, state):
@@ -373,7 +502,7 @@ class TestState:
         session.push(speech(2, 10000))
         state, before = session.state_dict(), session.state_dict()
         for change, message in (
-            (lambda s: s.pop("frames"), "state 'frames': missing"),
+            (lambda s: s.pop("encoder.made"), "state 'encoder.made': missing"),
             (lambda s: s.update(extra=1), "state 'extra': unknown"),
             (
                 lambda s: s.update(contexts=[[3, 2], [6, 2]]),
@@ -383,8 +512,12 @@ class TestState:
                 lambda s: s.update({"features.tail": s["features.tail"][:1]}),
                 "state 'features.tail' is a tensor of shape",
             ),
-            (lambda s: s.update(frames=[1]), "state 'frames' is 1 numbers >= 0, must be 2"),
-            (lambda s: s.update(ends=[0, 1]), r"state 'ends' is \[0, 1\]: must be from"),
+            (lambda s: s.update({"encoder.made": [1]}), "state 'encoder.made' is 1 numbers >= 0, must be 2"),
+            (
+                lambda s: s.update({"encoder.layers.1.attention.end": 1}),
+                "state 'encoder.layers.1.attention.end' is 1: must be from 6 to",
+            ),
+            (lambda s: s.update({"encoder.layers.0.attention.end": True}), "end' is a bool, must be a number"),
         ):
             changed = dict(state)
             change(changed)
@@ -396,6 +529,12 @@ class TestState:
         )
         with pytest.raises(ValueError, match="is a tensor of shape"):
             StreamingEncoderSession(build("chunked")).load_state_dict(state)
+
+
+def bytes_of(things):
+    """The memory of the tensors among some things, views of the same memory once."""
+    storages = {x.untyped_storage().data_ptr(): x.untyped_storage() for x in things if isinstance(x, torch.Tensor)}
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def snapshot(model):
@@ -641,6 +780,15 @@ class TestRefusals:
         finally:
             model.eval()
 
+    def test_a_part_of_the_model_in_train_mode(self, build):
+        model = build()
+        model.encoder.layers[1].feed_forward1.dropout.train()
+        try:
+            with pytest.raises(ValueError, match="train mode"):
+                StreamingEncoderSession(model)
+        finally:
+            model.eval()
+
     def test_a_model_without_what_is_asked_for(self, build):
         model = build()
         with pytest.raises(ValueError, match="batch_size=0: must be an integer >= 1"):
@@ -686,7 +834,7 @@ class TestPrecisionAndDevices:
         half = half.to(dtype)
         session = StreamingEncoderSession(half)
         ours = streamed(session, audio, [1777])
-        assert ours.dtype == dtype and session._state.features.tail.dtype == torch.float32
+        assert ours.dtype == dtype and session.state_dict()["features.tail"].dtype == torch.float32
         theirs = offline(half, audio)
         assert ours.shape == theirs.shape
         exact = offline(model, audio)
@@ -702,7 +850,8 @@ class TestPrecisionAndDevices:
             output = session.push(torch.zeros(2, 16000), lengths)
             session.flush([False, True])
             session.reset([True, False])
-        assert {x.device.type for _, x in session._state.tensors()} == {"meta"}
+        state = session.state_dict().values()
+        assert {x.device.type for x in state if isinstance(x, torch.Tensor)} == {"meta"}
         assert {x.device.type for x in (output.features, output.lengths, output.tokens)} == {"meta"}
 
     @pytest.mark.run_only_on("GPU")

@@ -14,6 +14,7 @@
 
 """Streaming inference: a session takes audio in pieces of any size, and gives what the offline pass would give."""
 
-from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession, StreamingOutput
+from nemo.collections.asr.parts.streaming.output import StreamingOutput
+from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
 
 __all__ = ["StreamingEncoderSession", "StreamingOutput"]

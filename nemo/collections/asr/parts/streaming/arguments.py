@@ -16,14 +16,16 @@
 
 Each check raises a ValueError that names the argument, its value, shape or type, and what is allowed."""
 
-from typing import List
+from typing import Any, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
+ArrayLike = Union[Tensor, np.ndarray, Sequence[Any]]
 
-def as_samples(samples, batch_size: int) -> Tensor:
+
+def as_samples(samples: ArrayLike, batch_size: int) -> Tensor:
     """Samples (B, N) as a tensor of floats, of the dtype that they have.
 
     Args:
@@ -39,8 +41,25 @@ def as_samples(samples, batch_size: int) -> Tensor:
     return x
 
 
-def as_counts(lengths, batch_size: int, most: int) -> List[int]:
-    """How many samples each stream has, from 0 to `most`.
+def as_features(feats: ArrayLike, batch_size: int, num_features: int) -> Tensor:
+    """Features (B, D, F) as a tensor of floats, of the dtype that they have.
+
+    Args:
+        feats: a tensor, an array, or nested sequences of floats
+    """
+    x = _as_tensor("feats", feats)
+    if not x.is_floating_point():
+        raise ValueError(f"feats of dtype {x.dtype}: must be floats, as the model's preprocessor makes them")
+    if x.dim() != 3 or x.shape[:2] != (batch_size, num_features):
+        raise ValueError(
+            f"feats of shape {tuple(x.shape)}: must be of shape (batch_size, features, F) with "
+            f"batch_size={batch_size} and {num_features} features"
+        )
+    return x
+
+
+def as_counts(lengths: Optional[ArrayLike], batch_size: int, most: int, what: str) -> List[int]:
+    """How many of `most` samples or feature frames (`what`) each stream has.
 
     Args:
         lengths: a tensor, an array or a sequence of batch_size whole numbers; None: `most` for each
@@ -52,11 +71,11 @@ def as_counts(lengths, batch_size: int, most: int) -> List[int]:
         raise ValueError(f"lengths of dtype {x.dtype}: must be integers")
     counts = x.tolist()
     if not all(0 <= count <= most and count == int(count) for count in counts):
-        raise ValueError(f"lengths={counts}: must be integers from 0 to {most}, the samples that there are")
+        raise ValueError(f"lengths={counts}: must be integers from 0 to {most}, the {what} that there are")
     return [int(count) for count in counts]
 
 
-def as_rows(mask, batch_size: int) -> List[int]:
+def as_rows(mask: Optional[ArrayLike], batch_size: int) -> List[int]:
     """The indices of the streams that a mask names.
 
     Args:
@@ -70,7 +89,7 @@ def as_rows(mask, batch_size: int) -> List[int]:
     return [row for row, flag in enumerate(flags) if flag]
 
 
-def _one_per_stream(name: str, value, batch_size: int) -> Tensor:
+def _one_per_stream(name: str, value: ArrayLike, batch_size: int) -> Tensor:
     x = _as_tensor(name, value)
     if x.shape != (batch_size,):
         raise ValueError(
@@ -79,7 +98,7 @@ def _one_per_stream(name: str, value, batch_size: int) -> Tensor:
     return x
 
 
-def _as_tensor(name: str, value) -> Tensor:
+def _as_tensor(name: str, value: ArrayLike) -> Tensor:
     if isinstance(value, Tensor):
         return value
     try:

@@ -18,56 +18,69 @@ Tensors that have heads have them first, (H, B, T, d): the positions are then on
 nothing is copied to attend.
 """
 
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, field
+from typing import Callable, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from nemo.collections.asr.parts.streaming.batch_rows import clear_rows, put_rows, take_rows
+from nemo.collections.asr.parts.streaming.batch_rows import put_rows, take_rows
+from nemo.collections.asr.parts.streaming.batch_state import FIXED, BatchState, streams_at
 from nemo.collections.asr.parts.submodules.banded_attention import HIDDEN
 
 
 @dataclass
-class AttentionState:
+class AttentionState(BatchState):
     """Keys and values of the past.
 
     Args:
         memory: (2, H, B, left + room, d) keys and values; those of the last `left` frames end at `end`, zeros stand
             for frames before a stream began
         end: where the next ones are written
+        left: frames of the past that are seen
     """
 
-    memory: Tensor
+    memory: Tensor = field(metadata=streams_at(2))
     end: int
+    left: int = field(metadata=FIXED)
 
-    def reset(self, mask: Tensor):
-        """Starts the streams anew where mask (B,) is true."""
-        clear_rows(self.memory, mask, dim=2)
+    def allowed(self, attribute: str) -> range:
+        """`end` leaves room for the past before it."""
+        return range(self.left, self.memory.size(3) + 1)
 
-    def append(self, new: Tensor, rows: Optional[Tensor], left: int) -> Tensor:
+    def append(self, keys: Tensor, values: Tensor, rows: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
         """Adds keys and values of T frames.
 
         Args:
-            new: (2, H, b, T, d)
+            keys, values: (H, b, T, d)
             rows: which streams these are, (b,); None for all
-            left: frames of the past that are seen
         Returns:
-            those of the last `left + T` frames, (2, H, b, left + T, d), valid until the next call
+            those of the last `left + T` frames, (H, b, left + T, d) each, valid until the next call
         """
-        frames = new.size(3)
-        if rows is not None:
-            past = self.memory.narrow(3, self.end - left, left)
-            seen = torch.cat([take_rows(past, rows, dim=2), new], dim=3)
-            put_rows(past, rows, seen.narrow(3, frames, left), dim=2)
-            return seen
+        if rows is None:
+            seen = self._append_all(keys, values)
+        else:
+            seen = self._append_some(torch.stack([keys, values]), rows)
+        return seen[0], seen[1]
+
+    def _append_all(self, keys: Tensor, values: Tensor) -> Tensor:
+        """Writes behind the past; where that is full, the past moves to the front first."""
+        frames = keys.size(2)
         if self.end + frames > self.memory.size(3):
-            self.memory.narrow(3, 0, left).copy_(self.memory.narrow(3, self.end - left, left).clone())
-            self.end = left
-        self.memory.narrow(3, self.end, frames).copy_(new)
+            self.memory.narrow(3, 0, self.left).copy_(self.memory.narrow(3, self.end - self.left, self.left).clone())
+            self.end = self.left
+        room = self.memory.narrow(3, self.end, frames)
+        room[0].copy_(keys)
+        room[1].copy_(values)
         self.end += frames
-        return self.memory.narrow(3, self.end - frames - left, left + frames)
+        return self.memory.narrow(3, self.end - frames - self.left, self.left + frames)
+
+    def _append_some(self, new: Tensor, rows: Tensor) -> Tensor:
+        """Moves the past of these streams by as many frames as come; that of the others stays."""
+        past = self.memory.narrow(3, self.end - self.left, self.left)
+        seen = torch.cat([take_rows(past, rows, dim=2), new], dim=3)
+        put_rows(past, rows, seen.narrow(3, new.size(3), self.left), dim=2)
+        return seen
 
 
 def band_mask(left: int, frames: int, chunk: int) -> Tensor:
@@ -88,10 +101,9 @@ def hide_empty(filled: Tensor, left: int, frames: int) -> Tensor:
 
 
 class StreamingAttention:
-    """NeMo's `RelPositionMultiHeadAttention` in eval mode, for blocks of frames.
+    """NeMo's `RelPositionMultiHeadAttention` in eval mode, for blocks of frames, with its own projections.
 
-    Its weights are put together once, with the softmax's scale in them, and positions are projected once: they are the
-    same for every block.
+    Positions are projected once: they are the same for every block.
 
     Args:
         attention: the layer's `self_attn`
@@ -101,24 +113,21 @@ class StreamingAttention:
     """
 
     def __init__(self, attention: nn.Module, left: int, block: int, positions: Tensor):
-        self.left, self.block, self.heads, self.size = left, block, attention.h, attention.d_k
-        scale = self.size**-0.5
-        linears = (attention.linear_q, attention.linear_k, attention.linear_v)
-        scales = (scale, 1.0, 1.0)
-        self.weight = torch.cat([linear.weight * by for linear, by in zip(linears, scales)])
-        self.bias = None
-        if attention.linear_q.bias is not None:
-            self.bias = torch.cat([linear.bias * by for linear, by in zip(linears, scales)])
-        biases = torch.stack([attention.pos_bias_u, attention.pos_bias_v]) * scale
-        self.query_biases = biases.view(2, self.heads, 1, 1, self.size)
-        projected = attention.linear_pos(positions).view(-1, self.heads, self.size)
-        self.positions = projected.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)  # (H, d, R)
-        self.out = (attention.linear_out.weight, attention.linear_out.bias)
+        self.left, self.block = left, block
+        self.heads, self.size = int(attention.h), int(attention.d_k)  # type: ignore[arg-type]  # torch: any attribute
+        self.scale = self.size**-0.5
+        self.project: Callable[..., Tuple[Tensor, Tensor, Tensor]] = attention.forward_qkv  # type: ignore[assignment]
+        self.project_out: Callable[[Tensor], Tensor] = attention.linear_out  # type: ignore[assignment]
+        biases: List[Tensor] = [attention.pos_bias_u, attention.pos_bias_v]  # type: ignore[list-item]
+        self.query_biases = torch.stack(biases).view(2, self.heads, 1, 1, self.size)
+        projected: Tensor = attention.linear_pos(positions)  # type: ignore[operator]
+        projected = projected.view(-1, self.heads, self.size).permute(1, 2, 0)
+        self.positions = projected.clone(memory_format=torch.contiguous_format)  # (H, d, R)
 
     def initial_state(self, batch_size: int) -> AttentionState:
         """Streams of which no frame has come yet."""
         shape = (2, self.heads, batch_size, self.left + self.block, self.size)
-        return AttentionState(self.weight.new_zeros(shape), self.left)
+        return AttentionState(self.positions.new_zeros(shape), self.left, self.left)
 
     def run(self, x: Tensor, state: AttentionState, rows: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
         """
@@ -131,16 +140,21 @@ class StreamingAttention:
             (b, T, D)
         """
         batch, frames, _ = x.shape
-        projected = F.linear(x, self.weight, self.bias).view(batch, frames, 3, self.heads, self.size)
-        query, new = projected.permute(2, 3, 0, 1, 4).split((1, 2))
-        keys, values = state.append(new, rows, self.left).flatten(1, 2)  # (H * b, left + T, d)
+        query, new_keys, new_values = (part.transpose(0, 1) for part in self.project(x, x, x))  # (H, b, T, d)
+        keys, values = state.append(new_keys, new_values, rows)
         with_u, with_v = (query + self.query_biases).flatten(1, 2)  # (H * b, T, d)
-        scores = torch.baddbmm(self._position_scores(with_v, batch, frames), with_u, keys.transpose(1, 2))
+        scores = torch.baddbmm(
+            self._position_scores(with_v, batch, frames),
+            with_u,
+            keys.flatten(0, 1).transpose(1, 2),
+            beta=self.scale,
+            alpha=self.scale,
+        )
         if mask is not None:
             scores.view(self.heads, batch, *scores.shape[1:]).add_(mask)
-        seen = torch.bmm(torch.softmax(scores, dim=-1), values)
+        seen = torch.bmm(torch.softmax(scores, dim=-1), values.flatten(0, 1))
         seen = seen.view(self.heads, batch, frames, self.size).permute(1, 2, 0, 3)
-        return F.linear(seen.reshape(batch, frames, -1), *self.out)
+        return self.project_out(seen.reshape(batch, frames, -1))
 
     def _position_scores(self, query: Tensor, batch: int, frames: int) -> Tensor:
         """Scores of positions, (H * b, T, d) -> (H * b, T, left + T)

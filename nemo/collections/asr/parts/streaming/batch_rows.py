@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 
-def windows(x: Tensor, starts: Sequence[int], length: int) -> Tensor:
+def slices_from(x: Tensor, starts: Sequence[int], length: int) -> Tensor:
     """`length` steps of each row, (B, T, ...) -> (B, length, ...), from `starts[row]` on; past the end the last step
     is repeated."""
     if all(start == starts[0] for start in starts) and starts[0] + length <= x.size(1):
@@ -39,7 +39,7 @@ def take_rows(x: Tensor, rows: Optional[Tensor], dim: int = 0) -> Tensor:
     return x if rows is None else x.index_select(dim, rows)
 
 
-def put_rows(x: Tensor, rows: Optional[Tensor], values: Tensor, dim: int = 0):
+def put_rows(x: Tensor, rows: Optional[Tensor], values: Tensor, dim: int = 0) -> None:
     """Writes what `take_rows` took, in place."""
     if rows is None:
         x.copy_(values)
@@ -47,7 +47,7 @@ def put_rows(x: Tensor, rows: Optional[Tensor], values: Tensor, dim: int = 0):
         x.index_copy_(dim, rows, values)
 
 
-def clear_rows(x: Tensor, mask: Tensor, dim: int = 0):
+def clear_rows(x: Tensor, mask: Tensor, dim: int = 0) -> None:
     """Makes the rows where mask (B,) is true zero, in place."""
     shape = [1] * x.dim()
     shape[dim] = -1
@@ -59,6 +59,6 @@ def byte_count(tensors: Iterable[Tensor]) -> int:
     return sum(x.numel() * x.element_size() for x in tensors)
 
 
-def row_index(rows: List[int], batch_size: int, device) -> Optional[Tensor]:
+def row_index(rows: List[int], batch_size: int, device: torch.device) -> Optional[Tensor]:
     """Indices (b,) of some rows; None if they are all rows."""
     return None if len(rows) == batch_size else torch.tensor(rows, device=device)

@@ -17,20 +17,20 @@ window is complete."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import List, Mapping, Sequence, Tuple
+from typing import Any, ContextManager, List, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from nemo.collections.asr.parts.streaming.batch_rows import clear_rows, windows
+from nemo.collections.asr.parts.streaming.batch_rows import slices_from
+from nemo.collections.asr.parts.streaming.batch_state import BatchState
 
 # added to the power spectrum by NeMo's extractor when it is built with `use_grads`
 GRADIENT_GUARD = 1e-5
-UTTERANCE_STATISTICS = ("per_feature", "all_features")
 
 
 @dataclass
-class LogMelState:
+class LogMelState(BatchState):
     """What the front end remembers of each stream.
 
     Args:
@@ -45,42 +45,19 @@ class LogMelState:
     samples: List[int]
     frames: List[int]
 
-    def reset(self, rows: Sequence[int], mask: Tensor):
-        """Starts streams anew: `rows` are their indices, mask (B,) is true there."""
-        for x in (self.tail, self.last):
-            clear_rows(x, mask)
-        for row in rows:
-            self.samples[row] = self.frames[row] = 0
-
-
-def front_end_reasons(preprocessor) -> List[str]:
-    """Why features cannot be made incrementally with this preprocessor; empty if they can."""
-    featurizer = getattr(preprocessor, "featurizer", None)
-    if not all(hasattr(featurizer, name) for name in ("fb", "window", "get_seq_len", "exact_pad", "mag_power")):
-        name = type(preprocessor).__name__
-        return [f"preprocessor: {name} is not supported, AudioToMelSpectrogramPreprocessor (without torchaudio) is"]
-    reasons = []
-    if featurizer.frame_splicing > 1:
-        reasons.append(f"preprocessor.frame_splicing={featurizer.frame_splicing}: must be 1")
-    if featurizer.normalize in UTTERANCE_STATISTICS or isinstance(featurizer.normalize, Mapping):
-        reasons.append(
-            f"utterance normalisation: preprocessor.normalize={featurizer.normalize} averages over the whole "
-            "utterance (NA does not)"
-        )
-    return reasons
-
 
 class StreamingLogMel:
     """NeMo's `FilterbankFeatures`, incrementally, in float32 and without dither.
 
-    Positions are samples of a stream. Frame j is made of the samples from `first + j * hop`, `window_size` of them;
-    those before the first one, and after the last one when the stream has ended, are zeros.
+    Positions are samples of a stream. Frame j is made of `window_size` samples from `first_sample + j * hop`
+    on; those before the first one, and after the last one when the stream has ended, are zeros. n samples make
+    (n + frame_offset) // hop frames. The last `dropped_tail` samples are zeros when a stream ends.
 
     Args:
         featurizer: the preprocessor's `FilterbankFeatures`, in eval mode; its window and filters are taken as they are
     """
 
-    def __init__(self, featurizer):
+    def __init__(self, featurizer: Any):
         self.featurizer = featurizer
         self.hop, self.window_size, self.n_fft = featurizer.hop_length, featurizer.win_length, featurizer.n_fft
         self.preemph = featurizer.preemph
@@ -90,11 +67,11 @@ class StreamingLogMel:
         )  # (bins, mels)
         pad = featurizer.stft_pad_amount
         before = self.n_fft // 2 if pad is None else pad
-        self.first = (self.n_fft - self.window_size) // 2 - before
+        self.first_sample = (self.n_fft - self.window_size) // 2 - before
         # with exact_pad NeMo's mask for pre-emphasis, made for unpadded audio, takes the last samples away
-        self.lost = pad if pad is not None and self.preemph is not None else 0
-        self.shift = self._frame_shift()
-        self.width = max(self.window_size + self.lost, self.hop - self.shift - self.first, 1)
+        self.dropped_tail = pad if pad is not None and self.preemph is not None else 0
+        self.frame_offset = self._frame_shift()
+        self.width = max(self.window_size + self.dropped_tail, self.hop - self.frame_offset - self.first_sample, 1)
 
     def _frame_shift(self) -> int:
         """s in: n samples make (n + s) // hop frames."""
@@ -116,11 +93,11 @@ class StreamingLogMel:
 
     def total_frames(self, samples: int) -> int:
         """How many feature frames a stream of so many samples has in all."""
-        return max(0, (samples + self.shift) // self.hop) if samples else 0
+        return max(0, (samples + self.frame_offset) // self.hop) if samples else 0
 
     def ready_frames(self, samples: int) -> int:
         """How many feature frames are determined after so many samples, whatever may follow."""
-        complete = (samples - self.lost - self.window_size - self.first) // self.hop + 1
+        complete = (samples - self.dropped_tail - self.window_size - self.first_sample) // self.hop + 1
         return max(0, min(complete, self.total_frames(samples)))
 
     def push(self, state: LogMelState, samples: Tensor, counts: Sequence[int]) -> Tuple[Tensor, List[int]]:
@@ -139,8 +116,8 @@ class StreamingLogMel:
         if self.preemph is not None:
             new = torch.sub(new, raw.narrow(1, 0, samples.size(1)), alpha=self.preemph)
         signal = torch.cat([state.tail, new], dim=1)
-        state.last.copy_(windows(raw, counts, 1))
-        state.tail.copy_(windows(signal, counts, self.width))
+        state.last.copy_(slices_from(raw, counts, 1))
+        state.tail.copy_(slices_from(signal, counts, self.width))
         state.samples = [n + count for n, count in zip(state.samples, counts)]
         return self._make(state, signal, begins, [self.ready_frames(n) for n in state.samples])
 
@@ -150,17 +127,19 @@ class StreamingLogMel:
         The rows (their indices) must be reset before they go on.
         """
         tail = state.tail
-        if self.lost:
-            tail = torch.nn.functional.pad(tail.narrow(1, 0, self.width - self.lost), (0, self.lost))
-        signal = torch.nn.functional.pad(tail, (0, self.window_size + self.hop + abs(self.first)))
+        if self.dropped_tail:
+            tail = torch.nn.functional.pad(tail.narrow(1, 0, self.width - self.dropped_tail), (0, self.dropped_tail))
+        signal = torch.nn.functional.pad(tail, (0, self.window_size + self.hop + abs(self.first_sample)))
         totals = [self.total_frames(n) if row in rows else 0 for row, n in enumerate(state.samples)]
         return self._make(state, signal, self._begins(state), totals)
 
     def _begins(self, state: LogMelState) -> List[int]:
         """Where the window of the next frame begins in [tail, what follows]."""
-        return [self.width - n + self.first + f * self.hop for n, f in zip(state.samples, state.frames)]
+        return [self.width - n + self.first_sample + f * self.hop for n, f in zip(state.samples, state.frames)]
 
-    def _make(self, state: LogMelState, signal: Tensor, begins, until: List[int]) -> Tuple[Tensor, List[int]]:
+    def _make(
+        self, state: LogMelState, signal: Tensor, begins: List[int], until: List[int]
+    ) -> Tuple[Tensor, List[int]]:
         made = [max(0, end - done) for end, done in zip(until, state.frames)]
         state.frames = [done + new for done, new in zip(state.frames, made)]
         if not any(made):
@@ -169,7 +148,7 @@ class StreamingLogMel:
 
     def _cut(self, signal: Tensor, begins: List[int], frames: int) -> Tensor:
         """(B, samples) -> (B, frames, window_size)"""
-        span = windows(signal, begins, (frames - 1) * self.hop + self.window_size)
+        span = slices_from(signal, begins, (frames - 1) * self.hop + self.window_size)
         return span.unfold(1, self.window_size, self.hop)
 
     def _log_mel(self, frames: Tensor) -> Tensor:
@@ -192,7 +171,7 @@ class StreamingLogMel:
         return torch.log(mel.clamp(min=guard))
 
 
-def _float32(device_type: str):
+def _float32(device_type: str) -> ContextManager[Any]:
     """Without autocast, where the device has it."""
     if torch.amp.is_autocast_available(device_type):
         return torch.amp.autocast(device_type, enabled=False)

@@ -15,49 +15,28 @@
 """The causal subsampling of a Conformer encoder on features that come in pieces, without making a frame twice."""
 
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nemo.collections.asr.parts.streaming.batch_rows import clear_rows, put_rows, take_rows
+from nemo.collections.asr.parts.streaming.batch_rows import put_rows, take_rows
+from nemo.collections.asr.parts.streaming.batch_state import BatchState
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
 
 
 @dataclass
-class SubsamplingState:
+class SubsamplingState(BatchState):
     """What the subsampling remembers of each stream.
 
     Args:
-        waiting: (B, P, D) the last feature frames; the last `counts[row]` have not been used yet
+        waiting: (B, P, D) the last feature frames, those that have not been used yet among them
         stages: (B, C, 1, F) for each convolution but the first one: the last frame that went into it
-        counts: feature frames of each stream that have not been used yet
     """
 
     waiting: Tensor
     stages: List[Tensor]
-    counts: List[int]
-
-    def reset(self, rows: Sequence[int], mask: Tensor):
-        """Starts streams anew: `rows` are their indices, mask (B,) is true there."""
-        for x in (self.waiting, *self.stages):
-            clear_rows(x, mask)
-        for row in rows:
-            self.counts[row] = 0
-
-
-def subsampling_reasons(pre_encode) -> List[str]:
-    """Why this `encoder.pre_encode` cannot be used in pieces; empty if it can."""
-    if isinstance(pre_encode, nn.Linear):
-        return []
-    name = getattr(pre_encode, "_subsampling", type(pre_encode).__name__)
-    convolutions = [layer for layer in getattr(pre_encode, "conv", ()) if isinstance(layer, CausalConv2D)]
-    shapes = {(tuple(layer.kernel_size), tuple(layer.stride)) for layer in convolutions}
-    if shapes != {((3, 3), (2, 2))} or 2 ** len(convolutions) != pre_encode.subsampling_factor:
-        what = "must be striding or dw_striding with causal_downsampling=true, or factor 1"
-        return [f"downsampling: encoder.subsampling={name}: {what}"]
-    return []
 
 
 class StreamingSubsampling:
@@ -75,12 +54,16 @@ class StreamingSubsampling:
 
     def __init__(self, pre_encode: nn.Module, factor: int, chunk: int, num_features: int):
         self.factor, self.chunk, self.num_features = factor, chunk, num_features
-        self.linear = pre_encode if isinstance(pre_encode, nn.Linear) else pre_encode.out
-        self.stages: List[List[nn.Module]] = []
-        for layer in () if isinstance(pre_encode, nn.Linear) else pre_encode.conv:
+        self.stages: List[Tuple[CausalConv2D, List[nn.Module]]] = []  # a convolution and what follows it
+        if isinstance(pre_encode, nn.Linear):
+            self.linear = pre_encode
+            return
+        self.linear = pre_encode.out  # type: ignore[assignment]  # torch: any attribute
+        for layer in pre_encode.conv:  # type: ignore[union-attr]
             if isinstance(layer, CausalConv2D):
-                self.stages.append([])
-            self.stages[-1].append(layer)
+                self.stages.append((layer, []))
+            else:
+                self.stages[-1][1].append(layer)
 
     @property
     def capacity(self) -> int:
@@ -91,10 +74,10 @@ class StreamingSubsampling:
         """Streams of which no feature frame has come yet."""
         zeros = self.linear.weight.new_zeros
         stages, size = [], self.num_features
-        for before, layers in zip(self.stages, self.stages[1:]):
+        for convolution, _ in self.stages[1:]:
             size = size // 2 + 1
-            stages.append(zeros(batch_size, layers[0].in_channels, 1, size))
-        return SubsamplingState(zeros(batch_size, self.capacity, self.num_features), stages, [0] * batch_size)
+            stages.append(zeros(batch_size, convolution.in_channels, 1, size))
+        return SubsamplingState(zeros(batch_size, self.capacity, self.num_features), stages)
 
     def ready(self, features: int, first: bool) -> int:
         """How many encoder frames so many new feature frames make; `first`: at the beginning of the stream."""
@@ -124,17 +107,13 @@ class StreamingSubsampling:
         if not self.stages:
             return self.linear(feats.narrow(1, 1, feats.size(1) - 1))
         x = feats.unsqueeze(1)
-        for i, (convolution, *others) in enumerate(self.stages):
+        for i, (convolution, others) in enumerate(self.stages):
             if i > 0:
                 history = take_rows(state.stages[i - 1], rows)
                 x, last = torch.cat([history, x], dim=2), x.narrow(2, x.size(2) - 1, 1)
                 put_rows(state.stages[i - 1], rows, last)
-            x = self._convolve(convolution, F.pad(x, (2, 1, int(first), int(end))))
+            # the convolution itself, without the zeros that a `CausalConv2D` adds to what it is given
+            x = nn.Conv2d.forward(convolution, F.pad(x, (2, 1, int(first), int(end))))
             for layer in others:
                 x = layer(x)
         return self.linear(x.transpose(1, 2).flatten(2))
-
-    @staticmethod
-    def _convolve(layer: CausalConv2D, x: Tensor) -> Tensor:
-        """Without the layer's own padding."""
-        return F.conv2d(x, layer.weight, layer.bias, stride=layer.stride, groups=layer.groups)
