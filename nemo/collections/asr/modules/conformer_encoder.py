@@ -44,7 +44,7 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
     A layer's context is `layer.self_attn.att_context_size`, `[left, right]` in encoder frames, -1 for unlimited; set
     it with `set_layer_contexts`, with the argument `hierarchical_context`, or by hand. As soon as one layer has a
     context, all have (the others the encoder's), and the encoder's own `att_context_size` and streaming parameters
-    follow the widest. Without any, the encoder is NeMo's to the bit.
+    follow the widest. `context_cap` bounds what all layers see. Without any, the encoder is NeMo's to the bit.
 
     Args:
         hierarchical_context: `{enabled, interpolation, schedule}`, see `ContextSchedule.from_config`; None leaves the

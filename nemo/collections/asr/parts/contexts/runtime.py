@@ -69,9 +69,9 @@ def sync_masking_context_with_attention(model: Any) -> int:
 def set_dynamic_context(model: Any, context: Union[str, Sequence[int]], sync_masking: bool = True) -> None:
     """Sets what a model's encoder sees from now on, in training too.
 
-    Where the layers have contexts of their own, this is a limit as in `cap_layer_contexts`: each layer sees what both
+    Where the layers have contexts of their own, this is the encoder's `context_cap`: each layer sees what both
     contexts see, and -1 gives the layers their own back. Otherwise it is the one context of all layers, and no other
-    is sampled in training any more; local attention (`rel_pos_local_attn`) cannot change that one.
+    is drawn in training any more; local attention (`rel_pos_local_attn`) cannot change that one.
 
     Args:
         model: a model with `encoder`
