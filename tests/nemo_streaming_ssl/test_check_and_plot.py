@@ -13,6 +13,7 @@
 # limitations under the License.
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -128,7 +129,7 @@ class TestCheck:
         from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
         from nemo_streaming_ssl.check import _without_data, load_config
 
-        config = load_config(cli.Path(hierarchical), TINY)
+        config = load_config(Path(hierarchical), TINY)
         saved = str(tmp_path / 'model.nemo')
         EncDecDenoiseMaskedTokenPredModel(_without_data(config)).save_to(saved)
         assert cli.main(['check', saved]) == 0
@@ -206,7 +207,7 @@ class TestPlot:
         from nemo_streaming_ssl.check import load_config, read_report
         from nemo_streaming_ssl.plot import sample_mask
 
-        path = cli.Path(hierarchical)
+        path = Path(hierarchical)
         config = load_config(path, TINY)
         seconds, masked, ends = sample_mask(config, read_report(path, config))
         assert seconds == 0.01 and len(masked) == 1000 and any(masked) and ends[-1] == 1000
