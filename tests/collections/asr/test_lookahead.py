@@ -21,9 +21,9 @@ from omegaconf import OmegaConf
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
 from nemo.collections.asr.modules import ConformerEncoder, RNNEncoder
-from nemo.collections.asr.parts.lookahead import from_config
 from nemo.collections.asr.parts.lookahead import report as lookahead
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
+from nemo.core.classes import common
 
 # 25 ms window, 10 ms hop, 8-fold subsampling
 WINDOW = 12.5
@@ -271,7 +271,7 @@ class TestOtherEncoders:
 
     @pytest.mark.unit
     def test_nothing_is_imported_that_nemo_would_not_import(self, monkeypatch):
-        monkeypatch.setattr(from_config.common, "ALLOWED_TARGET_PREFIXES", ["nemo."], raising=False)
+        monkeypatch.setattr(common, "ALLOWED_TARGET_PREFIXES", ["nemo."], raising=False)
         with pytest.raises(ValueError, match="encoder._target_=this.Encoder: this NeMo takes only targets in nemo."):
             report_lookahead({"preprocessor": {}, "encoder": {"_target_": "this.Encoder"}})
 

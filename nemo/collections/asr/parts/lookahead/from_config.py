@@ -14,16 +14,14 @@
 
 """Reads from a config, or from a built model, what decides how far it sees. Nothing here uses torch itself."""
 
-import inspect
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple
 
-from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.contexts import STYLES, UNLIMITED, AttentionContext, ContextSchedule
 from nemo.collections.asr.parts.lookahead.reach import SUBSAMPLING_STEPS, Reach, Timing, subsampling_reach
-from nemo.core.classes import common
+from nemo.utils.config_targets import class_of_target
 from nemo.utils.option_checks import check_integer
 
 Contexts = Tuple[AttentionContext, ...]
@@ -119,20 +117,10 @@ def _without_params(section: Mapping) -> Mapping:
 
 
 def _class_of_config(encoder: Mapping) -> type:
-    """The encoder's class; only what the installed NeMo would import is imported."""
     path = encoder.get("_target_")
     if not isinstance(path, str):
         raise ValueError(f"encoder._target_={path!r}: the config must name the encoder's class")
-    allowed = tuple(getattr(common, "ALLOWED_TARGET_PREFIXES", ("",)))
-    if not path.startswith(allowed):
-        raise ValueError(f"encoder._target_={path}: this NeMo takes only targets in {', '.join(allowed)}")
-    try:
-        found = inspect.unwrap(get_object(path))  # NeMo wraps classes that it calls experimental
-    except Exception as error:  # whatever a module raises while it is imported
-        raise ValueError(f"encoder._target_={path}: cannot be imported: {error}") from error
-    if not isinstance(found, type):
-        raise ValueError(f"encoder._target_={path}: must be a class, not {type(found).__name__}")
-    return found
+    return class_of_target("encoder._target_", path)
 
 
 def _class_of_module(encoder: Any) -> type:

@@ -21,13 +21,12 @@ import inspect
 from contextlib import contextmanager
 from typing import Mapping, Optional
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, open_dict
 
 from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
-from nemo.core.classes import common
 from nemo.utils import logging, model_utils
+from nemo.utils.config_targets import class_of_target
 from nemo.utils.option_checks import check_integer, check_known_keys, check_near_misses
 
 # Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:
@@ -58,16 +57,12 @@ def target_class(section) -> Optional[type]:
 
     None if it names none, or none that NeMo finds and allows: what is wrong is said when NeMo builds from it.
     """
-    path = section.get("_target_") if isinstance(section, Mapping) else None
-    # nothing is imported here that NeMo would not import
-    allowed = tuple(getattr(common, "ALLOWED_TARGET_PREFIXES", ("",)))
-    if not isinstance(path, str) or not path.startswith(allowed):
+    if not isinstance(section, Mapping):
         return None
     try:
-        found = inspect.unwrap(get_object(path))  # NeMo wraps classes that it calls experimental
-    except Exception:  # whatever the import of a fork's module raises, NeMo raises again
+        return class_of_target("_target_", section.get("_target_"))
+    except ValueError:
         return None
-    return found if isinstance(found, type) else None
 
 
 def check_promises(cfg: DictConfig, restoring: bool):
