@@ -39,6 +39,7 @@ from benchmarks.speed.timing import peak_mib, percentiles, take_turns
 from nemo.utils import logging
 
 ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
 COLUMNS = """
     part case side p20_ms p50_ms p80_ms peak_mib time_ratio memory_ratio turns
     malloc d_model heads batch device dtype threads torch nemo

@@ -26,12 +26,13 @@ from nemo.collections.asr.parts.submodules import _conformer_modules_base as lay
 from nemo.collections.asr.parts.submodules import _multi_head_attention_base as attention
 from nemo.collections.asr.parts.submodules import _subsampling_base as subsampling
 
-__all__ = ["attention", "encoders", "masking", "mlm", "models", "quantizers", "subsampling", "nemo_model"]
+__all__ = ["attention", "encoders", "masking", "mlm", "models", "quantizers", "subsampling", "nemo_model", "originals"]
 
 # NeMo's modules take these names from the public paths, where ours are.
 TAKEN = (
     (encoders, "ConformerLayer", layers),
     (encoders, "ConvSubsampling", subsampling),
+    (encoders, "MultiHeadAttention", attention),
     (layers, "MultiHeadAttention", attention),
     (layers, "RelPositionMultiHeadAttention", attention),
 )
@@ -41,7 +42,7 @@ SECTIONS = {"encoder": encoders, "loss": mlm, "masking": masking, "quantizer": q
 
 @contextmanager
 def originals():
-    """While this lasts, NeMo's classes are built of NeMo's classes."""
+    """While this lasts, NeMo's classes are built of NeMo's classes, and know them by `isinstance`."""
     with ExitStack() as stack:
         for module, name, home in TAKEN:
             stack.enter_context(mock.patch.object(module, name, getattr(home, name)))

@@ -23,7 +23,7 @@ import sys
 from argparse import Namespace
 from typing import Callable, Iterator
 
-from benchmarks.speed import streaming
+from benchmarks.speed import streaming_sides as sides
 from benchmarks.speed.harness import Case, main
 
 LAYERS, STREAMS, SECONDS, STYLE, CONTEXT = 12, (1, 8), 40, "regular", [40, 0]
@@ -38,14 +38,15 @@ def in_turn(step: Callable[[int], object], chunks: int) -> Callable[[], object]:
 def cases(args) -> Iterator[Case]:
     args = Namespace(**vars(args), layers=LAYERS)
     for streams in STREAMS:
-        model = streaming.build_model(args, STYLE, CONTEXT)
-        dtype = next(model.parameters()).dtype
-        feats = streaming.features(model, streaming.make_audio(args, streams, SECONDS), dtype)
-        bounds = streaming.chunk_bounds(1, feats.size(2))
-        ours = streaming.session_step(streaming.new_session(model, streams), feats, bounds)
-        nemo = streaming.nemo_step(streaming.nemo_encoder(model, args, 1), feats, bounds)
-        settings = {"streams": streams, "chunk_ms": streaming.FRAME_MS, "left": CONTEXT[0], "right": CONTEXT[1]}
-        ours, nemo = (in_turn(step, len(bounds)) for step in (ours, nemo))
+        model = sides.build_model(args, STYLE, CONTEXT)
+        feats = sides.features_of(model, sides.make_audio(streams, SECONDS), next(model.parameters()).dtype)
+        bounds = sides.chunk_bounds(1, feats.size(2))
+        steps = {
+            "ours": sides.session_step(sides.new_session(model, streams), feats, bounds),
+            "nemo": sides.nemo_step(sides.nemo_encoder(model, args, 1), feats, bounds),
+        }
+        ours, nemo = (in_turn(step, len(bounds)) for step in steps.values())
+        settings = {"streams": streams, "chunk_ms": sides.FRAME_MS, "left": CONTEXT[0], "right": CONTEXT[1]}
         yield Case("streaming step", {**settings, "layers": LAYERS}, ours, {"nemo": nemo})
 
 

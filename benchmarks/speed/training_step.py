@@ -21,18 +21,16 @@ on a CPU drawing its random numbers takes a good part of the step on both sides;
 """
 
 import sys
-from pathlib import Path
 from typing import Iterator
 
 import torch
 from omegaconf import OmegaConf
 
 from benchmarks.speed.attention import ragged
-from benchmarks.speed.harness import Case, autocast, main
+from benchmarks.speed.harness import CONFIG, Case, autocast, main
 from benchmarks.speed.plain_nemo import nemo_model
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 
-CONFIG = Path(__file__).resolve().parents[2] / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
 LAYERS = 12
 # seconds of audio, contexts, dropout
 STEPS = (

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The two sides of the benchmarks of streaming: NeMo's cache-aware loop and the streaming session, chunk by chunk.
+
+Both have the same weights and get the same features. NeMo's side is the installed NeMo's own encoder with
+`cache_aware_stream_step`, fed as NeMo's `CacheAwareStreamingAudioBuffer` feeds it.
+"""
+
+from typing import Callable, List
+
+import torch
+from omegaconf import OmegaConf
+
+from benchmarks.speed.harness import CONFIG
+from benchmarks.speed.plain_nemo import encoders, originals
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession
+
+FRAME_MS = 80
+
+
+def build_model(args, style: str, context: List[int]) -> EncDecMaskedTokenPredModel:
+    """The shipped streaming model in the size of the benchmark, with random weights."""
+    torch.manual_seed(0)
+    cfg = OmegaConf.load(CONFIG).model
+    cfg.train_ds = cfg.validation_ds = None
+    cfg.num_classes = 64  # the decoder and the quantizer are not run
+    cfg.encoder.update(d_model=args.d_model, n_layers=args.layers, n_heads=args.heads)
+    cfg.encoder.update(att_context_size=context, att_context_style=style)
+    return EncDecMaskedTokenPredModel(cfg=cfg).eval().to(args.device)
+
+
+def nemo_encoder(model, args, frames: int):
+    """The installed NeMo's own encoder with the model's weights, set up for chunks of `frames` encoder frames."""
+    ours = ("_target_", "hierarchical_context", "banded_attention")
+    settings = {key: value for key, value in model.cfg.encoder.items() if key not in ours}
+    with originals():
+        encoder = encoders.ConformerEncoder(**settings)
+        if frames == encoder.att_context_size[1] + 1:
+            encoder.setup_streaming_params()
+        else:
+            encoder.setup_streaming_params(chunk_size=frames, shift_size=frames)
+    encoder.load_state_dict(model.encoder.state_dict())
+    return encoder.eval().to(args.device, getattr(torch, args.dtype))
+
+
+def nemo_takes(context: List[int], frames: int) -> bool:
+    """True if NeMo's loop can be given chunks of so many frames without changing what the model sees."""
+    return frames == context[1] + 1 or context[1] == 0
+
+
+def nemo_step(encoder, feats: torch.Tensor, bounds: List[int]) -> Callable[[int], torch.Tensor]:
+    """NeMo's loop over features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
+    history = encoder.streaming_cfg.pre_encode_cache_size[1]
+    dropped = encoder.streaming_cfg.drop_extra_pre_encoded
+    cache = encoder.get_initial_cache_state(batch_size=feats.size(0), dtype=feats.dtype, device=feats.device)
+
+    def step(index: int) -> torch.Tensor:
+        nonlocal cache
+        begin = bounds[index - 1] if index else 0
+        chunk = feats[:, :, max(0, begin - history) if index else 0 : bounds[index]]
+        missing = max(0, history - begin) if index else 0  # NeMo's buffer fills it up with zeros
+        if missing:
+            chunk = torch.nn.functional.pad(chunk, (missing, 0))
+        lengths = torch.full((chunk.size(0),), chunk.size(2), device=chunk.device)
+        with torch.inference_mode():
+            encoded, encoded_len, *cache = encoder.cache_aware_stream_step(
+                chunk, lengths, *cache, keep_all_outputs=False, drop_extra_pre_encoded=dropped if index else 0
+            )
+        return encoded
+
+    return step
+
+
+def new_session(model, streams: int) -> StreamingEncoderSession:
+    """A session whose first, slower calls are behind it."""
+    session = StreamingEncoderSession(model, batch_size=streams)
+    for _ in range(3):
+        session.push(torch.zeros(streams, session.chunk_samples))
+    session.reset()
+    return session
+
+
+def session_step(session, feats: torch.Tensor, bounds: List[int]) -> Callable[[int], torch.Tensor]:
+    """The session from features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
+
+    def step(index: int) -> torch.Tensor:
+        begin = bounds[index - 1] if index else 0
+        return session.push_features(feats[:, :, begin : bounds[index]]).features
+
+    return step
+
+
+def audio_step(session, audio: torch.Tensor, size: int) -> Callable[[int], torch.Tensor]:
+    """The session from audio (B, N) in pieces of `size` samples."""
+    return lambda index: session.push(audio[:, index * size : (index + 1) * size]).features
+
+
+def make_audio(streams: int, seconds: float) -> torch.Tensor:
+    """Noise (B, N) on the CPU, where audio comes from."""
+    generator = torch.Generator().manual_seed(0)
+    return 0.1 * torch.randn(streams, int(16000 * seconds), generator=generator)
+
+
+def features_of(model, audio: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The features (B, D, F) of whole audio."""
+    audio = audio.to(model.device)
+    lengths = torch.full((audio.size(0),), audio.size(1), device=audio.device)
+    with torch.inference_mode():
+        feats, count = model.preprocessor(input_signal=audio, length=lengths)
+    return feats[:, :, : int(count[0])].to(dtype)
+
+
+def chunk_bounds(frames: int, available: int) -> List[int]:
+    """Where chunks of `frames` encoder frames end, in feature frames.
+
+    The first chunk has 7 feature frames fewer, as NeMo's has; then `frames` encoder frames come out of every chunk.
+    """
+    return list(range(1 + 8 * (frames - 1), available + 1, 8 * frames))
+
+
+def offline(model, feats: torch.Tensor) -> torch.Tensor:
+    """The model's own forward of all features."""
+    lengths = torch.full((feats.size(0),), feats.size(2), device=feats.device)
+    with torch.inference_mode():
+        return model.encoder(audio_signal=feats, length=lengths)[0]
