@@ -40,6 +40,7 @@ DOORS = {
     for name in ('contexts', 'lookahead', 'streaming')
 }
 IMPORT = re.compile(r'from (nemo\.collections\.asr\.parts\.(?:contexts|lookahead|streaming)[\w.]*) import ([^\n#]+)')
+MODULE = re.compile(r'python -m (benchmarks[\w.]*)')
 
 
 def text_of(page: Path) -> str:
@@ -78,3 +79,8 @@ class TestDocs:
         for module, names in IMPORT.findall(text_of(page)):
             assert module in DOORS, f'{module} is not a door'
             assert {name.strip(' ()') for name in names.split(',')} <= exported(DOORS[module])
+
+    def test_every_module_that_is_run_exists(self, page):
+        for module in MODULE.findall(text_of(page)):
+            folder = ROOT / module.replace('.', '/')
+            assert folder.with_suffix('.py').exists() or (folder / '__main__.py').exists(), module
