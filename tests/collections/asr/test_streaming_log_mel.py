@@ -88,6 +88,18 @@ class TestStreamingLogMel:
         for ours, theirs in zip(streamed(processor, audio, cuts), expected):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5)
 
+    @given(heard=st.integers(1, 3000), more=st.integers(1, 2000), name=st.sampled_from(sorted(OPTIONS)))
+    @settings(max_examples=25)
+    def test_a_prefix_never_changes(self, heard, more, name):
+        processor = preprocessor(**OPTIONS[name])
+        front_end = StreamingLogMel(processor.featurizer)
+        audio = 0.1 * torch.randn(1, heard + more)
+        first, made = front_end.push(front_end.initial_state(1), audio[:, :heard], [heard])
+        for _ in range(2):
+            audio[:, heard:] = torch.randn(1, more)
+            whole = offline(processor, audio, [heard + more])[0]
+            torch.testing.assert_close(first[0], whole[: made[0]], rtol=0, atol=2e-5)
+
     def test_a_frame_comes_out_as_soon_as_its_window_is_complete(self):
         front_end = StreamingLogMel(preprocessor().featurizer)
         state = front_end.initial_state(1)

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nemo.collections.asr.parts.streaming.attention import StreamingAttention
+from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
+from tests.collections.asr import streaming_parts as parts
+
+
+def attention(**options):
+    made = RelPositionMultiHeadAttention(
+        n_head=2, n_feat=parts.D_MODEL, dropout_rate=0.1, pos_bias_u=None, pos_bias_v=None, **options
+    )
+    return parts.randomize(made)
+
+
+def offline(module, x, left, chunk):
+    _, pos_emb = parts.encoding()(x=x)
+    return module(query=x, key=x, value=x, mask=parts.hidden(x.size(1), left, chunk), pos_emb=pos_emb)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("left, chunk", parts.CONTEXTS)
+class TestStreamingAttention:
+    @pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"use_pytorch_sdpa": True}])
+    @given(sizes=parts.PIECES)
+    @settings(max_examples=10)
+    @torch.no_grad()
+    def test_pieces_equal_the_whole(self, left, chunk, options, sizes):
+        module, x = attention(**options), torch.randn(1, chunk * sum(sizes), parts.D_MODEL)
+        streaming = StreamingAttention(module, left, parts.BLOCK, parts.positions(left))
+        state = streaming.initial_state(1)
+        ours = parts.in_pieces(lambda piece, mask: streaming.run(piece, state, None, mask), x, left, chunk, sizes)
+        torch.testing.assert_close(ours, offline(module, x, left, chunk), rtol=0, atol=1e-5)
+
+    @given(chunks=st.integers(1, 4), more=st.integers(1, 6))
+    @settings(max_examples=10)
+    @torch.no_grad()
+    def test_a_prefix_never_changes(self, left, chunk, chunks, more):
+        module, x = attention(), torch.randn(1, chunk * (chunks + more), parts.D_MODEL)
+        streaming = StreamingAttention(module, left, parts.BLOCK, parts.positions(left))
+        state, frames = streaming.initial_state(1), chunk * chunks
+        mask = parts.streaming_mask(left, chunk, 0, frames)
+        first = streaming.run(x[:, :frames], state, None, mask)
+        for _ in range(2):
+            x[:, frames:] = torch.randn_like(x[:, frames:])
+            torch.testing.assert_close(first, offline(module, x, left, chunk)[:, :frames], rtol=0, atol=1e-5)
+
+    @given(data=st.data())
+    @settings(max_examples=10)
+    @torch.no_grad()
+    def test_streams_that_go_on_alone_leave_the_others_alone(self, left, chunk, data):
+        module, x = attention(), torch.randn(3, 8 * chunk, parts.D_MODEL)
+        streaming = StreamingAttention(module, left, parts.BLOCK, parts.positions(left))
+        state, done, outputs = streaming.initial_state(3), [0] * 3, [[], [], []]
+        for _ in range(8):
+            rows = data.draw(
+                st.lists(st.sampled_from([r for r in range(3) if done[r] < x.size(1)] or [0]), unique=True)
+            )
+            rows = [row for row in rows if done[row] < x.size(1)]
+            if not rows:
+                continue
+            piece = torch.stack([x[row, done[row] : done[row] + chunk] for row in rows])
+            mask = torch.cat([parts.streaming_mask(left, chunk, done[row], chunk) for row in rows])
+            index = torch.tensor(rows) if len(rows) < 3 or rows != sorted(rows) else None
+            for row, out in zip(rows, streaming.run(piece, state, index, mask)):
+                outputs[row].append(out)
+                done[row] += chunk
+        for row in range(3):
+            if done[row]:
+                expected = offline(module, x[row : row + 1, : done[row]], left, chunk)[0]
+                torch.testing.assert_close(torch.cat(outputs[row]), expected, rtol=0, atol=1e-5)
