@@ -93,7 +93,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
         raise InputError(str(path), error) from error
 
 
-def read_report(path: Path, config) -> 'LookaheadReport':
+def read_report(path: Path, config: Any) -> 'LookaheadReport':
     """`report_lookahead`, with an InputError for a config that it cannot read."""
     from nemo.collections.asr.parts.lookahead import report_lookahead
 
@@ -103,14 +103,14 @@ def read_report(path: Path, config) -> 'LookaheadReport':
         raise InputError(str(path), error) from error
 
 
-def _compose(path: Path, overrides: Sequence[str]):
+def _compose(path: Path, overrides: Sequence[str]) -> Any:
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(path.resolve().parent), version_base=None):
         return compose(path.name, overrides=list(overrides))
 
 
-def _load_nemo_config(path: Path, overrides: Sequence[str]):
+def _load_nemo_config(path: Path, overrides: Sequence[str]) -> Any:
     if overrides:
         raise ValueError(f'{overrides[0]}: the values of a .nemo file cannot be replaced')
 
@@ -119,7 +119,7 @@ def _load_nemo_config(path: Path, overrides: Sequence[str]):
     return ModelPT.restore_from(str(path), return_config=True)
 
 
-def _build_model(path: Path, config):
+def _build_model(path: Path, config: Any) -> Any:
     """The model of a .nemo file, or a new one without data: of an SSL config all of it, otherwise what is probed."""
     import torch
 
@@ -133,7 +133,7 @@ def _build_model(path: Path, config):
         return _new_model(_without_data(config))
 
 
-def _without_data(config):
+def _without_data(config: Any) -> Any:
     from omegaconf import open_dict
 
     # a copy of all of it: values of the model may refer to values outside
@@ -146,7 +146,7 @@ def _without_data(config):
     return model
 
 
-def _new_model(cfg):
+def _new_model(cfg: Any) -> Any:
     import torch
     from omegaconf import open_dict
 

@@ -30,6 +30,7 @@ from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO
 TYPE_CHECKING = False  # for type checkers only; `typing` takes longer to import than all of this module
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
+    from typing import Any, Sequence
 
 SWITCH = "NEMO_STREAMING_SSL"
 SUPPORTED = f"supported are NeMo {OLDEST_NEMO} to {NEWEST_NEMO}"
@@ -51,10 +52,12 @@ class NemoFinder:
     def __init__(self, root: str):
         self.root = root
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({self.root!r})"
 
-    def find_spec(self, fullname: str, path=None, target=None) -> "ModuleSpec | None":
+    def find_spec(
+        self, fullname: str, path: "Sequence[str] | None" = None, target: object = None
+    ) -> "ModuleSpec | None":
         """The import system's question: where is `fullname`? None: ask the next finder."""
         if fullname == "nemo":
             return find_original("nemo", None)
@@ -64,10 +67,10 @@ class NemoFinder:
             self._refuse_bare_overlay(fullname, path)
         return self._find_module(fullname, path)
 
-    def _find_module(self, fullname, path):
+    def _find_module(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
         return None
 
-    def _refuse_bare_overlay(self, fullname, path):
+    def _refuse_bare_overlay(self, fullname: str, path: "Sequence[str] | None") -> None:
         """Without NeMo, Python has made a package out of the overlay alone: say so before it fails obscurely."""
         overlay = os.path.realpath(os.path.join(self.root, "nemo"))
         if any(os.path.realpath(folder) == overlay for folder in path or ()):
@@ -82,7 +85,7 @@ class NemoFinder:
 class OverlayFinder(NemoFinder):
     """Finds `nemo` itself, and lays the overlay's modules over its own."""
 
-    def _find_module(self, fullname, path):
+    def _find_module(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
         file = self._overlay_file(fullname)
         if os.path.isfile(file):
             return _file_spec(fullname, file)
@@ -95,17 +98,17 @@ class OverlayFinder(NemoFinder):
             return self._base_spec(fullname, public, path)
         return None
 
-    def _overlay_file(self, fullname):
+    def _overlay_file(self, fullname: str) -> str:
         return os.path.join(self.root, *fullname.split(".")) + ".py"
 
-    def _base_spec(self, fullname, public, path):
+    def _base_spec(self, fullname: str, public: str, path: "Sequence[str] | None") -> "ModuleSpec":
         """NeMo's original of the shadowed module `public`, to be loaded as `fullname`."""
         # A fork into which the patches were written keeps the original in a file of that name.
-        own = find_original(fullname, path)
-        if own is not None:
-            return own
+        in_fork = find_original(fullname, path)
+        if in_fork is not None:
+            return in_fork
         original = find_original(public, path, self._overlay_file(public))
-        if original is None or original.submodule_search_locations is not None:
+        if original is None or original.origin is None or original.submodule_search_locations is not None:
             raise _missing_original(fullname, public)
         # On the original's path: its bytecode cache is used, and tracebacks and inspect show NeMo's own file.
         return _file_spec(fullname, original.origin)
@@ -119,7 +122,9 @@ def public_name(fullname: str) -> "str | None":
     return None
 
 
-def find_original(fullname: str, path=None, shadow: "str | None" = None) -> "ModuleSpec | None":
+def find_original(
+    fullname: str, path: "Sequence[str] | None" = None, shadow: "str | None" = None
+) -> "ModuleSpec | None":
     """The spec of `fullname` without the overlay, or None; folders without `__init__.py` do not count.
 
     Args:
@@ -139,7 +144,7 @@ def find_original(fullname: str, path=None, shadow: "str | None" = None) -> "Mod
     return None
 
 
-def _package_path(package):
+def _package_path(package: str) -> "Sequence[str]":
     """`__path__` of a package, without importing it."""
     if package in sys.modules:
         return getattr(sys.modules[package], "__path__", [])
@@ -150,7 +155,7 @@ def _package_path(package):
     return (spec and spec.submodule_search_locations) or []
 
 
-def _file_spec(fullname, file, is_package=False):
+def _file_spec(fullname: str, file: str, is_package: bool = False) -> "ModuleSpec":
     # Imported here, when somebody imports NeMo: half of what this module would otherwise add to a Python start.
     from importlib.machinery import ModuleSpec, SourceFileLoader
 
@@ -161,7 +166,7 @@ def _file_spec(fullname, file, is_package=False):
     return spec
 
 
-def _missing_original(fullname, public):
+def _missing_original(fullname: str, public: str) -> ImportError:
     folder = (_package_path("nemo") or ["nemo"])[0]
     expected = os.path.join(folder, *public.split(".")[1:]) + ".py"
     version = getattr(sys.modules.get("nemo"), "__version__", "of unknown version")
@@ -204,5 +209,5 @@ def uninstall() -> None:
     sys.meta_path[:] = _other_finders()
 
 
-def _other_finders():
+def _other_finders() -> "list[Any]":
     return [finder for finder in sys.meta_path if not getattr(finder, "is_nemo_overlay", False)]

@@ -18,11 +18,12 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from nemo_streaming_ssl.check import InputError, Subcommands, add_config_arguments, load_config, read_report
 
 if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none of it
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from nemo.collections.asr.parts.lookahead import LookaheadReport
@@ -88,7 +89,7 @@ class SampledMask(NamedTuple):
     ends: List[int]
 
 
-def sample_mask(config, report: 'LookaheadReport') -> Optional[SampledMask]:
+def sample_mask(config: Any, report: 'LookaheadReport') -> Optional[SampledMask]:
     """Draws one mask of 10 s with the config's masking section and the tightest left context of its layers.
 
     Returns:
@@ -117,7 +118,7 @@ def sample_mask(config, report: 'LookaheadReport') -> Optional[SampledMask]:
     return SampledMask(ms / 1000, masked, ends)
 
 
-def _draw_mask(masking, features: int, frames: int, left_context: Optional[int]) -> Tuple[List[bool], List[int]]:
+def _draw_mask(masking: Any, features: int, frames: int, left_context: Optional[int]) -> Tuple[List[bool], List[int]]:
     """One mask of an utterance, and the ends of the windows that it was drawn in."""
     import torch
 
@@ -151,27 +152,34 @@ def draw(report: 'LookaheadReport', mask: Optional[SampledMask] = None) -> 'Figu
     return figure
 
 
-def _plot_contexts(axes, report: 'LookaheadReport'):
+def _plot_contexts(axes: 'Axes', report: 'LookaheadReport') -> None:
     frame = report.timing.encoder_ms
-    sides = ((context.left, context.right) for context in report.contexts)
-    _plot_bars(axes, [tuple(math.inf if frames < 0 else frames * frame for frames in side) for side in sides])
+    _plot_bars(axes, [(_ms(context.left, frame), _ms(context.right, frame)) for context in report.contexts])
     axes.set_title(f'Attention context of each layer ({report.style})')
     axes.set_ylabel('layer')
 
 
-def _plot_reach(axes, report: 'LookaheadReport'):
+def _ms(frames: int, frame_ms: float) -> float:
+    """The length of frames, of which -1 are unlimited."""
+    return math.inf if frames < 0 else frames * frame_ms
+
+
+def _plot_reach(axes: 'Axes', report: 'LookaheadReport') -> None:
     _plot_bars(axes, [report.reach_ms(layer + 1) for layer in range(len(report.contexts))])
     axes.set_title('Reach through all layers up to this one')
     axes.tick_params(labelleft=False)
 
 
-def _plot_bars(axes, reaches):
+def _plot_bars(axes: 'Axes', reaches: Sequence[Tuple[float, float]]) -> None:
     """One bar for each layer, from (ms back, ms ahead); unlimited ones are arrows to the edge."""
     longest = max((ms for reach in reaches for ms in reach if ms < math.inf), default=0) or 1000.0
     for side, colour in enumerate((BACK, AHEAD)):
         lengths = [reach[side] for reach in reaches]
         edge = _edge(lengths, longest)
-        axes.set_xlim(**{'right' if side else 'left': edge if side else -edge})
+        if side:
+            axes.set_xlim(right=edge)
+        else:
+            axes.set_xlim(left=-edge)
         for layer, ms in enumerate(lengths):
             _plot_bar(axes, layer, ms if side else -ms, edge, colour)
             if ms and lengths.index(ms) == layer:
@@ -185,7 +193,7 @@ def _plot_bars(axes, reaches):
     axes.spines[['top', 'right']].set_visible(False)
 
 
-def _edge(lengths, longest):
+def _edge(lengths: Sequence[float], longest: float) -> float:
     """Where the axis ends, for bars of these lengths and labels; `longest` is the longest bar of both sides."""
     if math.inf in lengths:
         return 1.5 * longest
@@ -193,7 +201,7 @@ def _edge(lengths, longest):
     return max(lengths) + 0.3 * longest if max(lengths) else 0.05 * longest
 
 
-def _plot_bar(axes, layer, ms, edge, colour):
+def _plot_bar(axes: 'Axes', layer: int, ms: float, edge: float, colour: str) -> None:
     if abs(ms) == math.inf:
         arrow = {'arrowstyle': '-|>', 'color': colour, 'linewidth': 3, 'shrinkA': 0, 'shrinkB': 0}
         axes.annotate('', (math.copysign(edge, ms), layer), (0, layer), arrowprops=arrow)
@@ -201,7 +209,7 @@ def _plot_bar(axes, layer, ms, edge, colour):
         axes.barh(layer, ms, height=0.7, color=colour)
 
 
-def _label_bar(axes, layer, ms, ahead, edge):
+def _label_bar(axes: 'Axes', layer: int, ms: float, ahead: int, edge: float) -> None:
     """The first layer of several alike has the number at its bar's end; that of an arrow stands on it."""
     text = 'unlimited' if ms == math.inf else f'{ms:.0f}'
     at, align = (edge / 2, 'center') if ms == math.inf else (ms, 'left' if ahead else 'right')
@@ -209,7 +217,7 @@ def _label_bar(axes, layer, ms, ahead, edge):
     axes.text(at if ahead else -at, layer, f' {text} ', ha=align, va='center', fontsize=8, bbox=box)
 
 
-def _plot_mask(axes, report: 'LookaheadReport', mask: SampledMask):
+def _plot_mask(axes: 'Axes', report: 'LookaheadReport', mask: SampledMask) -> None:
     seconds, masked, ends = mask
     for i, (first, stop) in enumerate(zip([0, *ends], ends)):
         axes.axvspan(first * seconds, stop * seconds, color=WINDOWS[i % 2], linewidth=0)
@@ -224,7 +232,7 @@ def _plot_mask(axes, report: 'LookaheadReport', mask: SampledMask):
     _add_mask_legend(axes, report, bool(ends))
 
 
-def _add_mask_legend(axes, report, has_windows):
+def _add_mask_legend(axes: 'Axes', report: 'LookaheadReport', has_windows: bool) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=MASKED, label='masked')]

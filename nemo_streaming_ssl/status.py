@@ -21,11 +21,14 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
 from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.imports import failing_imports
+
+if TYPE_CHECKING:  # NeMo brings it, and is not always there
+    from packaging.version import Version
 
 
 def add_status(commands: Subcommands) -> None:
@@ -196,19 +199,21 @@ def _installed_version() -> Optional[str]:
 
 def is_supported(version: Optional[str]) -> bool:
     """True when the release is in the supported range; a release candidate counts as its release."""
+    # Imported here: this module is imported where NeMo, which brings it, is not.
+    from packaging.version import Version
+
     found = _release(version)
-    return found is not None and _release(OLDEST_NEMO) <= found <= _release(NEWEST_NEMO)
+    return found is not None and Version(OLDEST_NEMO) <= found <= Version(NEWEST_NEMO)
 
 
 def is_tested(version: str) -> bool:
     """True for exactly the releases that were tested; a candidate or a local version is another one."""
-    # Imported here: this module is imported where NeMo, which brings it, is not.
     from packaging.version import Version
 
     return Version(version) in map(Version, TESTED_NEMO)
 
 
-def _release(version: Optional[str]):
+def _release(version: Optional[str]) -> Optional['Version']:
     """The version without what follows its numbers; None if it is none."""
     from packaging.version import InvalidVersion, Version
 
