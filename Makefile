@@ -23,7 +23,7 @@ help:
 	@echo "make test    set up $(VENV), check style, run the tests, check that they go red on plain NeMo"
 	@echo "make test-matrix    all of that on $(RELEASES), with NeMo's own tests, and the demo on the newest;"
 	@echo "                    one release: make test-matrix RELEASES=3.0.0"
-	@echo "make lint    check style; make format repairs it"
+	@echo "make lint    check style and types; make format repairs the style"
 	@echo "make benchmark    time every part against NeMo, with both malloc settings: half an hour on two cores"
 	@echo "make clean   remove $(VENV), $(VENV)-*, build and the demo"
 
@@ -62,6 +62,7 @@ lint: $(VENV)/.installed
 	$(PY) -m ruff check --quiet $(SOURCES)
 	$(PY) -m black --check --quiet $(SOURCES)
 	$(PY) -m isort --check-only --quiet $(SOURCES)
+	$(PY) -m mypy --no-error-summary
 
 format: $(VENV)/.installed
 	$(PY) -m black --quiet $(SOURCES)
