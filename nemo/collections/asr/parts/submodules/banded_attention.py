@@ -21,7 +21,7 @@ of the window is stored, and relative positions need no shifting.
 Source of the scores with relative positions: Transformer-XL (https://arxiv.org/abs/1901.02860), section 3.3.
 """
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -68,13 +68,23 @@ class _BandedAttention(torch.autograd.Function):
     """Keeps the probabilities of the band for the backward pass: on a CPU, computing them again takes longer."""
 
     @staticmethod
-    def forward(ctx, query, key, value, position_query, positions, band, dropout, size):
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        position_query: Optional[Tensor],
+        positions: Optional[Tensor],
+        band: Band,
+        dropout: float,
+        size: int,
+    ) -> Tensor:
         grid = _Grid(band, query.shape, size)
         key, value = grid.pad(key), grid.pad(value)
         out, saved = torch.empty(query.shape, dtype=query.dtype, device=query.device), []
         for block in grid.blocks:
             scores = _by_relation(torch.bmm(grid.rows(query, block), grid.reach(key, block).mT), block)
-            if positions is not None:
+            if position_query is not None and positions is not None:
                 scores = grid.position_scores(position_query, positions, block).add_(scores)
             probabilities = grid.softmax(scores, band.hidden(block))
             dropped, keep = _drop(probabilities, dropout)
@@ -86,7 +96,7 @@ class _BandedAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         query, key, value, position_query, positions, *saved = ctx.saved_tensors
         grid = ctx.grid
         d_query, d_position_query = (None if x is None else torch.empty_like(x) for x in (query, position_query))
@@ -108,7 +118,7 @@ class _BandedAttention(torch.autograd.Function):
                 grid.relations(d_positions, block).add_(d_relations)
                 grid.put_rows(d_position_query, block, torch.bmm(d_scores, grid.relations(positions, block)))
         d_key, d_value = grid.unpad(d_key).to(key.dtype), grid.unpad(d_value).to(value.dtype)
-        d_positions = None if positions is None else d_positions.to(positions.dtype)
+        d_positions = None if d_positions is None else d_positions.to(positions.dtype)
         return d_query, d_key, d_value, d_position_query, d_positions, None, None, None
 
 
