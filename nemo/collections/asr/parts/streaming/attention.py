@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Attention of one Conformer layer over frames that come in blocks, with keys and values of the past kept.
+"""Attention of one Conformer layer over frames that come in pieces, with keys and values of the past kept.
 
 Tensors that have heads have them first, (H, B, T, d): the positions are then one matrix product for all streams, and
 nothing is copied to attend.
@@ -101,19 +101,19 @@ def hide_empty(filled: Tensor, left: int, frames: int) -> Tensor:
 
 
 class StreamingAttention:
-    """NeMo's `RelPositionMultiHeadAttention` in eval mode, for blocks of frames, with its own projections.
+    """NeMo's `RelPositionMultiHeadAttention` in eval mode, for frames that come in pieces, with its own projections.
 
-    Positions are projected once: they are the same for every block.
+    Positions are projected once: they are the same for every piece.
 
     Args:
         attention: the layer's `self_attn`
         left: past frames that are seen, at least 0
-        block: the most frames that come at once
-        positions: (1, R, D) embeddings of the relations `left + block - 1` down to `1 - block`
+        max_frames: that come at once
+        positions: (1, R, D) embeddings of the relations `left + max_frames - 1` down to `1 - max_frames`
     """
 
-    def __init__(self, attention: nn.Module, left: int, block: int, positions: Tensor):
-        self.left, self.block = left, block
+    def __init__(self, attention: nn.Module, left: int, max_frames: int, positions: Tensor):
+        self.left, self.max_frames = left, max_frames
         self.heads, self.size = int(attention.h), int(attention.d_k)  # type: ignore[arg-type]  # torch: any attribute
         self.scale = self.size**-0.5
         self.project: Callable[..., Tuple[Tensor, Tensor, Tensor]] = attention.forward_qkv  # type: ignore[assignment]
@@ -126,13 +126,13 @@ class StreamingAttention:
 
     def initial_state(self, batch_size: int) -> AttentionState:
         """Streams of which no frame has come yet."""
-        shape = (2, self.heads, batch_size, self.left + self.block, self.size)
+        shape = (2, self.heads, batch_size, self.left + self.max_frames, self.size)
         return AttentionState(self.positions.new_zeros(shape), self.left, self.left)
 
     def run(self, x: Tensor, state: AttentionState, rows: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
         """
         Args:
-            x: (b, T, D), T at most `block`
+            x: (b, T, D), T at most `max_frames`
             state: is changed
             rows: which streams these are, (b,); None for all
             mask: added to the scores, (T, left + T), (b, 1, left + T) or (b, T, left + T); None hides nothing
@@ -162,7 +162,7 @@ class StreamingAttention:
         Relations descend, and frame i's of key j is at frames - 1 - i + j: a view with rows one element shorter.
         """
         relations = self.left + 2 * frames - 1
-        positions = self.positions.narrow(2, self.block - frames, relations)
+        positions = self.positions.narrow(2, self.max_frames - frames, relations)
         scores = torch.bmm(query.reshape(self.heads, batch * frames, self.size), positions)
         shape = (self.heads * batch, frames, self.left + frames)
         return scores.as_strided(shape, (frames * relations, relations - 1, 1), frames - 1)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A Conformer layer on frames that come in blocks; its norms, feed-forwards and projections are the layer's own."""
+"""A Conformer layer on frames that come in pieces; its norms, feed-forwards and projections are the layer's own."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -107,13 +107,13 @@ class StreamingFeedForward:
 
 
 class StreamingLayer:
-    """NeMo's `ConformerLayer` in eval mode and without gradients, for blocks of frames.
+    """NeMo's `ConformerLayer` in eval mode and without gradients, for frames that come in pieces.
 
     See `StreamingAttention` for the arguments.
     """
 
-    def __init__(self, layer: Any, left: int, block: int, positions: Tensor):
-        self.attention = StreamingAttention(layer.self_attn, left, block, positions)
+    def __init__(self, layer: Any, left: int, max_frames: int, positions: Tensor):
+        self.attention = StreamingAttention(layer.self_attn, left, max_frames, positions)
         self.convolution = StreamingConvolution(layer.conv)
         self.feed_forward1 = StreamingFeedForward(layer.norm_feed_forward1, layer.feed_forward1)
         self.feed_forward2 = StreamingFeedForward(layer.norm_feed_forward2, layer.feed_forward2)

@@ -31,7 +31,7 @@ from nemo.collections.asr.parts.streaming.requirements import subsampling_of
 from nemo.collections.asr.parts.streaming.subsampling import StreamingSubsampling, SubsamplingState
 
 # Encoder frames that are made in one go when a piece of audio is long: bounds the memory, and keeps it fast.
-MAX_BLOCK = 64
+MAX_FRAMES = 64
 
 
 @dataclass
@@ -50,7 +50,7 @@ class EncoderState(BatchState):
     made: List[int]
 
 
-class Block(NamedTuple):
+class Step(NamedTuple):
     """Encoder frames of a stream that are made in one go; what streams have alike is made together.
 
     Args:
@@ -69,20 +69,20 @@ class Block(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """What came of a block: the streams (b,), None for all, where their frames go, and these, (b, T', D')."""
+    """What came of a step: the streams (b,), None for all, where their frames go, and these, (b, T', D')."""
 
     rows: Optional[Tensor]
     offset: int
     frames: Tensor
 
 
-def alike(plans: Iterable[Sequence[Block]]) -> Iterator[Tuple[Block, List[int]]]:
-    """Blocks of all streams, one stream's in their order, and the rows of the streams that have this block next."""
+def alike(plans: Iterable[Sequence[Step]]) -> Iterator[Tuple[Step, List[int]]]:
+    """The steps of all streams, those of one stream in their order, each with the rows of the streams that take it."""
     for turn in zip_longest(*plans):
-        rows_of: Dict[Block, List[int]] = {}
-        for row, block in enumerate(turn):
-            if block is not None:
-                rows_of.setdefault(block, []).append(row)
+        rows_of: Dict[Step, List[int]] = {}
+        for row, step in enumerate(turn):
+            if step is not None:
+                rows_of.setdefault(step, []).append(row)
         yield from rows_of.items()
 
 
@@ -100,25 +100,26 @@ class StreamingEncoder:
         parameter = next(encoder.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
         self.chunk = contexts[0].right + 1
-        self.block = max(MAX_BLOCK - MAX_BLOCK % self.chunk, self.chunk)
+        self.max_frames = max(MAX_FRAMES - MAX_FRAMES % self.chunk, self.chunk)
         self.lefts = [context.left // self.chunk * self.chunk for context in contexts]
         self.scale, self.out_proj = encoder.pos_enc.xscale, encoder.out_proj
         self.num_outputs = encoder.d_model if self.out_proj is None else self.out_proj.out_features
         self.subsampling = StreamingSubsampling(subsampling_of(encoder), factor, self.chunk, num_features)
         positions = {left: self._positions(encoder.pos_enc, left) for left in set(self.lefts)}
         self.layers = [
-            StreamingLayer(layer, left, self.block, positions[left]) for layer, left in zip(encoder.layers, self.lefts)
+            StreamingLayer(layer, left, self.max_frames, positions[left])
+            for layer, left in zip(encoder.layers, self.lefts)
         ]
         self._bands: Dict[Tuple[int, int], Tensor] = {}
 
     def _positions(self, encoding: Any, left: int) -> Tensor:
-        """Embeddings of the relations left + block - 1 down to 1 - block, (1, R, D)."""
-        reach = left + self.block
+        """Embeddings of the relations left + max_frames - 1 down to 1 - max_frames, (1, R, D)."""
+        reach = left + self.max_frames
         if encoding.pe.size(1) < 2 * reach - 1:
             encoding = copy.deepcopy(encoding)  # the model's own table stays as long as it is
             encoding.extend_pe(reach, self.device, self.dtype)
         table = encoding.pe  # relations descend to both sides of its middle, which is 0
-        return table.narrow(1, table.size(1) // 2 - reach + 1, reach + self.block - 1).to(self.device, self.dtype)
+        return table.narrow(1, table.size(1) // 2 - reach + 1, reach + self.max_frames - 1).to(self.device, self.dtype)
 
     def initial_state(self, batch_size: int) -> EncoderState:
         """Streams of which no feature frame has come yet."""
@@ -148,25 +149,25 @@ class StreamingEncoder:
         begins = [waiting.size(1) - heard for heard in state.heard]  # where in it a stream's first frame would be
         state.heard[:] = [heard + count for heard, count in zip(state.heard, counts)]
         plans = [self._plan(state.heard[row], state.made[row], row in ending) for row in range(len(counts))]
-        encoded = [self._encode(state, buffered, begins, block, rows) for block, rows in alike(plans)]
+        encoded = [self._encode(state, buffered, begins, step, rows) for step, rows in alike(plans)]
         waiting.copy_(slices_from(buffered, counts, waiting.size(1)))
-        produced = [sum(block.frames for block in blocks) for blocks in plans]
+        produced = [sum(step.frames for step in steps) for steps in plans]
         return self._assemble(encoded, produced), produced
 
-    def _plan(self, heard: int, made: int, ends: bool) -> List[Block]:
-        """The blocks in which a stream goes on that has had `heard` feature frames, and of which `made` encoder frames
+    def _plan(self, heard: int, made: int, ends: bool) -> List[Step]:
+        """The steps in which a stream goes on that has had `heard` feature frames, and of which `made` encoder frames
         have come out."""
-        blocks: List[Block] = []
+        steps: List[Step] = []
         waiting, is_first, offset = heard - self._used(made), made == 0, 0
         while frames := self._whole_chunks(waiting, is_first):
-            blocks.append(Block(is_first, False, self.subsampling.needed(frames, is_first), frames, offset))
-            waiting, is_first, offset = waiting - blocks[-1].features, False, offset + frames
+            steps.append(Step(is_first, False, self.subsampling.needed(frames, is_first), frames, offset))
+            waiting, is_first, offset = waiting - steps[-1].features, False, offset + frames
         rest = self.subsampling.rest(waiting, is_first) if ends else 0
-        return [*blocks, Block(is_first, True, waiting, rest, offset)] if rest else blocks
+        return [*steps, Step(is_first, True, waiting, rest, offset)] if rest else steps
 
     def _whole_chunks(self, features: int, is_first: bool) -> int:
-        """How many encoder frames can be made now of feature frames that are waiting, at most a block."""
-        frames = min(self.subsampling.ready(features, is_first), self.block)
+        """How many encoder frames can be made now of feature frames that are waiting, at most a step."""
+        frames = min(self.subsampling.ready(features, is_first), self.max_frames)
         return frames - frames % self.chunk
 
     def _used(self, made: int) -> int:
@@ -174,21 +175,21 @@ class StreamingEncoder:
         return self.subsampling.needed(made, first=True) if made else 0
 
     def _encode(
-        self, state: EncoderState, buffered: Tensor, begins: List[int], block: Block, rows: List[int]
+        self, state: EncoderState, buffered: Tensor, begins: List[int], step: Step, rows: List[int]
     ) -> Encoded:
-        """One block of these rows; `buffered` (B, P + F, D) has the feature frames."""
+        """One step of these rows; `buffered` (B, P + F, D) has the feature frames."""
         index = row_index(rows, len(begins), self.device)
         starts = [begins[row] + self._used(state.made[row]) - 1 for row in rows]
         own = buffered if index is None else buffered.index_select(0, index)
-        inputs = slices_from(own, starts, 1 + block.features)
-        x = self.subsampling.run(state.subsampling, inputs, index, block.is_first, block.is_last)
+        inputs = slices_from(own, starts, 1 + step.features)
+        x = self.subsampling.run(state.subsampling, inputs, index, step.is_first, step.is_last)
         x = x * self.scale if self.scale else x
-        masks = self._masks([state.made[row] for row in rows], block.frames)
+        masks = self._masks([state.made[row] for row in rows], step.frames)
         for layer, layer_state, left in zip(self.layers, state.layers, self.lefts):
             x = layer.run(x, layer_state, index, masks[left])
         for row in rows:
-            state.made[row] += block.frames
-        return Encoded(index, block.offset, x if self.out_proj is None else self.out_proj(x))
+            state.made[row] += step.frames
+        return Encoded(index, step.offset, x if self.out_proj is None else self.out_proj(x))
 
     def _masks(self, filled: List[int], frames: int) -> Dict[int, Optional[Tensor]]:
         """The attention mask of each left context; None where all that is in memory may be seen."""
@@ -202,7 +203,7 @@ class StreamingEncoder:
         return masks
 
     def _band(self, left: int, frames: int) -> Optional[Tensor]:
-        """The mask of a block of several chunks, made once."""
+        """The mask of several chunks, made once."""
         if frames <= self.chunk:
             return None
         if (left, frames) not in self._bands:
@@ -210,7 +211,7 @@ class StreamingEncoder:
         return self._bands[left, frames]
 
     def _assemble(self, parts: List[Encoded], produced: List[int]) -> Tensor:
-        """Puts the blocks together, (B, T', D'); zeros where a stream has none."""
+        """Puts the steps together, (B, T', D'); zeros where a stream has none."""
         if len(parts) == 1 and parts[0].rows is None:
             return parts[0].frames
         shape = (len(produced), max(produced), self.num_outputs)

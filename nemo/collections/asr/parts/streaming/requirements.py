@@ -122,7 +122,7 @@ def subsampling_obstacles(pre_encode: nn.Module) -> Iterator[Obstacle]:
 
 
 def layer_obstacles(encoder: Any) -> Iterator[Obstacle]:
-    """Why the layers of this Conformer encoder cannot be run in blocks."""
+    """Why the layers of this Conformer encoder cannot be run in pieces."""
     if encoder.self_attention_model != "rel_pos":
         advice = " without contexts for each layer" if encoder.self_attention_model == "rel_pos_local_attn" else ""
         what = f"self_attention_model={encoder.self_attention_model}{advice}: must be rel_pos"
