@@ -52,7 +52,7 @@ def find_reasons(options: ModelOptions) -> Iterator[Reason]:
         _global_attention,
         _convolution,
         _subsampling,
-        _window,
+        _stft_window,
         _layer_norm,
         _feature_norm,
     ):
@@ -121,7 +121,7 @@ def _subsampling(options: ModelOptions) -> Iterator[Reason]:
     yield Reason("downsampling", text, ahead * options.timing.feature_ms, True)
 
 
-def _window(options: ModelOptions) -> Iterator[Reason]:
+def _stft_window(options: ModelOptions) -> Iterator[Reason]:
     timing = options.timing
     window = number_text(timing.samples_ms(timing.samples_back + timing.samples_ahead))
     text = f"STFT: half of its centred {window} ms window"
