@@ -12,6 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,7 +22,11 @@ from hypothesis import strategies as st
 
 from nemo.collections.asr.parts.streaming.conformer_layer import FEW_FRAMES, StreamingConvolution, StreamingLayer
 from nemo.collections.asr.parts.submodules.conformer_modules import ConformerConvolution, ConformerLayer
-from tests.collections.asr import streaming_parts as parts
+
+# in a fork, too, where `tests` is NeMo's
+sys.path.insert(0, str(Path(__file__).parent))
+
+import streaming_parts as parts  # noqa: E402
 
 KERNEL_SIZE = 5
 NORMS = ["layer_norm", "batch_norm"]

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks import malloc  # noqa: E402
 from benchmarks.speed import harness, plot, table, timing  # noqa: E402

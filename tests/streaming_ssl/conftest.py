@@ -13,13 +13,40 @@
 # limitations under the License.
 
 import importlib.util
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
+from hypothesis import settings
 from omegaconf import OmegaConf
 
-CONFIGS = Path(__file__).resolve().parents[3] / "examples/asr/conf/ssl/nest"
+# the same examples at every run, and no verdict by the clock
+settings.register_profile("reproducible", derandomize=True, deadline=None, print_blob=False)
+settings.load_profile("reproducible")
+
+# the models of the tests are tiny: more threads only wait for each other
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Skips what is marked `run_only_on('GPU')` where there is none."""
+    for item in items:
+        marker = item.get_closest_marker("run_only_on")
+        if marker and marker.args == ("GPU",) and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+CONFIGS = Path(__file__).resolve().parents[2] / "examples/asr/conf/ssl/nest"
 
 TINY = """
     model.streaming=false model.train_ds=null model.validation_ds=null model.num_classes=64
@@ -63,7 +90,9 @@ def nest_config(compose_config):
 @pytest.fixture(scope="session")
 def plain_models():
     """The module `plain_models.py` beside this file: small models with none of our options."""
-    spec = importlib.util.spec_from_file_location("plain_models", Path(__file__).with_name("plain_models.py"))
+    spec = importlib.util.spec_from_file_location(
+        "plain_models", Path(__file__).with_name("compatibility") / "plain_models.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pytest
 from packaging.version import Version
 
-SCRIPT = Path(__file__).resolve().parents[1] / "regressions_go_red.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "regressions_go_red.py"
 
 
 @pytest.fixture(scope="module")

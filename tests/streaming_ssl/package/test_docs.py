@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 # Where paths of the pages begin: docs/index.md and docs/architecture.md say below which folders they are.
 STARTS = (
@@ -28,7 +28,7 @@ STARTS = (
     'docs',
     'nemo',
     'nemo/collections/asr',
-    'tests/collections/asr',
+    'tests/streaming_ssl',
     'examples/asr/speech_pretraining',
     'examples/asr/conf/ssl/nest',
 )

@@ -23,7 +23,7 @@ import soundfile
 
 from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
 
-FOLDER = Path(__file__).resolve().parents[2] / 'examples' / 'asr' / 'speech_pretraining' / 'demo'
+FOLDER = Path(__file__).resolve().parents[3] / 'examples' / 'asr' / 'speech_pretraining' / 'demo'
 MANIFESTS = ('train', 'validation', 'noise')
 MINUTES = 0.1
 SYNTHESIZERS = [

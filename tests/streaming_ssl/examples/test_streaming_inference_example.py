@@ -29,7 +29,7 @@ from omegaconf import OmegaConf
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 from nemo.utils import logging
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "examples" / "asr" / "speech_pretraining"
 TINY = """
     model.train_ds=null model.validation_ds=null model.num_classes=64

@@ -24,7 +24,7 @@ import pytest
 
 from nemo_streaming_ssl import finder
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SHADOWING_MODULE = REPOSITORY / 'nemo/utils/shadowing.py'
 
 PACKAGE_INFO = """
