@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The house rules that a program can check: small files and functions, and imports that go one way."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = sorted(file.relative_to(ROOT) for file in (ROOT / 'nemo').rglob('*.py'))
+PARTS = 'nemo.collections.asr.parts'
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40
+
+
+def imports_of(file: Path) -> set:
+    """The modules of the overlay that a file names in an import, wherever it stands."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update({node.module, *(f'{node.module}.{alias.name}' for alias in node.names)})
+    return found
+
+
+def module_of(file: Path) -> str:
+    return '.'.join((file.parent if file.name == '__init__.py' else file.with_suffix('')).parts)
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+def functions(file: Path):
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+@pytest.mark.unit
+class TestHouse:
+    def test_files_and_functions_are_small(self):
+        lines = {str(file): len((ROOT / file).read_text().splitlines()) for file in FILES}
+        assert not {file: count for file, count in lines.items() if count > MOST_LINES}
+        long = [
+            (f'{file}: {name}', count)
+            for file in FILES
+            for name, count in functions(file)
+            if count > MOST_LINES_OF_A_FUNCTION
+        ]
+        assert not long
+
+    @pytest.mark.parametrize('file', [f for f in FILES if module_of(f).startswith(f'{PARTS}.')], ids=str)
+    def test_parts_import_no_modules_and_no_models(self, file):
+        above = tuple(f'nemo.collections.asr.{name}' for name in ('modules', 'models'))
+        assert not [name for name in imports_of(file) if name.startswith(above)]
+
+    def test_imports_go_in_no_circle(self):
+        graph = {name: (imports_of(file) & MODULES.keys()) - {name} for name, file in MODULES.items()}
+        # a door imports its room, so a file in the room does not import its own door
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            pytest.fail(' -> '.join(error.args[1]))
+
+    def test_nothing_patches_or_mocks(self):
+        assert not [file for file in FILES if 'unittest' in (ROOT / file).read_text()]
