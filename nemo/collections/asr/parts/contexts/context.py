@@ -21,7 +21,7 @@ Source of the `chunked_limited` style: https://arxiv.org/abs/2312.17279
 from dataclasses import dataclass
 from typing import Any, Iterable, List, Optional, Sequence
 
-from nemo.utils import logging, logging_mode  # type: ignore[attr-defined]  # the checker knows our part of nemo.utils
+from nemo.utils import logging, logging_mode
 from nemo.utils.option_checks import check_integer
 
 UNLIMITED = -1

@@ -34,7 +34,7 @@ from nemo.collections.asr.parts.contexts.runtime import (
     require_masking,
     sync_masking_context_with_attention,
 )
-from nemo.utils import logging  # type: ignore[attr-defined]  # the checker knows our part of nemo.utils
+from nemo.utils import logging
 from nemo.utils.option_checks import check_integer
 
 # what `curriculum_context` has besides `enabled`, and what a missing option is
