@@ -70,3 +70,10 @@ def in_pieces(run, x, left, chunk, sizes):
         outputs.append(run(piece, streaming_mask(left, chunk, done, piece.size(1))))
         done += piece.size(1)
     return torch.cat(outputs, dim=1)
+
+
+def assert_pieces_make(whole, streaming, x, left, chunk, sizes):
+    """Asserts that a streaming part makes of pieces of x what the offline module has made of all of it."""
+    state = streaming.initial_state(1)
+    ours = in_pieces(lambda piece, mask: streaming.run(piece, state, None, mask), x, left, chunk, sizes)
+    torch.testing.assert_close(ours, whole, rtol=0, atol=1e-5)

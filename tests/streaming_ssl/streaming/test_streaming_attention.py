@@ -51,9 +51,7 @@ class TestStreamingAttention:
     def test_pieces_equal_the_whole(self, left, chunk, options, sizes):
         module, x = attention(**options), torch.randn(1, chunk * sum(sizes), parts.D_MODEL)
         streaming = StreamingAttention(module, left, parts.BLOCK, parts.positions(left))
-        state = streaming.initial_state(1)
-        ours = parts.in_pieces(lambda piece, mask: streaming.run(piece, state, None, mask), x, left, chunk, sizes)
-        torch.testing.assert_close(ours, offline(module, x, left, chunk), rtol=0, atol=1e-5)
+        parts.assert_pieces_make(offline(module, x, left, chunk), streaming, x, left, chunk, sizes)
 
     @given(chunks=st.integers(1, 4), more=st.integers(1, 6))
     @settings(max_examples=10)
