@@ -59,8 +59,8 @@ class TestMatrix:
     def test_all_is_well(self, matrix, capsys):
         assert matrix.main([]) == 0
         lines = capsys.readouterr().out.splitlines()
-        # six tests and `install` and `nemo` of each release; style and regressions of one, the demo of another
-        assert lines[-1] == f'{8 * len(matrix.ALL) + 3} passed, 0 failed'
+        # six tests, `install`, `regressions` and `nemo` of each release; style of one, the demo of another
+        assert lines[-1] == f'{9 * len(matrix.ALL) + 2} passed, 0 failed'
         assert (matrix.RESULTS / 'summary.txt').read_text().splitlines()[-1] == lines[-1]
 
     @pytest.mark.parametrize('step, release', [('nemo', '2.6.2'), ('demo', '3.0.0'), ('lint', '2.5.3')])
@@ -69,18 +69,18 @@ class TestMatrix:
         assert matrix.main([]) == 1
         out = capsys.readouterr().out
         assert f'\n{step} said\n' in out
-        assert out.splitlines()[-2:] == [f'FAILED: {release} {step}', f'{8 * len(matrix.ALL) + 2} passed, 1 failed']
+        assert out.splitlines()[-2:] == [f'FAILED: {release} {step}', f'{9 * len(matrix.ALL) + 1} passed, 1 failed']
 
     def test_nothing_runs_where_the_installation_failed(self, matrix, tmp_path, capsys):
         (tmp_path / 'fail-install-3.0.0').touch()
         assert matrix.main(['--releases', '3.0.0', '2.7.3']) == 1
         out = capsys.readouterr().out
-        assert 'FAILED: 3.0.0 install, 3.0.0 tests, 3.0.0 nemo, 3.0.0 demo' in out
-        assert out.splitlines()[-1] == '8 passed, 4 failed'
+        assert 'FAILED: 3.0.0 install, 3.0.0 tests, 3.0.0 regressions, 3.0.0 nemo, 3.0.0 demo' in out
+        assert out.splitlines()[-1] == '9 passed, 5 failed'
 
     def test_one_release_runs_its_own_steps_only(self, matrix, capsys):
         assert matrix.main(['--releases', '2.7.3']) == 0
-        assert capsys.readouterr().out.splitlines()[-1] == '8 passed, 0 failed'
+        assert capsys.readouterr().out.splitlines()[-1] == '9 passed, 0 failed'
         with pytest.raises(SystemExit):
             matrix.main(['--releases', '2.7'])
 
