@@ -195,9 +195,13 @@ def switched_off() -> bool:
     return os.environ.get(SWITCH, "").strip().lower() in ("off", "0", "false", "no")
 
 
-def install() -> None:
-    """Puts the finder in front of all others, once; switched off, one that only finds NeMo itself."""
-    root = overlay_root()
+def install(root: "str | None" = None) -> None:
+    """Puts the finder in front of all others, once; switched off, one that only finds NeMo itself.
+
+    Args:
+        root: the folder that contains the overlay's `nemo/`; None: it is looked for, and without one nothing happens
+    """
+    root = root or overlay_root()
     if root is None:
         return
     finder = NemoFinder(root) if switched_off() else OverlayFinder(root)

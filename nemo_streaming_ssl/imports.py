@@ -67,9 +67,7 @@ def import_all(names: List[str], root: str, results: str) -> None:
     """The child's part: appends a pair (name, reason or '') to a file for each module, as soon as it is known."""
     from nemo_streaming_ssl import finder
 
-    sys.meta_path[:] = [finder.OverlayFinder(root)] + [
-        found for found in sys.meta_path if not getattr(found, 'is_nemo_overlay', False)
-    ]
+    finder.install(root)
     for name in names:
         reason = _reason(name)
         with open(results, 'a', encoding='utf-8') as file:
