@@ -25,6 +25,7 @@ from omegaconf import DictConfig, open_dict
 
 from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
+from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.option_checks import check_integer, check_known_keys, check_near_misses
@@ -72,7 +73,7 @@ def check_promises(cfg: DictConfig, restoring: bool):
         ValueError: naming the option, its value and what is allowed. A model that is restored gets a warning instead,
             because its weights are there whatever its config promises: it can be looked at, exported and corrected.
     """
-    for check in (check_own_keys, require_streaming, _check_curriculum):
+    for check in (warn_of_predecessor_options, check_own_keys, require_streaming, _check_curriculum):
         with warning_if(restoring):
             check(cfg)
 
