@@ -120,7 +120,7 @@ def read_status() -> Status:
     root = finder.overlay_root()
     overlay = Path(root, 'nemo') if root else None
     nemo = _nemo_folder()
-    status = Status(_patches(), overlay, nemo, _version(nemo) if nemo else None)
+    status = Status(_patches(), overlay, nemo, version_in(nemo) if nemo else None)
     if overlay:
         for file in sorted(overlay.rglob('*.py')):
             _sort_in(status, file, file.relative_to(overlay.parent))
@@ -174,7 +174,7 @@ def imports_its_base(file: Path) -> bool:
     return any(name.rpartition('.')[2] == base for name in names)
 
 
-def _version(nemo: Path) -> Optional[str]:
+def version_in(nemo: Path) -> Optional[str]:
     """The version of the NeMo in a folder; of the installed distribution when the folder does not say."""
     try:
         text = (nemo / 'package_info.py').read_text(encoding='utf-8')

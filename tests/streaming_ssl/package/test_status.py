@@ -204,11 +204,11 @@ class TestVersion:
     def test_is_read_from_package_info(self, tmp_path, monkeypatch, text, version):
         monkeypatch.setattr(status_module, '_installed_version', lambda: 'the installed one')
         (tmp_path / 'package_info.py').write_text(text)
-        assert status_module._version(tmp_path) == version
+        assert status_module.version_in(tmp_path) == version
 
     def test_without_package_info_the_installed_distribution_says(self, tmp_path, monkeypatch):
         monkeypatch.setattr(status_module, '_installed_version', lambda: '2.5.3')
-        assert status_module._version(tmp_path) == '2.5.3'
+        assert status_module.version_in(tmp_path) == '2.5.3'
 
     @pytest.mark.parametrize('version', [None, '', 'unknown', '1.23.0', '10.0.0', '3.0.0.1'])
     def test_anything_else_is_not_supported(self, version):

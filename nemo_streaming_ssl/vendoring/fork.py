@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The tree that the patches are written into: a NeMo of a supported release, in git, without uncommitted changes."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
+
+from nemo_streaming_ssl.finder import SUPPORTED
+from nemo_streaming_ssl.status import is_supported, version_in
+from nemo_streaming_ssl.vendoring.record import VendorError
+
+# What git sets for the commands of a hook, which is for another repository.
+OF_A_HOOK = ('GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE', 'GIT_OBJECT_DIRECTORY', 'GIT_PREFIX')
+
+
+def nemo_version(fork: Path) -> str:
+    """The version of the NeMo in a tree.
+
+    Raises:
+        VendorError: there is none, or it is not supported
+    """
+    for name in ('nemo/__init__.py', 'nemo/package_info.py', 'nemo/collections/asr/__init__.py'):
+        if not (fork / name).is_file():
+            raise VendorError(f'{fork}: no NeMo tree, {name} is missing; give the folder that contains nemo/')
+    version = version_in(fork / 'nemo')
+    if version is None or not is_supported(version):
+        raise VendorError(f'{fork}: NeMo {version or "of unknown version"}; {SUPPORTED}')
+    return version
+
+
+def require_clean(fork: Path) -> None:
+    """Raises a VendorError if the tree is in no git repository, or has uncommitted changes.
+
+    The tree may lie below the root of its repository; what is changed elsewhere there does not matter.
+    """
+    if git(fork, 'rev-parse', '--verify', '--quiet', 'HEAD', check=False) == '':
+        raise VendorError(f'{fork}: is in no git repository with a commit; without one nobody could see what was done')
+    changed = git(fork, 'status', '--porcelain', '--untracked-files=no', '--', '.')
+    if changed:
+        raise VendorError(f'{fork}: has uncommitted changes; commit or stash them first:\n{changed.rstrip()}')
+
+
+def ignored(fork: Path, paths: List[str]) -> List[str]:
+    """Those of the paths that the fork's .gitignore keeps out of a commit."""
+    found = git(fork, 'check-ignore', '--no-index', '-z', '--stdin', stdin='\0'.join(paths), check=False)
+    return [path for path in found.split('\0') if path]
+
+
+def git(fork: Path, *words: str, stdin: str = '', check: bool = True, env: Optional[Dict[str, str]] = None) -> str:
+    """The output of a git command in the tree, as text; '' if it fails and `check` is False."""
+    return git_bytes(fork, *words, stdin=stdin, check=check, env=env).decode('utf-8', 'surrogateescape')
+
+
+def git_bytes(
+    fork: Path,
+    *words: str,
+    stdin: Union[str, bytes] = '',
+    check: bool = True,
+    env: Optional[Dict[str, str]] = None,
+) -> bytes:
+    """The output of a git command in the tree.
+
+    Raises:
+        VendorError: git is missing or, with `check`, fails
+    """
+    data = stdin.encode('utf-8', 'surrogateescape') if isinstance(stdin, str) else stdin
+    environment: Dict[str, Any] = {key: value for key, value in os.environ.items() if key not in OF_A_HOOK}
+    try:
+        done = subprocess.run(
+            ['git', '-C', str(fork), *words], input=data, capture_output=True, env={**environment, **(env or {})}
+        )
+    except FileNotFoundError as error:
+        raise VendorError('git is not installed') from error
+    if done.returncode and check:
+        raise VendorError(f'git {" ".join(words)}: {done.stderr.decode(errors="replace").strip()}')
+    return done.stdout

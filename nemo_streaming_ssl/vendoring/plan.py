@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a run is going to do to a fork, and what is in its way."""
+
+from pathlib import Path
+from typing import Collection, Dict, Iterator, List, Optional, Tuple
+
+from nemo_streaming_ssl.finder import SUPPORTED
+from nemo_streaming_ssl.status import imports_its_base
+from nemo_streaming_ssl.vendoring.files import sha256, unused
+from nemo_streaming_ssl.vendoring.record import Entry, VendorError
+
+# The names that a fork's own files get.
+REPLACED, EDITED = '.replaced', '.edited'
+DOOR = '/__init__.py'
+
+
+class Tree:
+    """
+    A fork without what is vendored there.
+
+    Args:
+        folder: the tree
+        ours: paths of files of ours, which do not count
+    """
+
+    def __init__(self, folder: Path, ours: Collection[str] = ()):
+        self.folder, self.ours = folder, ours
+
+    def has(self, path: str) -> bool:
+        """True if the fork has something of that path."""
+        return path not in self.ours and (self.folder / path).exists()
+
+    def has_file(self, path: str) -> bool:
+        """True if that is a file, and no link."""
+        return self.has(path) and (self.folder / path).is_file() and not (self.folder / path).is_symlink()
+
+
+def plan(fork: Path, sources: Dict[str, Path], replace: Optional[Collection[str]] = ()) -> Tuple[Entry, ...]:
+    """What is going to be written; nothing is changed.
+
+    Args:
+        fork: the tree, in which nothing is vendored
+        sources: path in the fork -> our file
+        replace: paths of the fork's own files that may be moved aside; None: all
+
+    Raises:
+        VendorError: originals are missing, or files of the fork are in the way; it names all of them
+    """
+    require_room(Tree(fork), sources, replace)
+    return tuple(_entry(fork, path, source) for path, source in sources.items())
+
+
+def require_room(tree: Tree, sources: Dict[str, Path], replace: Optional[Collection[str]] = ()) -> None:
+    """Raises the VendorError of `plan`."""
+    missing: List[str] = []
+    in_the_way: List[str] = []
+    for path, source in sources.items():
+        base = _base(path, source)
+        if base and not tree.has(path):
+            missing.append(f'  {path}: is not there ({SUPPORTED})')
+        else:
+            in_the_way += _obstacles(tree, path, base, replace)
+    if missing:
+        raise VendorError('\n'.join(['This tree lacks files that the patches build on:', *missing]))
+    if in_the_way:
+        raise VendorError('\n'.join(['Files of this tree are in the way:', *in_the_way]))
+
+
+def _base(path: str, source: Path) -> Optional[str]:
+    """Where the fork's file of that path goes, if it is one that we build on."""
+    if not path.startswith('nemo/') or not path.endswith('.py') or not imports_its_base(source):
+        return None
+    folder, _, name = path.rpartition('/')
+    return f'{folder}/_{name[: -len(".py")]}_base.py'
+
+
+def _entry(fork: Path, path: str, source: Path) -> Entry:
+    moved_to, own = _base(path, source), sha256(fork / path)
+    if own is not None and moved_to is None:
+        moved_to = unused(fork / (path + REPLACED)).relative_to(fork).as_posix()
+    return Entry(path, str(sha256(source)), moved_to, own)
+
+
+def _obstacles(tree: Tree, path: str, base: Optional[str], replace: Optional[Collection[str]]) -> Iterator[str]:
+    """A line for each thing in the way of one of our files."""
+    if base and tree.has(base):
+        yield f'  {base}: patches were written here by hand; take them out first'
+    if tree.has(path) and not tree.has_file(path):
+        yield f'  {path}: is a link or a folder'
+    elif not base and tree.has(path) and replace is not None and path not in replace:
+        yield f'  {path}: --replace moves it to {path}{REPLACED}, and --revert brings it back'
+    for folder in list(Path(path).parents)[:-1]:
+        if tree.has_file(folder.as_posix()):
+            yield f'  {folder.as_posix()}: is a file, {path} needs a folder'
+    same = path[: -len(DOOR)] + '.py' if path.endswith(DOOR) else path[: -len('.py')] + DOOR
+    if path.startswith('nemo/') and path.endswith('.py') and tree.has(same):
+        yield f'  {same}: has the same module name as our {path}, and Python takes one of the two'

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What each option of `vendor` does, from the state that it finds; in the end, lines for the user."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Collection, List, Optional, Tuple
+
+from nemo_streaming_ssl import __version__
+from nemo_streaming_ssl.vendoring import patch, writing
+from nemo_streaming_ssl.vendoring.contents import Sources
+from nemo_streaming_ssl.vendoring.fork import ignored, nemo_version, require_clean
+from nemo_streaming_ssl.vendoring.plan import REPLACED, Tree, plan, require_room
+from nemo_streaming_ssl.vendoring.record import DONE, NAME, REVERTING, WRITING, Record, VendorError, read_record
+
+
+def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
+    """Writes the patch set into a fork, or finishes a run that was interrupted.
+
+    Args:
+        fork: the tree
+        sources: our files
+        replace: whether files of the fork that are in the way are moved aside
+
+    Raises:
+        VendorError: why nothing was done
+    """
+    record = read_record(fork)
+    if record is None:
+        require_clean(fork)
+        return _write(fork, _new_record(fork, sources, None if replace else ()), sources)
+    if record.state == REVERTING:
+        return update(fork, sources, replace)
+    if not sources.are_those_of(record):
+        what = 'was interrupted there: --revert undoes it' if record.state == WRITING else 'is there: take --update'
+        raise VendorError(f'{fork}: version {record.version} ({record.commit}) {what}')
+    if record.state == WRITING:
+        return ['Finishing a run that was interrupted.', *_write(fork, record, sources)]
+    return [f'{fork}: {_name(record)} is there already; nothing to do.']
+
+
+def update(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
+    """Reverts, and writes the version at hand. The arguments are those of `vendor`."""
+    record = _require_record(fork)
+    if record.state == DONE:
+        require_clean(fork)
+        if sources.are_those_of(record) and not writing.differences(fork, record):
+            return [f'{fork}: {_name(record)} is there already; nothing to do.']
+    may_replace = None if replace else _replaced(record)
+    nemo_version(fork)
+    require_room(Tree(fork, ours=_of_ours(record)), _only_new(sources, record), may_replace)
+    kept = writing.revert(fork, record)
+    return [*_kept_lines(kept), *_write(fork, _new_record(fork, sources, may_replace), sources)]
+
+
+def revert(fork: Path) -> List[str]:
+    """Makes the tree what it was, with what the fork has changed in its own files."""
+    record = _require_record(fork)
+    kept = writing.revert(fork, record)
+    writing.forget(fork)
+    return [f'{fork}: {_name(record)} is taken out.', *_kept_lines(kept)]
+
+
+def verify(fork: Path) -> List[str]:
+    """What differs from what was written, a line each."""
+    return writing.differences(fork, _require_record(fork))
+
+
+def preview(fork: Path, sources: Sources, form: Tuple[str, ...], replace: bool = False) -> bytes:
+    """What `vendor` would do to a tree in which nothing is vendored, in one of the forms of `patch`."""
+    if read_record(fork) is not None:
+        raise VendorError(f'{fork}: something is vendored there already, see {NAME}; this needs a tree without')
+    require_clean(fork)
+    return patch.diff(fork, _new_record(fork, sources, None if replace else ()), sources.files, form)
+
+
+def _require_record(fork: Path) -> Record:
+    record = read_record(fork)
+    if record is None:
+        raise VendorError(f'{fork}: nothing is vendored there, {NAME} is missing')
+    return record
+
+
+def _new_record(fork: Path, sources: Sources, may_replace: Optional[Collection[str]]) -> Record:
+    version = nemo_version(fork)
+    return Record(__version__, sources.commit, version, plan(fork, sources.files, may_replace))
+
+
+def _write(fork: Path, record: Record, sources: Sources) -> List[str]:
+    writing.write(fork, record, sources.files)
+    moved = Counter('aside' if _is_aside(entry.moved_to) else 'base' for entry in record.entries if entry.moved_to)
+    lines = [
+        f'{fork}: {_name(record)} is written into NeMo {record.nemo_version}: {len(record.entries)} files of ours,',
+        f'{moved["base"]} of NeMo moved to _*_base.py, {moved["aside"]} of the fork moved aside. All are in {NAME}.',
+    ]
+    if out := ignored(fork, [*record.hashes(), *(entry.moved_to for entry in record.entries if entry.moved_to)]):
+        lines += [
+            'Your .gitignore keeps these out of a commit; take `git add --force`:',
+            *(f'  {path}' for path in out),
+        ]
+    return lines
+
+
+def _name(record: Record) -> str:
+    commit, dirty, _ = record.commit.partition('-dirty')
+    return f'nemo-streaming-ssl {record.version} ({commit[:12]}{dirty})'
+
+
+def _is_aside(moved_to: Optional[str]) -> bool:
+    return moved_to is not None and REPLACED in moved_to.rpartition('/')[2]
+
+
+def _replaced(record: Record) -> List[str]:
+    """Paths of the fork's files that were moved aside."""
+    return [entry.path for entry in record.entries if _is_aside(entry.moved_to)]
+
+
+def _of_ours(record: Record) -> List[str]:
+    """Paths that a revert frees."""
+    alone = [entry.path for entry in record.entries if not entry.moved_to]
+    return alone + [entry.moved_to for entry in record.entries if entry.moved_to]
+
+
+def _only_new(sources: Sources, record: Record) -> dict:
+    """Our files that a record does not know."""
+    return {path: file for path, file in sources.files.items() if path not in record.hashes()}
+
+
+def _kept_lines(kept: List[str]) -> List[str]:
+    return (
+        ['The fork has edited files of ours; what it made of them is kept:', *(f'  {line}' for line in kept)]
+        if kept
+        else []
+    )
