@@ -68,6 +68,54 @@ CTC = {
         "vocabulary": ["a", "b", "c"],
     },
 }
+NEST_SECTIONS = ("preprocessor", "spec_augment", "masking", "quantizer", "encoder", "decoder", "loss")
+
+
+def nest_config(position: str) -> dict:
+    """The config of a tiny NEST model with every key of NeMo's own, and no other, as a dict."""
+    encoder = {
+        **{"_target_": "nemo.collections.asr.modules.ConformerEncoder", "feat_in": 80, "feat_out": -1, "n_layers": 1},
+        **{"d_model": 16, "use_bias": True, "subsampling": "dw_striding", "subsampling_factor": 8},
+        **{"subsampling_conv_channels": 4, "causal_downsampling": False, "ff_expansion_factor": 2},
+        **{"self_attention_model": "rel_pos", "n_heads": 2, "att_context_size": [-1, -1]},
+        **{"att_context_style": "regular", "xscaling": True, "untie_biases": True, "pos_emb_max_len": 500},
+        **{"conv_kernel_size": 9, "conv_norm_type": "batch_norm", "conv_context_size": None, "dropout": 0.1},
+        **{"dropout_pre_encoder": 0.1, "dropout_emb": 0.0, "dropout_att": 0.1, "stochastic_depth_drop_prob": 0.0},
+        **{"stochastic_depth_mode": "linear", "stochastic_depth_start_layer": 1},
+    }
+    preprocessor = {
+        **{"_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor", "sample_rate": 16000},
+        **{"normalize": "per_feature", "window_size": 0.025, "window_stride": 0.01, "window": "hann", "features": 80},
+        **{"n_fft": 512, "log": True, "frame_splicing": 1, "dither": 0.0, "pad_to": 16, "pad_value": 0.0},
+    }
+    spec_augment = {
+        **{"_target_": "nemo.collections.asr.modules.SpectrogramAugmentation", "freq_masks": 0, "time_masks": 0},
+        **{"freq_width": 16, "time_width": 0.05},
+    }
+    masking = {
+        **{"_target_": "nemo.collections.asr.modules.RandomBlockMasking", "block_size": 40, "mask_prob": 0.01},
+        **{"feat_in": 80, "freeze": True, "allow_overlap": True},
+    }
+    quantizer = {
+        **{"_target_": "nemo.collections.asr.modules.RandomProjectionVectorQuantizer", "feat_in": 80, "code_dim": 16},
+        **{"num_books": 1, "num_classes": 32, "dist_fn": "l2", "freeze": True, "squeeze_single": False},
+        **{"combine_time_steps": 8},
+    }
+    decoder = {
+        **{"_target_": "nemo.collections.asr.modules.MultiSoftmaxDecoder", "feat_in": 16, "num_classes": 32},
+        **{"num_decoders": 1, "squeeze_single": False, "use_bias": True},
+    }
+    loss = {
+        **{"_target_": "nemo.collections.asr.losses.MultiMLMLoss", "combine_time_steps": 8, "mask_threshold": 0.8},
+        **{"num_decoders": 1, "squeeze_single": False},
+    }
+    sections = (preprocessor, spec_augment, masking, quantizer, encoder, decoder, loss)
+    return {
+        **{"sample_rate": 16000, "num_classes": 32, "num_books": 1, "code_dim": 16, "squeeze_single": False},
+        **{"mask_position": position, "train_ds": None, "validation_ds": None},
+        **dict(zip(NEST_SECTIONS, sections)),
+        "optim": {"name": "adamw", "lr": 1e-3, "sched": {"name": "NoamAnnealing", "d_model": 16}},
+    }
 
 
 def build_encoder(**options):

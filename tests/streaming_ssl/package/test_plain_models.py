@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import torch
 
-SCRIPT = Path(__file__).with_name("plain_models.py")
+SCRIPT = Path(__file__).resolve().parents[1] / "compatibility" / "plain_models.py"
 
 
 @pytest.fixture(scope="module")

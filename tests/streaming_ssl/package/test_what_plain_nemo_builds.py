@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What plain NeMo builds from a config, the patched models build too: configs with a key left out, in Hydra's old
+form, or with values that NeMo does not look at. A process of its own says what plain NeMo does."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
+
+SCRIPT = Path(__file__).with_name("plain_nemo_builds.py")
+POSITIONS = ("pre_conv", "post_conv")
+UNUSUAL_VALUES = (
+    ("masking.max_mask_ratio", 1.5),
+    ("masking.block_size", 40.0),
+    ("masking.block_size", 7),
+    ("masking.mask_prob", 1.5),
+    ("masking.mask_value", 0.0),
+    ("preprocessor.normalize", None),
+    ("encoder.att_context_size", None),
+)
+
+
+def paths(config: dict, sections: tuple) -> list:
+    """The dotted name of every key of the model, as far as it builds modules from it."""
+    return list(config) + [f"{section}.{key}" for section in sections for key in config[section]]
+
+
+def changed(config: dict, path: str, change) -> dict:
+    """A copy of a config in which `change(section, key)` has been called for a dotted name."""
+    config = copy.deepcopy(config)
+    *section, key = path.split(".")
+    change(config[section[0]] if section else config, key)
+    return config
+
+
+def in_old_form(section: dict) -> dict:
+    """A section as Hydra 0 wants it: `cls` and `params`."""
+    return {"cls": section["_target_"], "params": {key: value for key, value in section.items() if key != "_target_"}}
+
+
+def variants(config: dict, sections: tuple) -> dict:
+    """Configs by name: whole, with each key left out, each section in its old form, and unusual values."""
+    named = {"whole": config}
+    for path in paths(config, sections):
+        named[f"without {path}"] = changed(config, path, lambda section, key: section.pop(key))
+    for name in sections:
+        named[f"cls: {name}"] = changed(config, name, lambda root, key: root.update({key: in_old_form(root[key])}))
+    for path, value in UNUSUAL_VALUES:
+        named[f"{path}: {value}"] = changed(config, path, lambda section, key: section.update({key: value}))
+    return {f"{config['mask_position']}, {name}": value for name, value in named.items()}
+
+
+@pytest.fixture(scope="module")
+def configs(plain_models):
+    found = {}
+    for position in POSITIONS:
+        found.update(variants(plain_models.nest_config(position), plain_models.NEST_SECTIONS))
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(configs, tmp_path_factory):
+    """The shapes of what plain NeMo builds from each config, None where it builds nothing."""
+    folder = tmp_path_factory.mktemp("plain_nemo")
+    asked, answered = folder / "configs.json", folder / "answers.json"
+    asked.write_text(json.dumps(configs))
+    command = [sys.executable, str(SCRIPT), str(asked), str(answered)]
+    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
+    answers = json.loads(answered.read_text())
+    assert not answers["patched"]
+    return answers["built"]
+
+
+def shapes(model) -> dict:
+    return {name: list(value.shape) for name, value in model.state_dict().items()}
+
+
+def comparable(parameters: dict, name: str) -> dict:
+    """Without the quantizer's projection where masking comes after the subsampling.
+
+    There NeMo's takes groups of encoder frames for a token, so that the targets are eight times too few.
+    """
+    return {
+        key: value for key, value in parameters.items() if "post_conv" not in name or key != "quantizer.proj.weight"
+    }
+
+
+@pytest.mark.unit
+class TestWhatPlainNeMoBuilds:
+    def test_is_built_with_the_same_parameters(self, configs, plain):
+        # one is enough: like NeMo's, both models are made by the same constructor
+        model_class = EncDecDenoiseMaskedTokenPredModel
+        assert model_class.__init__ is EncDecMaskedTokenPredModel.__init__
+        wrong = {}
+        for name, expected in plain.items():
+            if expected is None:
+                continue
+            try:
+                found = shapes(model_class(OmegaConf.create(configs[name])))
+            except Exception as error:  # listed with the others
+                wrong[name] = f"{type(error).__name__}: {error}"
+                continue
+            if comparable(found, name) != comparable(expected, name):
+                wrong[name] = {key: found.get(key) for key in expected if found.get(key) != expected[key]}
+        assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
+
+    def test_is_much(self, configs, plain, plain_models):
+        built = [name for name, answer in plain.items() if answer]
+        assert {f"{position}, whole" for position in POSITIONS} <= set(built)
+        optional = "num_classes num_books preprocessor.normalize encoder.self_attention_model masking.block_size"
+        assert {f"pre_conv, without {path}" for path in optional.split()} <= set(built)
+        assert "pre_conv, without encoder.subsampling_factor" in built
+        assert all(f"pre_conv, cls: {section}" in built for section in plain_models.NEST_SECTIONS)
+        assert len(built) > len(configs) / 2
