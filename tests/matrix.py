@@ -59,25 +59,34 @@ def python_of(release: str) -> str:
     return str(REPOSITORY / folder_of(release) / 'bin' / 'python')
 
 
-def report_of(release: str) -> Path:
-    return RESULTS / release / 'tests.xml'
+def report_of(release: str, step: str) -> Path:
+    """pytest's report of a step."""
+    return RESULTS / release / f'{step}.xml'
+
+
+def reported(release: str, step: str, *words: str) -> list:
+    """A command of a release's Python that leaves pytest's report."""
+    return [python_of(release), *words, f'--junitxml={report_of(release, step)}']
 
 
 # The command of each step, in the order in which they run, from the release.
 STEPS = {
     'install': lambda release: [*MAKE, f'{folder_of(release)}/.installed'],
     'lint': lambda release: [*MAKE, 'lint'],
-    'tests': lambda release: [python_of(release), '-m', 'pytest', 'tests', f'--junitxml={report_of(release)}'],
+    'tests': lambda release: reported(release, 'tests', '-m', 'pytest', 'tests'),
     'regressions': lambda release: [python_of(release), 'tests/regressions_go_red.py'],
     'nemo': lambda release: [python_of(release), 'tests/nemo_own_tests.py'],
+    'fork': lambda release: reported(release, 'fork', 'tests/inside_a_fork.py'),
     'demo': lambda release: [python_of(release), 'examples/asr/speech_pretraining/demo/run_demo.py'],
 }
-# Steps that say the same on every release run on one. (How a regression test fails may depend on it.)
-ONLY = {'lint': DEFAULT, 'demo': NEWEST}
+# Steps that say the same on every release run on some. (How a regression test fails may depend on it.)
+ONLY = {'lint': (DEFAULT,), 'fork': (DEFAULT, NEWEST), 'demo': (NEWEST,)}
+# Steps of which each test counts, from pytest's report; any other step counts as one.
+COUNTED = ('tests', 'fork')
 
 
 def steps_of(release: str) -> list:
-    return [step for step in STEPS if ONLY.get(step, release) == release]
+    return [step for step in STEPS if release in ONLY.get(step, ALL)]
 
 
 @dataclass
@@ -147,7 +156,8 @@ class Matrix:
         """Runs the command of a step and counts."""
         log = RESULTS / release / f'{step}.log'
         log.parent.mkdir(parents=True, exist_ok=True)
-        report_of(release).unlink(missing_ok=True)
+        report = report_of(release, step)
+        report.unlink(missing_ok=True)
         started = time.monotonic()
         code = run_logged(STEPS[step](release), log, self.live)
         seconds = time.monotonic() - started
@@ -156,7 +166,7 @@ class Matrix:
             print(f'{output}\n{release} {step}: exit code {code}, {log}', flush=True)
         # pip's last words are about pip
         note = '' if step == 'install' and not code else last_line(output)
-        passed, failed = count_tests(report_of(release)) if step == 'tests' else (int(not code), 0)
+        passed, failed = count_tests(report) if step in COUNTED else (int(not code), 0)
         return Result(release, step, passed, max(failed, int(bool(code))), seconds, note)
 
 
