@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
 from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.imports import failing_imports
+from nemo_streaming_ssl.missing_names import MissingName, missing_names
 
 if TYPE_CHECKING:  # NeMo brings it, and is not always there
     from packaging.version import Version
@@ -74,13 +75,14 @@ class Status:
     shadowed: List[Path] = field(default_factory=list)  # relative to the overlay's parent, like all three
     new: List[Path] = field(default_factory=list)
     missing: List[Path] = field(default_factory=list)  # shadowing files without an original
+    lacking: List[MissingName] = field(default_factory=list)  # names that the NeMo needs of shadowed modules and lacks
     broken: Dict[Path, str] = field(default_factory=dict)  # files that are no Python, and why
 
     @property
     def ok(self) -> bool:
-        """True if NeMo and the overlay are there, go together, and every file of the overlay can be read."""
-        is_complete = None not in (self.overlay, self.nemo) and not self.missing and not self.broken
-        return is_complete and is_supported(self.version)
+        """True if NeMo and the overlay are there, go together, and nothing in them is missing or broken."""
+        is_complete = None not in (self.overlay, self.nemo) and not self.missing and not self.lacking
+        return is_complete and not self.broken and is_supported(self.version)
 
     @property
     def can_be_imported(self) -> bool:
@@ -96,6 +98,7 @@ class Status:
             rows.append((title, str(len(paths)) + (' file' if len(paths) == 1 else ' files')))
             rows.extend(('', path.as_posix()) for path in paths)
         rows.extend(('missing', f'{path}, shadowed but not in this NeMo') for path in self._expected(self.missing))
+        rows.extend(('missing', str(name)) for name in self.lacking)
         rows.extend(('broken', f'{path.as_posix()}: {reason}') for path, reason in self.broken.items())
         return _rows(rows)
 
@@ -124,6 +127,8 @@ def read_status() -> Status:
     if overlay:
         for file in sorted(overlay.rglob('*.py')):
             _sort_in(status, file, file.relative_to(overlay.parent))
+    if status.nemo and status.overlay:
+        status.lacking = missing_names(status.nemo, status.shadowed, status.overlay)
     return status
 
 
