@@ -15,13 +15,14 @@
 """Installs the package `nemo_streaming_ssl`, the overlay `nemo/` and the `.pth` file that puts the finder in place.
 
 setuptools has no option for a file at the top of site-packages that works for ordinary and editable installs alike,
-so that two of its commands are extended here. In an ordinary install the overlay becomes
-`nemo_streaming_ssl/_overlay/nemo`: `site-packages/nemo` belongs to NeMo.
+so that its commands are extended here. In an ordinary install the overlay becomes `nemo_streaming_ssl/_overlay/nemo`:
+`site-packages/nemo` belongs to NeMo. Beside it is what else `nemo-streaming-ssl vendor` writes into a fork.
 """
 
 import base64
 import hashlib
 import re
+import runpy
 import shutil
 import zipfile
 from pathlib import Path
@@ -29,8 +30,11 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
+from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
+# Run, not imported: an earlier version of the package may be imported already, by its own `.pth` file.
+CONTENTS = runpy.run_path(str(HERE / "nemo_streaming_ssl" / "vendoring" / "contents.py"))
 
 # Python executes a line of a .pth file that begins with `import`, and prints a traceback at every start if it fails.
 # So nothing is said where the package is gone (a checkout that was deleted, or that this user may not read), and one
@@ -65,10 +69,20 @@ class BuildPy(build_py):
         folder = Path(self.build_lib, "nemo_streaming_ssl", "_overlay")
         # build/ may be left from an earlier build, with files that are no longer in the overlay.
         shutil.rmtree(folder, ignore_errors=True)
-        for source in HERE.glob("nemo/**/*.py"):
+        for source in CONTENTS["vendored_files"](HERE).values():
             target = folder / source.relative_to(HERE)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+        _write_commit(folder)
+
+
+class Sdist(sdist):
+    """Says in the archive which commit it is."""
+
+    def make_release_tree(self, base_dir, files):
+        """Copies as usual, then adds."""
+        super().make_release_tree(base_dir, files)
+        _write_commit(Path(base_dir))
 
 
 class EditableWheel(editable_wheel):
@@ -83,6 +97,10 @@ class EditableWheel(editable_wheel):
         super().run()
         wheels = Path(self.dist_dir).glob("nemo_streaming_ssl-*editable*.whl")
         _rewrite_wheel(max(wheels, key=lambda wheel: wheel.stat().st_mtime), PTH_NAME, _pth(EDITABLE_CODE))
+
+
+def _write_commit(folder):
+    (folder / CONTENTS["COMMIT_FILE"]).write_text(CONTENTS["commit_of"](HERE), encoding="utf-8")
 
 
 def _pth(code):
@@ -132,12 +150,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     # Named, not searched for: `nemo`, `tests` and `examples` must not become packages of their own.
-    packages=["nemo_streaming_ssl"],
+    packages=["nemo_streaming_ssl", "nemo_streaming_ssl.vendoring"],
     install_requires=[
         "nemo_toolkit[asr]>=2.5.3,<=3.0.0",
         # For `status`. No upper limits here, they would downgrade what a newer NeMo has: constraints/ has them.
         "packaging",
+        # Reads what `vendor` has written.
+        "tomli; python_version < '3.11'",
     ],
     entry_points={"console_scripts": ["nemo-streaming-ssl = nemo_streaming_ssl.cli:main"]},
-    cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},
+    cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel, "sdist": Sdist},
 )

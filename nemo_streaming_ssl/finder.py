@@ -18,6 +18,8 @@
     nemo.a.b.x        the overlay's `nemo/a/b/x.py`, or its package `nemo/a/b/x/`, if there is one; else NeMo's
     nemo.a.b._x_base  NeMo's original `x.py`, when the overlay shadows it
 
+A NeMo into which the patches are vendored is left alone: it has its own, perhaps of another version.
+
 The `.pth` file calls `install()` at every Python start, whether NeMo is going to be used or not: this module
 imports next to nothing, and reads no file before somebody imports `nemo`. It keeps no state, so it needs no locks.
 """
@@ -86,6 +88,8 @@ class OverlayFinder(NemoFinder):
     """Finds `nemo` itself, and lays the overlay's modules over its own."""
 
     def _find_module(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
+        if any(map(is_vendored, _package_path("nemo"))):
+            return None
         file = self._overlay_file(fullname)
         if os.path.isfile(file):
             return _file_spec(fullname, file)
@@ -112,6 +116,11 @@ class OverlayFinder(NemoFinder):
             raise _missing_original(fullname, public)
         # On the original's path: its bytecode cache is used, and tracebacks and inspect show NeMo's own file.
         return _file_spec(fullname, original.origin)
+
+
+def is_vendored(nemo: str) -> bool:
+    """True for the folder of a NeMo into which the patches were written: it has the module that all of them use."""
+    return os.path.isfile(os.path.join(nemo, "utils", "shadowing.py"))
 
 
 def public_name(fullname: str) -> "str | None":

@@ -15,21 +15,18 @@
 """`nemo-streaming-ssl status`: which NeMo was found, what is shadowed, what is new, and whether it can be imported."""
 
 import argparse
-import ast
 import os
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
 from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.imports import failing_imports
 from nemo_streaming_ssl.missing_names import MissingName, missing_names
-
-if TYPE_CHECKING:  # NeMo brings it, and is not always there
-    from packaging.version import Version
+from nemo_streaming_ssl.nemo_tree import imports_its_base, is_supported, is_tested, modules_with_base, version_in
+from nemo_streaming_ssl.vendoring.record import DONE, NAME, VendorError, read_record
 
 
 def add_status(commands: Subcommands) -> None:
@@ -68,7 +65,7 @@ def _rows(rows: Iterable[Tuple[str, str]]) -> List[str]:
 class Status:
     """What `status` reports."""
 
-    patches: str  # 'on' or 'off', and why
+    patches: str  # 'on', 'off' or 'vendored', and why
     overlay: Optional[Path]  # the folder that holds the overlay's files, `.../nemo`
     nemo: Optional[Path]  # the folder of the NeMo that was found
     version: Optional[str]  # its version
@@ -87,7 +84,7 @@ class Status:
     @property
     def can_be_imported(self) -> bool:
         """True if NeMo and the overlay are there and in effect, so that an import says something."""
-        return None not in (self.overlay, self.nemo) and self.patches == 'on'
+        return None not in (self.overlay, self.nemo) and self.patches.startswith(('on', 'vendored'))
 
     def lines(self) -> List[str]:
         """The report, one item per line."""
@@ -120,16 +117,33 @@ class Status:
 
 def read_status() -> Status:
     """Looks at the installation, without importing NeMo."""
-    root = finder.overlay_root()
-    overlay = Path(root, 'nemo') if root else None
-    nemo = _nemo_folder()
-    status = Status(_patches(), overlay, nemo, version_in(nemo) if nemo else None)
-    if overlay:
-        for file in sorted(overlay.rglob('*.py')):
-            _sort_in(status, file, file.relative_to(overlay.parent))
+    nemo, root = _nemo_folder(), finder.overlay_root()
+    version = version_in(nemo) if nemo else None
+    if nemo and finder.is_vendored(str(nemo)):
+        status = Status('vendored', overlay=nemo, nemo=nemo, version=version)
+        files = _read_vendored(status, nemo)
+    else:
+        status = Status(_patches(), Path(root, 'nemo') if root else None, nemo, version)
+        files = sorted(status.overlay.rglob('*.py')) if status.overlay else []
+    for file in files:
+        _sort_in(status, file)
     if status.nemo and status.overlay:
         status.lacking = missing_names(status.nemo, status.shadowed, status.overlay)
     return status
+
+
+def _read_vendored(status: Status, nemo: Path) -> List[Path]:
+    """The modules of ours in a vendored NeMo. Says what they are; what is installed beside them is not in use."""
+    try:
+        record = read_record(nemo.parent)
+    except VendorError as error:
+        record, status.broken[Path(NAME)] = None, str(error)
+    if record is None:  # installed from a vendored tree, whose record is beside `nemo/`
+        return modules_with_base(nemo)
+    status.patches = f'vendored ({record.name}, into NeMo {record.nemo_version})'
+    if record.state != DONE:
+        status.broken[Path(NAME)] = f'{record.state} was interrupted; run `vendor` again, or with --revert'
+    return record.modules(nemo.parent)
 
 
 def _patches() -> str:
@@ -145,8 +159,9 @@ def _nemo_folder() -> Optional[Path]:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _sort_in(status: Status, file: Path, path: Path) -> None:
-    """Puts one overlay file, at `path` below the folder of `nemo`, under shadowed, new, missing or broken."""
+def _sort_in(status: Status, file: Path) -> None:
+    """Puts one overlay file under shadowed, new, missing or broken."""
+    path = file.relative_to(status.overlay.parent) if status.overlay else file
     try:
         is_shadowing = imports_its_base(file)
     except SyntaxError as error:
@@ -161,68 +176,3 @@ def _sort_in(status: Status, file: Path, path: Path) -> None:
         status.missing.append(path)
     else:
         status.shadowed.append(path)
-
-
-def imports_its_base(file: Path) -> bool:
-    """True for a shadowing file: `x.py` that imports `_x_base`.
-
-    Raises:
-        SyntaxError, ValueError: the file is no Python
-    """
-    base = f'_{file.stem}_base'
-    names: List[str] = []
-    for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names.append(node.module)
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names.extend(alias.name for alias in node.names)
-    return any(name.rpartition('.')[2] == base for name in names)
-
-
-def version_in(nemo: Path) -> Optional[str]:
-    """The version of the NeMo in a folder; of the installed distribution when the folder does not say."""
-    try:
-        text = (nemo / 'package_info.py').read_text(encoding='utf-8')
-    except OSError:
-        return _installed_version()
-    # Read, not executed: NeMo 3.0.0's file asks for the installed distribution, which may be another NeMo, and git.
-    values = dict(re.findall(r'^(\w+)\s*=\s*["\']?([\w.+-]*)["\']?\s*(?:#.*)?$', text, flags=re.MULTILINE))
-    if {'MAJOR', 'MINOR', 'PATCH'} <= values.keys():
-        return '{MAJOR}.{MINOR}.{PATCH}'.format(**values) + values.get('PRE_RELEASE', '')
-    return values.get('__version__') or _installed_version()
-
-
-def _installed_version() -> Optional[str]:
-    # Imported here: it is slow to import and seldom needed.
-    from importlib import metadata
-
-    try:
-        return metadata.version('nemo_toolkit')
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def is_supported(version: Optional[str]) -> bool:
-    """True when the release is in the supported range; a release candidate counts as its release."""
-    # Imported here: this module is imported where NeMo, which brings it, is not.
-    from packaging.version import Version
-
-    found = _release(version)
-    return found is not None and Version(OLDEST_NEMO) <= found <= Version(NEWEST_NEMO)
-
-
-def is_tested(version: str) -> bool:
-    """True for exactly the releases that were tested; a candidate or a local version is another one."""
-    from packaging.version import Version
-
-    return Version(version) in map(Version, TESTED_NEMO)
-
-
-def _release(version: Optional[str]) -> Optional['Version']:
-    """The version without what follows its numbers; None if it is none."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(Version(version or '').base_version)
-    except InvalidVersion:
-        return None

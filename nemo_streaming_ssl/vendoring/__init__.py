@@ -17,13 +17,15 @@
 A shadowed original `x.py` becomes `_x_base.py`, ours takes its place, new files are added. The file
 `streaming_ssl_vendor.toml` in the fork says what was done.
 
-    contents    what is vendored, and from where
-    fork        the tree that it goes into: recognised, clean, in git
+    command     the command line
+    runs        what each of its options does
+    sources     the patch set at hand; contents: which of its files go into a fork
+    fork        the tree that they go into: recognised, clean, in git
     plan        what a run is going to do, and what is in its way
     record      streaming_ssl_vendor.toml
-    writing     doing it and undoing it, file by file, so that a run that was killed can be finished or undone
+    writing     doing it and undoing it file by file, so that a run that was killed can be finished or undone
+    files       single steps on files
     patch       the same as a patch for `git apply`
-    command     the command line
 """
 
 from nemo_streaming_ssl.vendoring.command import add_vendor

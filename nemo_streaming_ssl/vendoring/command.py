@@ -20,8 +20,8 @@ from pathlib import Path
 
 from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.vendoring import files, patch, runs
-from nemo_streaming_ssl.vendoring.contents import Sources
 from nemo_streaming_ssl.vendoring.record import VendorError
+from nemo_streaming_ssl.vendoring.sources import Sources
 
 
 def add_vendor(commands: Subcommands) -> None:

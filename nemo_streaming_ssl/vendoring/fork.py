@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
 from nemo_streaming_ssl.finder import SUPPORTED
-from nemo_streaming_ssl.status import is_supported, version_in
+from nemo_streaming_ssl.nemo_tree import is_supported, version_in
 from nemo_streaming_ssl.vendoring.record import VendorError
 
 # What git sets for the commands of a hook, which is for another repository.

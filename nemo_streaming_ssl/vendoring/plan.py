@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Tuple
 
 from nemo_streaming_ssl.finder import SUPPORTED
-from nemo_streaming_ssl.status import imports_its_base
+from nemo_streaming_ssl.nemo_tree import imports_its_base
 from nemo_streaming_ssl.vendoring.files import sha256, unused
 from nemo_streaming_ssl.vendoring.record import Entry, VendorError
 

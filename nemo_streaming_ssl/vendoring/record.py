@@ -17,7 +17,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from nemo_streaming_ssl.vendoring import files
 
@@ -52,9 +52,20 @@ class Record:
     entries: Tuple[Entry, ...]
     state: str = DONE
 
+    @property
+    def name(self) -> str:
+        """What is vendored, for messages."""
+        commit, dirty, _ = self.commit.partition('-dirty')
+        return f'nemo-streaming-ssl {self.version}, commit {commit[:12]}{dirty}'
+
     def hashes(self) -> Dict[str, str]:
         """Path -> SHA-256 of our files."""
         return {entry.path: entry.sha256 for entry in self.entries}
+
+    def modules(self, fork: Path) -> List[Path]:
+        """Our Python modules in a fork's `nemo/`."""
+        paths = sorted(path for path in self.hashes() if path.startswith('nemo/') and path.endswith('.py'))
+        return [fork / path for path in paths]
 
     def save(self, fork: Path, state: str) -> None:
         """Writes the record with another state."""

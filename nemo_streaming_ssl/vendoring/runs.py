@@ -20,10 +20,10 @@ from typing import Collection, List, Optional, Tuple
 
 from nemo_streaming_ssl import __version__
 from nemo_streaming_ssl.vendoring import patch, writing
-from nemo_streaming_ssl.vendoring.contents import Sources
 from nemo_streaming_ssl.vendoring.fork import ignored, nemo_version, require_clean
 from nemo_streaming_ssl.vendoring.plan import REPLACED, Tree, plan, require_room
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, REVERTING, WRITING, Record, VendorError, read_record
+from nemo_streaming_ssl.vendoring.sources import Sources
 
 
 def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
@@ -45,10 +45,10 @@ def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
         return update(fork, sources, replace)
     if not sources.are_those_of(record):
         what = 'was interrupted there: --revert undoes it' if record.state == WRITING else 'is there: take --update'
-        raise VendorError(f'{fork}: version {record.version} ({record.commit}) {what}')
+        raise VendorError(f'{fork}: {record.name} {what}')
     if record.state == WRITING:
         return ['Finishing a run that was interrupted.', *_write(fork, record, sources)]
-    return [f'{fork}: {_name(record)} is there already; nothing to do.']
+    return [f'{fork}: {record.name} is there already; nothing to do.']
 
 
 def update(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
@@ -57,7 +57,7 @@ def update(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     if record.state == DONE:
         require_clean(fork)
         if sources.are_those_of(record) and not writing.differences(fork, record):
-            return [f'{fork}: {_name(record)} is there already; nothing to do.']
+            return [f'{fork}: {record.name} is there already; nothing to do.']
     may_replace = None if replace else _replaced(record)
     nemo_version(fork)
     require_room(Tree(fork, ours=_of_ours(record)), _only_new(sources, record), may_replace)
@@ -70,7 +70,7 @@ def revert(fork: Path) -> List[str]:
     record = _require_record(fork)
     kept = writing.revert(fork, record)
     writing.forget(fork)
-    return [f'{fork}: {_name(record)} is taken out.', *_kept_lines(kept)]
+    return [f'{fork}: {record.name} is taken out.', *_kept_lines(kept)]
 
 
 def verify(fork: Path) -> List[str]:
@@ -102,7 +102,7 @@ def _write(fork: Path, record: Record, sources: Sources) -> List[str]:
     writing.write(fork, record, sources.files)
     moved = Counter('aside' if _is_aside(entry.moved_to) else 'base' for entry in record.entries if entry.moved_to)
     lines = [
-        f'{fork}: {_name(record)} is written into NeMo {record.nemo_version}: {len(record.entries)} files of ours,',
+        f'{fork}: {record.name} is written into NeMo {record.nemo_version}: {len(record.entries)} files of ours,',
         f'{moved["base"]} of NeMo moved to _*_base.py, {moved["aside"]} of the fork moved aside. All are in {NAME}.',
     ]
     if out := ignored(fork, [*record.hashes(), *(entry.moved_to for entry in record.entries if entry.moved_to)]):
@@ -111,11 +111,6 @@ def _write(fork: Path, record: Record, sources: Sources) -> List[str]:
             *(f'  {path}' for path in out),
         ]
     return lines
-
-
-def _name(record: Record) -> str:
-    commit, dirty, _ = record.commit.partition('-dirty')
-    return f'nemo-streaming-ssl {record.version} ({commit[:12]}{dirty})'
 
 
 def _is_aside(moved_to: Optional[str]) -> bool:

@@ -152,15 +152,17 @@ class TestInstalled:
             done = stub.run(installed.python, code, cwd, PYTHONPATH=str(fork))
             assert done.stdout.split() == ['patched', str(fork / 'nemo/__init__.py')]
 
-    def test_a_vendored_fork_keeps_its_originals(self, installed, stub, tmp_path):
+    def test_a_vendored_fork_is_left_alone(self, installed, stub, tmp_path):
         fork = stub.nemo(tmp_path / 'fork')
         toy = fork / 'nemo/collections/toy'
         toy.joinpath('masking.py').rename(toy / '_masking_base.py')
         stub.overlay(fork)
+        (toy / 'extra.py').write_text('WHERE = "fork"\n')
         code = NAME + '; from nemo.collections.toy.masking import base; print(base.__file__)'
+        code += '; from nemo.collections.toy import extra; print(extra.WHERE)'
         for switch in ('on', 'off'):
             done = stub.run(installed.python, code, tmp_path, PYTHONPATH=str(fork), NEMO_STREAMING_SSL=switch)
-            assert done.stdout.split() == ['patched', str(toy / '_masking_base.py')], done.stderr
+            assert done.stdout.split() == ['patched', str(toy / '_masking_base.py'), 'fork'], done.stderr
 
 
 @pytest.mark.unit
@@ -251,7 +253,9 @@ class TestWheels:
         assert {name.split('/')[0] for name in names} == {'nemo_streaming_ssl', 'nemo_streaming_ssl.pth'}
         overlay = [name.split('/', 2)[2] for name in names if '/_overlay/' in name]
         toy = 'nemo/collections/toy/'
-        assert sorted(overlay) == [toy + 'extra.py', toy + 'masking.py', 'nemo/utils/shadowing.py']
+        modules = [toy + 'extra.py', toy + 'masking.py', 'nemo/utils/shadowing.py']
+        # what `vendor` writes into a fork, beside the overlay; nothing of it can be imported
+        assert sorted(overlay) == ['commit.txt', 'examples/__init__.py', 'examples/run.py', *modules]
 
     def test_the_editable_wheel_holds_the_pth_file_alone_and_its_record_is_complete(self, wheels):
         with zipfile.ZipFile(wheels['editable']) as wheel:

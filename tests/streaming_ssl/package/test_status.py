@@ -19,8 +19,7 @@ from pathlib import Path
 import packaging
 import pytest
 
-from nemo_streaming_ssl import TESTED_NEMO, cli, finder
-from nemo_streaming_ssl import status as status_module
+from nemo_streaming_ssl import TESTED_NEMO, cli, finder, nemo_tree
 
 VALUES = 'VERSION = (2, 5)\n__version__ = ".".join(["2", "5"])\n'
 
@@ -202,21 +201,21 @@ class TestVersion:
         ],
     )
     def test_is_read_from_package_info(self, tmp_path, monkeypatch, text, version):
-        monkeypatch.setattr(status_module, '_installed_version', lambda: 'the installed one')
+        monkeypatch.setattr(nemo_tree, '_installed_version', lambda: 'the installed one')
         (tmp_path / 'package_info.py').write_text(text)
-        assert status_module.version_in(tmp_path) == version
+        assert nemo_tree.version_in(tmp_path) == version
 
     def test_without_package_info_the_installed_distribution_says(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(status_module, '_installed_version', lambda: '2.5.3')
-        assert status_module.version_in(tmp_path) == '2.5.3'
+        monkeypatch.setattr(nemo_tree, '_installed_version', lambda: '2.5.3')
+        assert nemo_tree.version_in(tmp_path) == '2.5.3'
 
     @pytest.mark.parametrize('version', [None, '', 'unknown', '1.23.0', '10.0.0', '3.0.0.1'])
     def test_anything_else_is_not_supported(self, version):
-        assert not status_module.is_supported(version)
+        assert not nemo_tree.is_supported(version)
 
     @pytest.mark.parametrize('version', ['2.6', '3', '3.0.0+abc', '2.10.0', '3.0.0.0', 'v2.7.1', '2.5.3.post1'])
     def test_short_and_local_versions(self, version):
-        assert status_module.is_supported(version)
+        assert nemo_tree.is_supported(version)
 
 
 @pytest.mark.unit
@@ -235,7 +234,7 @@ class TestShadowingOrNew:
     def test_a_shadowing_file_imports_its_base(self, tmp_path, text, shadowing):
         file = tmp_path / 'x.py'
         file.write_text(text)
-        assert status_module.imports_its_base(file) is shadowing
+        assert nemo_tree.imports_its_base(file) is shadowing
 
 
 @pytest.mark.unit

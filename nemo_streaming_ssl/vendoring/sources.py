@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The patch set at hand."""
+
+from pathlib import Path
+
+from nemo_streaming_ssl.finder import overlay_root
+from nemo_streaming_ssl.vendoring.contents import commit_of, vendored_files
+from nemo_streaming_ssl.vendoring.files import sha256
+from nemo_streaming_ssl.vendoring.record import Record, VendorError
+
+
+class Sources:
+    """Our files, and which ones they are.
+
+    Raises:
+        VendorError: they are not where the package is
+    """
+
+    def __init__(self) -> None:
+        root = overlay_root()
+        if root is None:
+            raise VendorError('The files of the patch set are not beside this package; install it again.')
+        self.files = vendored_files(Path(root))
+        self.commit = commit_of(Path(root))
+
+    def are_those_of(self, record: Record) -> bool:
+        """True if a record tells of the same files."""
+        return record.hashes() == {path: sha256(file) for path, file in self.files.items()}
