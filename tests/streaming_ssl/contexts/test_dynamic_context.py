@@ -15,12 +15,14 @@
 import copy
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import ListConfig
 
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules import ConformerEncoder
-from nemo.collections.asr.parts.contexts.runtime import cap_layer_contexts
+from nemo.collections.asr.parts.contexts.runtime import NAMED_LEFT_CONTEXTS, cap_layer_contexts
 from nemo.collections.asr.parts.utils.streaming_utils import set_dynamic_context, sync_masking_context_with_attention
 
 OWN = [[40, 0], [120, 0], [320, 0]]
@@ -157,6 +159,30 @@ class TestSyncMasking:
         assert sync_masking_context_with_attention(model) == expected
         assert model.mask_processor.left_context_size == expected
 
+    @pytest.mark.parametrize("context, left", [([70, 0], 70), ((-1, -1), -1), (ListConfig([0, 3]), 0)])
+    def test_a_context_that_is_given_is_set_instead_and_the_encoder_is_left_alone(self, nest_config, context, left):
+        model = make_model(nest_config, OWN)
+        assert sync_masking_context_with_attention(model, att_context=context) == left
+        assert model.mask_processor.left_context_size == left
+        assert model.encoder.layer_contexts == OWN
+
+    @pytest.mark.parametrize("context", [40, [40], [-2, 0], [40.0, 0], [40, 0, 0], "low", [True, 0]])
+    def test_a_given_context_that_is_none_is_named_and_changes_nothing(self, nest_config, context):
+        model = make_model(nest_config, OWN)
+        model.mask_processor.left_context_size = 7
+        with pytest.raises(ValueError, match="att_context"):
+            sync_masking_context_with_attention(model, context)
+        assert model.mask_processor.left_context_size == 7
+
+    def test_a_given_context_is_used_where_the_encoder_sees_back_without_limit(self, nest_config):
+        model = make_model(nest_config)
+        model.mask_processor.mask_prob, model.mask_processor.allow_overlap = 1.0, True
+        assert sync_masking_context_with_attention(model, [3, 0]) == 3
+        feats, lengths = torch.zeros(2, 80, 400), torch.full((2,), 400)
+        _, masks = model.mask_features(feats, lengths, current_frame=200)
+        masked = masks[:, 0].nonzero()[:, 1]
+        assert masked.min() >= 200 - 3 * 8 and masked.max() < 200
+
     def test_contexts_that_were_set_by_hand_count_at_once(self, nest_config):
         model = make_model(nest_config, context="[10,0]")
         for layer, context in zip(model.encoder.layers, OWN):
@@ -183,15 +209,13 @@ class TestSetDynamicContext:
     )
     def test_names_are_left_contexts_of_all_layers(self, nest_config, name, left):
         model = make_model(nest_config, context="[100,2]")
-        set_dynamic_context(model, name)
-        assert model.encoder.att_context_size == [left, 2]
+        assert set_dynamic_context(model, name) == [left, 2] == model.encoder.att_context_size
         assert model.mask_processor.left_context_size == left
         assert not model.encoder.has_layer_contexts
 
     def test_a_context_replaces_the_encoders(self, nest_config):
         model = make_model(nest_config)
-        set_dynamic_context(model, [70, 1])
-        assert model.encoder.att_context_size == [70, 1]
+        assert set_dynamic_context(model, (70, 1)) == [70, 1] == model.encoder.att_context_size
         assert model.encoder.streaming_cfg.last_channel_cache_size == 70
 
     def test_no_other_context_is_sampled_afterwards_and_nemo_has_nothing_to_warn_of(self, nest_config, monkeypatch):
@@ -207,8 +231,7 @@ class TestSetDynamicContext:
     def test_chunks_stay_whole(self, nest_config):
         model = make_model(nest_config)
         model.encoder = make_encoder(**{**CHUNKED, "att_context_size": [28, 6]})
-        set_dynamic_context(model, "very_low")
-        assert model.encoder.att_context_size == [77, 6]
+        assert set_dynamic_context(model, "very_low") == [77, 6] == model.encoder.att_context_size
         with pytest.raises(ValueError, match=r"\[80, 6\].*multiple of right \+ 1 = 7"):
             set_dynamic_context(model, [80, 6])
 
@@ -220,7 +243,8 @@ class TestSetDynamicContext:
             ([-1, 0], [[40, 0], [120, 0], [-1, 0]]),
             ("unlimited", [[40, 3], [120, 0], [-1, -1]]),
         ):
-            set_dynamic_context(model, context)
+            cap = [NAMED_LEFT_CONTEXTS[context], -1] if isinstance(context, str) else context
+            assert set_dynamic_context(model, context) == cap == model.encoder.context_cap
             assert model.encoder.layer_contexts == expected
             assert model.mask_processor.left_context_size == min(left for left, _ in expected if left >= 0)
 

@@ -17,7 +17,7 @@
 All contexts are in encoder frames (80 ms after 8-fold subsampling), -1 is unlimited.
 """
 
-from typing import Any, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 from nemo.collections.asr.parts.contexts.context import (
     UNLIMITED,
@@ -48,25 +48,32 @@ def cap_layer_contexts(encoder: Any, cap: int) -> None:
     require_layer_contexts(encoder).context_cap = AttentionContext(cap, UNLIMITED)
 
 
-def sync_masking_context_with_attention(model: Any) -> int:
+def sync_masking_context_with_attention(model: Any, att_context: Optional[Sequence[int]] = None) -> int:
     """Sets `model.mask_processor.left_context_size` to the tightest finite left context that the encoder may use.
 
     Args:
         model: an SSL model with `encoder` and `mask_processor`
+        att_context: `[left, right]` in encoder frames, to set `left` instead; the encoder is left alone. When a model
+            masks, its encoder's tightest left context goes before: `left` is used where all of these are unlimited,
+            and by callers of the masking module itself.
 
     Returns:
-        that context in encoder frames (40 for layers with 40, 120 and 320), -1 if all are unlimited
+        what was set, in encoder frames (40 for layers with 40, 120 and 320), -1 if all are unlimited
 
     Raises:
-        ValueError: naming what is missing, the encoder, the masking module or its `left_context_size`.
+        ValueError: naming what is missing, the encoder, the masking module or its `left_context_size`; an
+            `att_context` that is none.
     """
-    encoder, masking = require_encoder(model), require_masking(model)
-    tightest = tightest_left(attention_contexts(encoder))
-    masking.left_context_size = UNLIMITED if tightest is None else tightest
+    if att_context is not None:
+        left: Optional[int] = AttentionContext.parse(att_context, "att_context").left
+    else:
+        left = tightest_left(attention_contexts(require_encoder(model)))
+    masking = require_masking(model)
+    masking.left_context_size = UNLIMITED if left is None else left
     return masking.left_context_size
 
 
-def set_dynamic_context(model: Any, context: Union[str, Sequence[int]], sync_masking: bool = True) -> None:
+def set_dynamic_context(model: Any, context: Union[str, Sequence[int]], sync_masking: bool = True) -> List[int]:
     """Sets what a model's encoder sees from now on, in training too.
 
     Where the layers have contexts of their own, this is the encoder's `context_cap`: each layer sees what both
@@ -80,6 +87,10 @@ def set_dynamic_context(model: Any, context: Union[str, Sequence[int]], sync_mas
             style `chunked_limited` it is cut to whole chunks.
         sync_masking: whether to call `sync_masking_context_with_attention` too
 
+    Returns:
+        what was set, as `[left, right]` in encoder frames: the encoder's `context_cap` (`[160, -1]` for `low`) where
+        the layers have contexts of their own; otherwise the one context of all layers
+
     Raises:
         ValueError: an unknown name, a context that is none or does not fit the encoder's style; an encoder or, with
             `sync_masking`, a masking module that is missing or has no such setting.
@@ -91,9 +102,10 @@ def set_dynamic_context(model: Any, context: Union[str, Sequence[int]], sync_mas
     if getattr(encoder, "has_layer_contexts", False):
         require_layer_contexts(encoder).context_cap = limit
     else:
-        _set_global_context(encoder, limit, keep_right=isinstance(context, str))
+        limit = _set_global_context(encoder, limit, keep_right=isinstance(context, str))
     if sync_masking:
         sync_masking_context_with_attention(model)
+    return limit.as_list()
 
 
 def require_layer_contexts(encoder: Any) -> Any:
@@ -136,7 +148,8 @@ def _named_context(name: str) -> AttentionContext:
     return AttentionContext(NAMED_LEFT_CONTEXTS[name], UNLIMITED)
 
 
-def _set_global_context(encoder: Any, context: AttentionContext, keep_right: bool) -> None:
+def _set_global_context(encoder: Any, context: AttentionContext, keep_right: bool) -> AttentionContext:
+    """Gives all layers one context: `context`, or its left side and the right context that the encoder has."""
     if not hasattr(encoder, "set_default_att_context_size"):
         raise ValueError(f"encoder={type(encoder).__name__}: has no `set_default_att_context_size`")
     if getattr(encoder, "self_attention_model", None) == "rel_pos_local_attn":
@@ -154,3 +167,4 @@ def _set_global_context(encoder: Any, context: AttentionContext, keep_right: boo
     # the list that NeMo samples from in training; it warns of a context that is not in there
     encoder.att_context_size_all, encoder.att_context_probs = [size], [1.0]
     encoder.set_default_att_context_size(size)
+    return context
