@@ -154,7 +154,8 @@ def write_fork(fork: Path) -> None:
 def git(fork: Path, *words) -> str:
     """What git says; it depends on nobody's settings."""
     command = ['git', '-c', 'user.name=fork', '-c', 'user.email=fork@example.com', '-c', 'core.autocrlf=false', *words]
-    env = {**os.environ, 'GIT_CONFIG_GLOBAL': os.devnull, 'GIT_CONFIG_NOSYSTEM': '1'}
+    env = {name: value for name, value in os.environ.items() if not name.startswith('GIT_')}
+    env.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM='1')
     return subprocess.run(command, cwd=fork, env=env, check=True, capture_output=True, text=True).stdout
 
 
@@ -200,7 +201,7 @@ class Tests:
 
 def run_tests(fork: Path, python: Path, words: list) -> Tests:
     """Runs our tests and the fork's in its environment, and prints what pytest prints."""
-    options = ['-p', 'no:cacheprovider', '--durations=5', '--tb=short', '-qq']
+    options = ['-p', 'no:cacheprovider', '--durations=5', '--tb=short', '--disable-warnings', '-qq']
     if (fork / 'tests' / 'conftest.py').is_file():
         # NeMo's options: no GPU, and test data that is there instead of a download
         write_archive(fork / 'tests' / '.data' / 'test_data.tar.gz')
