@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`nemo-streaming-ssl strip`: a `.nemo` file without our options, for plain NeMo, and what is lost with them.
+
+A `.nemo` file is a tar archive. Its weights and everything else are copied byte for byte, its `model_config.yaml` is
+written anew. A file of ours with `mask_position: post_conv` needs no more than that: its `masking.block_size` is in
+feature frames, and plain NeMo divides it when it opens the file.
+"""
+
+import argparse
+import io
+import os
+import posixpath
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+from nemo_streaming_ssl.check import InputError, Subcommands
+from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS, strip_contexts
+
+CONFIG = 'model_config.yaml'
+SAME_OUTPUTS = 'the encoder has the same outputs'
+
+# What is lost with an option of ours where it is set, by the class that takes it as an argument ...
+OWN_ARGUMENTS = {
+    'ConformerEncoder': {'banded_attention': 'speed; outputs are the same within rounding'},
+    'RandomBlockMasking': {
+        'causal': f'plain NeMo draws other masks in training; {SAME_OUTPUTS}',
+        'left_context_size': '',
+        'context_stride': '',
+    },
+    'ContrastiveLoss': {
+        'length_aware_negatives': f'plain NeMo draws padding as negatives in training; {SAME_OUTPUTS}'
+    },
+}
+# ... and by the section of the config that it is in, '' is the model itself. Plain NeMo does not look at these.
+OWN_KEYS = {
+    '': {
+        'streaming': 'plain NeMo does not check it',
+        'allow_lookahead': '',
+        'target_normalize': f'plain NeMo makes other targets in training; {SAME_OUTPUTS}',
+        'masked_only_decoding': 'speed',
+        'hierarchical_context': '',
+        'curriculum_context': 'plain NeMo trains with the same contexts at all steps',
+    },
+    'train_ds': {'check_audio_files': ''},
+    'validation_ds': {'check_audio_files': ''},
+    'test_ds': {'check_audio_files': ''},
+}
+
+Config = Dict[str, Any]
+
+
+def add_strip(commands: Subcommands) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser('strip', help='a .nemo file without our options, which plain NeMo opens')
+    parser.add_argument('model', type=Path, help='a .nemo file; it is not changed')
+    parser.add_argument('out', type=Path, help='the file to write')
+    parser.add_argument('--force', action='store_true', help='replace a file that is there')
+    parser.set_defaults(run=run_strip)
+
+
+def run_strip(args: argparse.Namespace) -> int:
+    """Writes the file and prints what is lost.
+
+    Returns:
+        0, or 2 if a file cannot be read or written
+    """
+    try:
+        lost = strip(args.model, args.out, args.force)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for line in lost:
+        print(line)
+    print(f'{args.out}: written' if lost else f'{args.out}: written; {args.model} had no option of ours')
+    return 0
+
+
+def strip(model: Path, out: Path, force: bool = False) -> List[str]:
+    """Writes a `.nemo` file without our options. `out` is there when it is complete, or not at all.
+
+    Returns:
+        what was taken out of the config and what is lost with it, a line each
+
+    Raises:
+        InputError: `model` is no `.nemo` file, its config cannot be read; `out` is `model`, or is there without
+            `force`, or cannot be written.
+    """
+    _check_paths(model, out, force)
+    part = out.with_name(f'.{out.name}.{os.getpid()}')
+    try:
+        lost = _copy(model, part)
+        os.replace(part, out)
+    except OSError as error:
+        raise InputError(str(out), error) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return lost
+
+
+def strip_config(cfg: Config) -> List[str]:
+    """Takes our options out of a model's config, in place; returns what is lost, as `strip` does."""
+    lost = strip_contexts(cfg)
+    for name, section, losses in _sections(cfg):
+        for key, loss in losses.items():
+            if key not in section:
+                continue
+            value = section.pop(key)
+            if loss and _is_set(key, value):
+                lost.append(f'{f"{name}." if name else ""}{key}={_shown(value)}: {loss}')
+    return lost
+
+
+def _sections(cfg: Config, path: str = '') -> Iterator[Tuple[str, Config, Dict[str, str]]]:
+    """Sections of a config that may have options of ours: name, the section, what is lost with each option."""
+    if path in OWN_KEYS:
+        yield path, cfg, OWN_KEYS[path]
+    name = str(cfg.get('_target_', '')).rpartition('.')[2].removesuffix('Adapter')
+    if name in OWN_ARGUMENTS:
+        yield path, cfg, OWN_ARGUMENTS[name] | (dict.fromkeys(CONTEXT_KEYS, '') if name == 'ConformerEncoder' else {})
+    for key, value in cfg.items():
+        if isinstance(value, dict):
+            yield from _sections(value, f'{path}.{key}' if path else str(key))
+
+
+def _is_set(key: str, value: Any) -> bool:
+    """Whether an option does something that plain NeMo does not."""
+    if key == 'masked_only_decoding':
+        return bool(value)
+    if isinstance(value, dict):
+        return bool(value.get('enabled', True))
+    return value not in (None, False, 'never')
+
+
+def _shown(value: Any) -> str:
+    return '{...}' if isinstance(value, dict) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_paths(model: Path, out: Path, force: bool) -> None:
+    if model.is_dir():
+        raise InputError(str(model), IsADirectoryError('a folder; pack it into one .nemo file first'))
+    if not model.is_file():
+        raise InputError(str(model), FileNotFoundError('there is no such file'))
+    if not out.exists():
+        return
+    if out.samefile(model):
+        raise InputError(str(out), FileExistsError('is the model itself, which is not overwritten'))
+    if out.is_dir() or not force:
+        raise InputError(str(out), FileExistsError('is a folder' if out.is_dir() else 'is there; --force replaces it'))
+
+
+def _copy(model: Path, part: Path) -> List[str]:
+    """Copies the archive, with another config."""
+    lost = None
+    try:
+        source = tarfile.open(model)
+    except (tarfile.TarError, EOFError) as error:
+        raise InputError(str(model), ValueError(f'is no .nemo file ({error})')) from error
+    with source, tarfile.open(part, 'x:') as target:
+        for member in source:
+            content: Any = source.extractfile(member) if member.isfile() else None
+            if posixpath.normpath(member.name) == CONFIG:
+                text, lost = _stripped_yaml(model, content.read().decode())
+                content, member.size = io.BytesIO(text), len(text)
+            target.addfile(member, content)
+    if lost is None:
+        raise InputError(str(model), ValueError(f'is no .nemo file: it has no {CONFIG}'))
+    return lost
+
+
+def _stripped_yaml(model: Path, text: str) -> Tuple[bytes, List[str]]:
+    """The text of a config without our options, and what is lost."""
+    # OmegaConf reads 1e-3 as a number, which YAML by itself does not
+    from omegaconf import OmegaConf
+
+    try:
+        cfg: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        lost = strip_config(cfg)
+    except Exception as error:  # OmegaConf and YAML have no common type; a context in it may be none
+        raise InputError(f'{model}: {CONFIG}', error) from error
+    return OmegaConf.to_yaml(OmegaConf.create(cfg)).encode(), lost
