@@ -21,7 +21,7 @@ from pathlib import Path
 from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.vendoring import files, patch, runs
 from nemo_streaming_ssl.vendoring.record import VendorError
-from nemo_streaming_ssl.vendoring.sources import Sources
+from nemo_streaming_ssl.vendoring.sources import installed_sources
 
 
 def add_vendor(commands: Subcommands) -> None:
@@ -58,17 +58,19 @@ def _run(args: argparse.Namespace, fork: Path) -> int:
         return 1 if found else 0
     if args.dry_run or args.patch:
         _preview(args, fork)
-    elif args.revert:
+        return 0
+    files.remove_temporary(fork)
+    if args.revert:
         print('\n'.join(runs.revert(fork)))
     else:
         run = runs.update if args.update else runs.vendor
-        print('\n'.join(run(fork, Sources(), args.replace)))
+        print('\n'.join(run(fork, installed_sources(), args.replace)))
     return 0
 
 
 def _preview(args: argparse.Namespace, fork: Path) -> None:
     form = patch.PATCH if args.patch else patch.SUMMARY
-    output = runs.preview(fork, Sources(), form, args.replace)
+    output = runs.preview(fork, installed_sources(), form, args.replace)
     if args.patch:
         files.write(output, args.patch, args.patch.absolute().parent)
         print(f'{args.patch}: written. `git apply` takes it at the root of the repository, in the tree as it is now.')

@@ -20,7 +20,7 @@ import shutil
 from pathlib import Path
 from typing import Optional
 
-# One step is under way at a time, so one name is enough; what a killed run leaves of it, the next run overwrites.
+# One step is under way at a time, so one name is enough.
 TEMPORARY = '.streaming_ssl_vendor.tmp'
 
 
@@ -32,7 +32,6 @@ def sha256(file: Path) -> Optional[str]:
 def copy(source: Path, target: Path, tree: Path) -> None:
     """Copies content and permissions; missing folders are made. `tree`: see `write`."""
     temporary = tree / TEMPORARY
-    temporary.unlink(missing_ok=True)  # it may be read-only, as what it is a copy of
     shutil.copy2(source, temporary)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(temporary, target)
@@ -41,9 +40,13 @@ def copy(source: Path, target: Path, tree: Path) -> None:
 def write(data: bytes, target: Path, tree: Path) -> None:
     """Writes a file; `tree` is a folder on the same file system."""
     temporary = tree / TEMPORARY
-    temporary.unlink(missing_ok=True)
     temporary.write_bytes(data)
     os.replace(temporary, target)
+
+
+def remove_temporary(tree: Path) -> None:
+    """Removes what a killed run has left of its last step."""
+    (tree / TEMPORARY).unlink(missing_ok=True)
 
 
 def remove(file: Path, tree: Path) -> None:

@@ -74,7 +74,6 @@ def revert(fork: Path, record: Record) -> List[str]:
 
 def forget(fork: Path) -> None:
     """The last step of a revert: removes the record."""
-    (fork / files.TEMPORARY).unlink(missing_ok=True)
     (fork / NAME).unlink()
 
 

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A small fork in git and a small patch set: the commands of `vendor` take milliseconds on them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+ORIGINAL = 'class Loss:\n    name = "original"\n\n\ndef helper():\n    return "original"\n'
+SHADOWING = 'from nemo.collections.asr import _{0}_base as base\n\n\nclass Loss(base.Loss):\n    name = "patched"\n'
+SHADOWED = ('nemo/collections/asr/loss.py', 'nemo/collections/asr/masking.py')
+NEW = (
+    'nemo/collections/asr/contexts/__init__.py',
+    'nemo/collections/asr/contexts/context.py',
+    'nemo/utils/shadowing.py',
+    'examples/asr/pretrain.py',
+    'tests/streaming_ssl/masking/test_masking.py',
+)
+GIT = ['git', '-c', 'user.name=fork', '-c', 'user.email=fork@example.org', '-c', 'core.autocrlf=false']
+
+
+def write_files(folder: Path, contents: dict) -> Path:
+    for name, text in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def write_patch_set(folder: Path) -> Path:
+    """Two files that build on an original, five new ones, and what a fork does not get."""
+    files = {path: SHADOWING.format(Path(path).stem) for path in SHADOWED}
+    files.update((path, f'# {path}\n') for path in NEW)
+    files['docs/index.md'] = '# Docs\n'
+    files['benchmarks/results/speed.csv'] = 'a,b\n'
+    files['benchmarks/run.py'] = files['tests/matrix.py'] = files['tests/streaming_ssl/package/test_x.py'] = 'x = 1\n'
+    return write_files(folder, files)
+
+
+def write_fork(repository: Path, below: str = 'third_party/nemo') -> Path:
+    """A NeMo tree below the root of a repository, committed, with a module that is executable and one with CRLF."""
+    modules = {path: ORIGINAL for path in SHADOWED}
+    info = 'MAJOR = 2\nMINOR = 5\nPATCH = 3\nPRE_RELEASE = ""\n__version__ = "2.5.3"\n'
+    packages = ('nemo', 'nemo/utils', 'nemo/collections', 'nemo/collections/asr')
+    fork = write_files(
+        repository / below,
+        {
+            **{f'{package}/__init__.py': '' for package in packages},
+            **modules,
+            'nemo/package_info.py': info,
+            'nemo/collections/asr/other.py': 'WHERE = "fork"\n',
+        },
+    )
+    (fork / SHADOWED[1]).write_bytes(ORIGINAL.replace('\n', '\r\n').encode())
+    os.chmod(fork / SHADOWED[1], 0o755)
+    git(repository, 'init', '--quiet')
+    write_files(repository, {'README.md': 'a repository with more in it\n'})
+    commit(repository)
+    return fork
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run([*GIT, *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def commit(folder: Path) -> None:
+    git(folder, 'add', '--all')
+    git(folder, 'commit', '--quiet', '--allow-empty', '--message', 'a state')
+
+
+def snapshot(folder: Path) -> dict:
+    """Every file and folder with content and permissions, without git's own."""
+    found = {}
+    for path in sorted(folder.rglob('*')):
+        if '.git' not in path.relative_to(folder).parts:
+            content = path.read_bytes() if path.is_file() else None
+            found[path.relative_to(folder).as_posix()] = (content, path.stat().st_mode)
+    return found
