@@ -23,6 +23,8 @@ A context is a warning only if the rest of the config speaks against it. A confi
 import numbers
 from typing import Any, Iterator, List, Mapping, Optional
 
+from omegaconf.errors import OmegaConfBaseException
+
 from nemo.collections.asr.parts.contexts import UNLIMITED, AttentionContext, ContextSchedule
 from nemo.utils import logging, logging_mode
 
@@ -86,11 +88,11 @@ def _masking_in_feature_frames(left: Optional[int], lefts: List[int], factor: in
 
 
 def _curriculum_in_feature_frames(cfg: Mapping, lefts: List[int], factor: int) -> Iterator[str]:
-    """A cap that limits no layer, because it was meant in the other unit."""
+    """A cap that limits no layer at any step, because it was meant in the other unit."""
     start, end = (_integer(_curriculum(cfg).get(key)) for key in ("start_context", "end_context"))
     if UNLIMITED in lefts or not {start, end} <= {factor * frames for frames in lefts if frames > 0}:
         return
-    if factor > 1 and min(start, end) >= max(lefts):
+    if min(start, end) >= max(lefts) < max(start, end):
         yield (
             f"curriculum_context.start_context={start}, end_context={end} limit no layer, and are {factor} times left "
             "contexts of the encoder's: they are counted in encoder frames, not in feature frames. "
@@ -155,8 +157,8 @@ def _schedule_lefts(cfg: Mapping) -> List[int]:
     """The left contexts of `hierarchical_context`, in its order; none where it is off or not valid."""
     for section in (cfg, _section(cfg, "encoder")):
         try:
-            schedule = ContextSchedule.from_config(section.get("hierarchical_context"))
-        except (AttributeError, TypeError, ValueError):
+            schedule = ContextSchedule.from_config(_section(section, "hierarchical_context") or None)
+        except (ValueError, OmegaConfBaseException):
             continue
         if schedule is not None:
             return [context.left for _, context in schedule.points]
@@ -169,7 +171,7 @@ def _encoder_lefts(cfg: Mapping) -> List[int]:
     try:
         sizes = [sizes] if _integer(sizes[0]) is not None else list(sizes)
         return [AttentionContext.parse([size[0], size[-1]]).left for size in sizes]
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, TypeError, ValueError, OmegaConfBaseException):
         return []
 
 
