@@ -24,11 +24,12 @@ from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
 from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.metrics.target_collapse import CollapseWarning
+from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenCheckpoints
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
 
 
-class MaskedTokenTraining:
+class MaskedTokenTraining(MaskedTokenCheckpoints):
     """The steps of a model that predicts masked tokens; a base class of it, before NeMo's.
 
     The model says with `_signals` what a batch means for `forward`, with `_heard_and_clean` and `_encode` what

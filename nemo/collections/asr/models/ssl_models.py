@@ -31,7 +31,7 @@ from nemo.collections.asr.models.masked_token_training import MaskedTokenTrainin
 from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
 from nemo.collections.asr.modules.ssl_modules.masking import mask_features
 from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
-from nemo.collections.asr.parts.contexts import attention_contexts, tightest_left
+from nemo.collections.asr.parts.contexts import SavesContexts, attention_contexts, tightest_left
 from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals, resolve_features
 from nemo.core.classes.common import typecheck
@@ -39,10 +39,17 @@ from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
 from nemo.utils.option_checks import check_choice
 from nemo.utils.shadowing import inherit_module
 
-inherit_module(base, globals(), replacing=("EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel"))
+REPLACED = ("SpeechEncDecSelfSupervisedModel", "EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel")
+inherit_module(base, globals(), replacing=REPLACED)
 
 
-class EncDecMaskedTokenPredModel(MaskedTokenTraining, base.EncDecMaskedTokenPredModel):
+class SpeechEncDecSelfSupervisedModel(SavesContexts, base.SpeechEncDecSelfSupervisedModel):
+    """NeMo's, whose files keep the attention contexts that are in force."""
+
+
+class EncDecMaskedTokenPredModel(
+    MaskedTokenTraining, SpeechEncDecSelfSupervisedModel, base.EncDecMaskedTokenPredModel
+):
     """Masked token prediction whose mask knows what a streaming encoder sees.
 
     Source: BEST-RQ (https://arxiv.org/abs/2202.01855).
@@ -283,8 +290,7 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         return self._decode(*self._encode(*self._heard_and_clean(signals), apply_mask, current_frame))
 
 
-# Classes whose `forward` is exactly `_encode`, then the decoder.
-MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)
+MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)  # `forward`: `_encode`, then the decoder
 
 
 def _check_encoder(cfg: Mapping):

@@ -51,19 +51,24 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
             layers without contexts of their own
         banded_attention: which layers with a limited window attend in blocks of neighbouring frames, see
             `BANDED_ATTENTION`
+        context_cap: `[left, right]`, no layer sees more than this; None, the default, is no cap. It is in the config
+            of a model that was saved while there was one.
         *args, **kwargs: NeMo's arguments. `att_context_probs` may sum to 1 within rounding.
 
     Raises:
-        ValueError: a context or the schedule is not valid, see `ContextSchedule`; `banded_attention` is none of the
-            choices
+        ValueError: a context, the cap or the schedule is not valid, see `ContextSchedule`; `banded_attention` is none
+            of the choices
     """
 
-    def __init__(self, *args, hierarchical_context=None, banded_attention=None, **kwargs):
+    def __init__(self, *args, hierarchical_context=None, banded_attention=None, context_cap=None, **kwargs):
         super().__init__(*args, **kwargs)
         self.banded_attention = banded_attention
+        self._remember_sizes()
         schedule = ContextSchedule.from_config(hierarchical_context)
         if schedule is not None:
             self.set_layer_contexts(schedule.for_layers(self.n_layers, self.att_context_style))
+        if context_cap is not None:
+            self.context_cap = context_cap
 
     @property
     def banded_attention(self) -> Optional[str]:
@@ -119,6 +124,7 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
         kept = self._layer_contexts
         self._drop_layer_contexts()
         super().change_attention_model(*args, **kwargs)
+        self._remember_sizes()
         if kept.in_force is not None:
             self._check_kind()
             self._put_in_force(kept.in_force, kept.cap)

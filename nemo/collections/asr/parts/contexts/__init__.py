@@ -32,6 +32,7 @@ from nemo.collections.asr.parts.contexts.runtime import (
     set_dynamic_context,
     sync_masking_context_with_attention,
 )
+from nemo.collections.asr.parts.contexts.saved import SavesContexts
 from nemo.collections.asr.parts.contexts.schedule import ContextSchedule
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ContextCurriculum",
     "ContextRamp",
     "ContextSchedule",
+    "SavesContexts",
     "attention_contexts",
     "cap_layer_contexts",
     "lookahead_frames",

@@ -90,6 +90,8 @@ class LayerContextsMixin:
 
     # what is remembered about the layers' contexts; here, that they have none
     _layer_contexts = LayerContexts()
+    # `att_context_size_all` as the constructor or `change_attention_model` left it
+    _known_sizes: Optional[List[List[int]]] = None
 
     @property
     def layer_contexts(self) -> List[List[int]]:
@@ -141,6 +143,15 @@ class LayerContextsMixin:
             own = [widest(map(AttentionContext.parse, self.att_context_size_all))] * len(own)
         self._put_in_force(check_layer_contexts(own, self.att_context_style), cap)
 
+    @property
+    def changed_att_context_sizes(self) -> Optional[List[List[int]]]:
+        """The contexts of the encoder itself, one of which counts where layers have none, if they are other ones than
+        it was built with (`set_dynamic_context`); otherwise None."""
+        now = self._layer_contexts.before or OneContext(self.att_context_size, self.att_context_size_all)
+        if self._known_sizes is None or now.sizes == self._known_sizes:
+            return None
+        return [list(size) for size in (now.sizes if len(now.sizes) > 1 else [now.size])]
+
     def set_layer_contexts(self, contexts: Optional[Sequence[Any]]) -> None:
         """Gives each layer its context; what it sees of it stays within `context_cap`.
 
@@ -162,6 +173,9 @@ class LayerContextsMixin:
             )
         self._check_kind()
         self._put_in_force(check_layer_contexts(contexts, self.att_context_style), self._layer_contexts.cap)
+
+    def _remember_sizes(self) -> None:
+        self._known_sizes = [list(size) for size in self.att_context_size_all]
 
     def _draws_contexts(self) -> bool:
         """Whether NeMo draws one of several contexts at each training step."""

@@ -23,7 +23,7 @@ from typing import Mapping, Optional
 
 from omegaconf import DictConfig, open_dict
 
-from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedule
+from nemo.collections.asr.parts.contexts import AttentionContext, ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
 from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
@@ -41,7 +41,7 @@ OWN_KEYS = {
         "hierarchical_context",
         "curriculum_context",
     ),
-    "encoder": ("hierarchical_context", "banded_attention"),
+    "encoder": ("hierarchical_context", "banded_attention", "context_cap"),
     "train_ds": ("check_audio_files",),
     "validation_ds": ("check_audio_files",),
     "test_ds": ("check_audio_files",),
@@ -101,8 +101,8 @@ def hand_contexts_to_encoder(cfg: DictConfig):
     """Makes `cfg.hierarchical_context` an argument of the encoder, in place.
 
     Raises:
-        ValueError: it is not valid for the encoder, see `ContextSchedule`; checked here, because an error inside the
-            encoder's constructor comes out of Hydra as another type.
+        ValueError: it is not valid for the encoder, see `ContextSchedule`, or `encoder.context_cap` is no context;
+            checked here, because an error inside the encoder's constructor comes out of Hydra as another type.
     """
     block = cfg.get("hierarchical_context")
     if ContextSchedule.from_config(block) is not None:
@@ -183,6 +183,8 @@ def _check_curriculum(cfg: Mapping):
 
 
 def _check_layer_contexts(encoder: Mapping):
+    if encoder.get("context_cap") is not None:
+        AttentionContext.parse(encoder["context_cap"], "encoder.context_cap")
     schedule = ContextSchedule.from_config(encoder.get("hierarchical_context"))
     if schedule is None:
         return

@@ -1,0 +1,25 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What ASR models have in common with ours beside their encoder: what they save."""
+
+from nemo.collections.asr.models import _asr_model_base as base
+from nemo.collections.asr.parts.contexts import SavesContexts
+from nemo.utils.shadowing import inherit_module
+
+inherit_module(base, globals(), replacing=("ASRModel",))
+
+
+class ASRModel(SavesContexts, base.ASRModel):
+    """NeMo's base class of ASR models, whose files keep the attention contexts that are in force."""
