@@ -68,7 +68,7 @@ def require_room(tree: Tree, sources: Dict[str, Path], replace: Optional[Collect
     missing: List[str] = []
     in_the_way: List[str] = []
     for path, source in sources.items():
-        base = _base(path, source)
+        base = base_of(path, source)
         if base and not tree.has(path):
             missing.append(f'  {path}: is not there ({SUPPORTED})')
         else:
@@ -79,7 +79,7 @@ def require_room(tree: Tree, sources: Dict[str, Path], replace: Optional[Collect
         raise VendorError('\n'.join(['Files of this tree are in the way:', *in_the_way]))
 
 
-def _base(path: str, source: Path) -> Optional[str]:
+def base_of(path: str, source: Path) -> Optional[str]:
     """Where the fork's file of that path goes, if it is one that we build on."""
     if not path.startswith('nemo/') or not path.endswith('.py') or not imports_its_base(source):
         return None
@@ -88,7 +88,7 @@ def _base(path: str, source: Path) -> Optional[str]:
 
 
 def _entry(fork: Path, path: str, source: Path) -> Entry:
-    moved_to, own = _base(path, source), sha256(fork / path)
+    moved_to, own = base_of(path, source), sha256(fork / path)
     if own is not None and moved_to is None:
         moved_to = unused(fork / (path + REPLACED)).relative_to(fork).as_posix()
     return Entry(path, str(sha256(source)), moved_to, own)

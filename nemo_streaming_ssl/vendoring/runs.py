@@ -21,6 +21,7 @@ from typing import Collection, List, Optional, Tuple
 from nemo_streaming_ssl import __version__
 from nemo_streaming_ssl.vendoring import patch, writing
 from nemo_streaming_ssl.vendoring.fork import ignored, nemo_version, require_clean
+from nemo_streaming_ssl.vendoring.needs import lacking
 from nemo_streaming_ssl.vendoring.plan import REPLACED, Tree, plan, require_room
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, REVERTING, WRITING, Record, VendorError, read_record
 from nemo_streaming_ssl.vendoring.sources import Sources
@@ -40,7 +41,8 @@ def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     record = read_record(fork)
     if record is None:
         require_clean(fork)
-        return _write(fork, _new_record(fork, sources, None if replace else ()), sources)
+        record, lacks = _new_record(fork, sources, None if replace else ()), lacking(fork, sources)
+        return [*_write(fork, record, sources), *lacks]
     if record.state == REVERTING:
         return update(fork, sources, replace)
     if not sources.are_those_of(record):
@@ -61,8 +63,9 @@ def update(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     may_replace = None if replace else _replaced(record)
     nemo_version(fork)
     require_room(Tree(fork, ours=_of_ours(record)), _only_new(sources, record), may_replace)
+    lacks = lacking(fork, sources, ours=record.hashes())
     kept = writing.revert(fork, record)
-    return [*_kept_lines(kept), *_write(fork, _new_record(fork, sources, may_replace), sources)]
+    return [*_kept_lines(kept), *_write(fork, _new_record(fork, sources, may_replace), sources), *lacks]
 
 
 def revert(fork: Path) -> List[str]:
@@ -83,6 +86,7 @@ def preview(fork: Path, sources: Sources, form: Tuple[str, ...], replace: bool =
     if read_record(fork) is not None:
         raise VendorError(f'{fork}: something is vendored there already, see {NAME}; this needs a tree without')
     require_clean(fork)
+    lacking(fork, sources)
     return patch.diff(fork, _new_record(fork, sources, None if replace else ()), sources.files, form)
 
 

@@ -31,6 +31,7 @@ class Sources:
     """
 
     def __init__(self, root: Path):
+        self.root = root
         self.files = vendored_files(root)
         self.commit = commit_of(root)
 

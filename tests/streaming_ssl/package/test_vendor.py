@@ -134,6 +134,12 @@ class TestWriting:
         assert code == 0 and 'git add --force' in said and 'docs/benchmarks/results/speed.csv' in said
         assert CONTEXT not in said
 
+    def test_a_name_that_the_fork_itself_lacks_is_said_and_stops_nothing(self, fork, vendor):
+        stub.write_files(fork, {'nemo/collections/asr/cut.py': 'from nemo.collections.asr.loss import gone\n'})
+        stub.commit(fork)
+        code, said = vendor()
+        assert code == 0 and f'cut.py:1 needs gone, which {fork / LOSS} does not have' in said
+
 
 @pytest.mark.unit
 class TestPreview:
@@ -234,6 +240,11 @@ class TestRefusing:
         (fork / LOSS).symlink_to('masking.py')
         stub.commit(fork)
         self.refused(fork, vendor, LOSS, 'link')
+
+    def test_a_name_that_ours_build_on(self, fork, vendor):
+        (fork / LOSS).write_text('class Renamed:\n    pass\n')
+        stub.commit(fork)
+        self.refused(fork, vendor, 'needs Loss', str(fork / LOSS))
 
     @pytest.mark.parametrize('option', ['--verify', '--revert', '--update'])
     def test_nothing_is_vendored(self, fork, vendor, option):

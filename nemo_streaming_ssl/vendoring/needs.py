@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Names that a fork's NeMo lacks: its own modules fail without them, and so may the patches."""
+
+from pathlib import Path
+from typing import Collection, List
+
+from nemo_streaming_ssl.missing_names import missing_names
+from nemo_streaming_ssl.vendoring.plan import base_of
+from nemo_streaming_ssl.vendoring.record import VendorError
+from nemo_streaming_ssl.vendoring.sources import Sources
+
+
+def lacking(fork: Path, sources: Sources, ours: Collection[str] = ()) -> List[str]:
+    """Lines for what the fork's own modules lack. They lack it without the patches too, so this stops nothing.
+
+    Args:
+        fork: the tree
+        sources: our files
+        ours: paths of files of ours that are in the tree now, whose needs do not count
+
+    Raises:
+        VendorError: files of ours need what the fork lacks
+    """
+    shadowed = [Path(path) for path, file in sources.files.items() if base_of(path, file)]
+    missing = missing_names(fork / 'nemo', shadowed, sources.root / 'nemo')
+    of_ours = [name for name in missing if name.importer.is_relative_to(sources.root / 'nemo')]
+    if of_ours:
+        raise VendorError('\n  '.join(['This tree lacks names that the patches build on:', *map(str, of_ours)]))
+    of_fork = [name for name in missing if name.importer.relative_to(fork).as_posix() not in ours]
+    title = 'Modules of this tree need names that other modules of it lack, with or without the patches:'
+    return [title, *(f'  {name}' for name in of_fork)] if of_fork else []
