@@ -23,10 +23,10 @@ if a test fails, if the tests leave anything in the fork's tree, or if `vendor -
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,23 +101,16 @@ def test_the_patches_are_in_effect():
 
 def main() -> int:
     """Prints what is wrong, and a summary as the last line; 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        '--work', type=Path, help='an empty folder for the fork, which stays (default: a temporary one)'
-    )
-    parser.add_argument('--junitxml', type=Path, help="pytest's report")
-    parser.add_argument('words', nargs='*', help="more words for pytest, after '--'")
-    args = parser.parse_args()
+    args = arguments()
     with TemporaryDirectory(prefix='inside_a_fork_') as folder:
         work = (args.work or Path(folder)).resolve()
-        fork, python = work / 'fork', work / 'venv' / 'bin' / 'python'
+        fork = work / 'fork'
         write_fork(fork)
         vendor(fork)
         commit(fork, 'streaming self-supervised pretraining')
         write_environment(work / 'venv', [fork, *installed_libraries()])
-        report = [f'--junitxml={args.junitxml.resolve()}'] if args.junitxml else []
-        tests = run_tests(fork, python, [*report, *args.words])
-        problems = [] if tests.returncode == 0 else [f'pytest ended with {tests.returncode}']
+        tests = run_tests(fork, work / 'venv' / 'bin' / 'python', args.words)
+        problems = [] if tests.code == 0 else [f'pytest ended with {tests.code}']
         problems += what_is_left(fork)
     for problem in problems:
         print(f'PROBLEM {problem}')
@@ -126,29 +119,40 @@ def main() -> int:
     return 1 if problems else 0
 
 
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--work', type=Path, help='an empty folder in which the fork stays (default: a temporary one)')
+    parser.add_argument('--junitxml', type=Path, help="pytest's report")
+    parser.add_argument('words', nargs='*', help="more words for pytest, after '--'")
+    args = parser.parse_args()
+    if args.junitxml:
+        args.words.append(f'--junitxml={args.junitxml.resolve()}')
+    return args
+
+
 def write_fork(fork: Path) -> None:
     """Writes a fork of the installed NeMo: NeMo's files are its first commit, its own work is the second."""
     for file in metadata.files('nemo_toolkit'):
         if file.parts[0] in FOLDERS and '__pycache__' not in file.parts:
-            target = fork / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file.locate(), target)
-    (fork / 'setup.cfg').write_text(SETUP_CFG)
-    (fork / '.gitignore').write_text(GITIGNORE)
+            write(fork / file, file.read_binary())
+    write(fork / 'setup.cfg', SETUP_CFG.encode())
+    write(fork / '.gitignore', GITIGNORE.encode())
     git(fork, 'init', '--quiet')
     commit(fork, 'NeMo')
     for name, text in ADDED.items():
-        with open(fork / name, 'a') as file:
-            file.write(f'\n\n{text}\n')
+        write(fork / name, (fork / name).read_bytes() + f'\n\n{text}\n'.encode())
     name, before, after = CHANGED
     text = (fork / name).read_text()
     if before not in text:
         raise RuntimeError(f'{name} of the installed NeMo has no {before}')
-    (fork / name).write_text(text.replace(before, after))
-    own = fork / 'tests' / 'of_the_fork'
-    own.mkdir(parents=True)
-    (own / 'test_changes_of_the_fork.py').write_text(FORKS_TESTS)
+    write(fork / name, text.replace(before, after).encode())
+    write(fork / 'tests' / 'of_the_fork' / 'test_changes_of_the_fork.py', FORKS_TESTS.encode())
     commit(fork, 'the work of the fork')
+
+
+def write(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
 
 
 def git(fork: Path, *words) -> str:
@@ -192,14 +196,15 @@ def write_environment(folder: Path, paths: list) -> None:
     Path(own, 'fork.pth').write_text('\n'.join(map(str, paths)) + '\n')
 
 
-class Tests:
-    """pytest's exit code and last line."""
+@dataclass
+class Outcome:
+    """How pytest ended."""
 
-    def __init__(self, returncode: int, summary: str):
-        self.returncode, self.summary = returncode, summary
+    code: int
+    summary: str  # its last line
 
 
-def run_tests(fork: Path, python: Path, words: list) -> Tests:
+def run_tests(fork: Path, python: Path, words: list) -> Outcome:
     """Runs our tests and the fork's in its environment, and prints what pytest prints."""
     options = ['-p', 'no:cacheprovider', '--durations=5', '--tb=short', '--disable-warnings', '-qq']
     if (fork / 'tests' / 'conftest.py').is_file():
@@ -220,7 +225,7 @@ def run_tests(fork: Path, python: Path, words: list) -> Tests:
     for line in process.stdout:
         print(line, end='', flush=True)
         last = line.strip(' =\n') or last
-    return Tests(process.wait(), last)
+    return Outcome(process.wait(), last)
 
 
 def environment() -> dict:
