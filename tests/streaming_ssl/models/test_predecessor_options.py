@@ -210,6 +210,13 @@ class TestModels:
         model_class(cfg)
         assert [text for text in warnings if "left_context_size=320" in text] == predecessor_options(cfg)
 
+    def test_a_file_is_opened_without_a_warning(self, nest_config, warnings, tmp_path):
+        cfg = nest_config("model.encoder.att_context_size=[40,0]", "model.masking.left_context_size=320")
+        EncDecMaskedTokenPredModel(cfg).save_to(tmp_path / "model.nemo")
+        warnings.clear()
+        EncDecMaskedTokenPredModel.restore_from(tmp_path / "model.nemo", map_location="cpu")
+        assert not [text for text in warnings if "left_context_size" in text]
+
     def test_once(self, caplog):
         cfg = config([56, 0], 448)  # of no other test
         for _ in range(3):

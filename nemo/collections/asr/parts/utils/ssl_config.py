@@ -69,11 +69,15 @@ def target_class(section) -> Optional[type]:
 def check_promises(cfg: DictConfig, restoring: bool):
     """Checks what a config promises: that each option of ours has its name, `streaming`, `curriculum_context`.
 
+    Values of the predecessor fork's get a warning, if the config is not that of a file.
+
     Raises:
         ValueError: naming the option, its value and what is allowed. A model that is restored gets a warning instead,
             because its weights are there whatever its config promises: it can be looked at, exported and corrected.
     """
-    for check in (warn_of_predecessor_options, check_own_keys, require_streaming, _check_curriculum):
+    if not restoring:
+        warn_of_predecessor_options(cfg)
+    for check in (check_own_keys, require_streaming, _check_curriculum):
         with warning_if(restoring):
             check(cfg)
 
