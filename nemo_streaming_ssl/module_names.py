@@ -117,15 +117,18 @@ def _candidates(root: Path, dotted: str) -> List[Tuple[Path, str]]:
 
 def _binds_freely(tree: ast.Module) -> bool:
     """True if a module may bind names that are not written in it."""
+    nodes = list(ast.walk(tree))
     # `inherit_module(base, globals())` binds what is in the base, which is looked at for itself
-    passed_on = [node for node in ast.walk(tree) if _calls(node, 'inherit_module')]
-    allowed = {id(inner) for call in passed_on for inner in ast.walk(call)}
+    allowed = {id(inner) for node in nodes if _calls(node, 'inherit_module') for inner in ast.walk(node)}
     return any(
-        id(node) not in allowed
-        and (any(_calls(node, name) for name in BINDING_CALLS) or ast.unparse(node) == 'sys.modules')
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Call, ast.Attribute))
+        _is_sys_modules(node) or any(_calls(node, name) for name in BINDING_CALLS)
+        for node in nodes
+        if id(node) not in allowed
     )
+
+
+def _is_sys_modules(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == 'modules' and getattr(node.value, 'id', None) == 'sys'
 
 
 def _calls(node: ast.AST, name: str) -> bool:

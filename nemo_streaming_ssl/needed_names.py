@@ -16,7 +16,7 @@
 
 import ast
 from dataclasses import dataclass
-from typing import Container, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Container, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from nemo_streaming_ssl.module_names import absolute_name, is_type_checking
 
@@ -126,13 +126,22 @@ class _Reader(ast.NodeVisitor):
             self._used.extend((node.lineno, owner, name) for names in replaced for name in _strings(names))
         self.generic_visit(node)
 
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        self._rebound.add(node.name or '')
+        self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._rebound.add(node.name)
+        self.generic_visit(node)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self._scope(node)
+        self._visit_function(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self._scope(node)
+        self._visit_function(node)
 
-    def _scope(self, node: ast.AST) -> None:
+    def _visit_function(self, node: Union[ast.FunctionDef, ast.AsyncFunctionDef]) -> None:
+        self._rebound.add(node.name)
         self._functions += 1
         self.generic_visit(node)
         self._functions -= 1
