@@ -20,11 +20,13 @@ feature frames, and plain NeMo divides it when it opens the file.
 """
 
 import argparse
+import gzip
 import io
 import os
 import posixpath
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -32,6 +34,8 @@ from nemo_streaming_ssl.check import InputError, Subcommands
 from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS, strip_contexts
 
 CONFIG = 'model_config.yaml'
+# What reading an archive that is none, or not all of one, raises.
+DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 SAME_OUTPUTS = 'the encoder has the same outputs'
 
 # What is lost with an option of ours where it is set, by the class that takes it as an argument ...
@@ -105,6 +109,8 @@ def strip(model: Path, out: Path, force: bool = False) -> List[str]:
     try:
         lost = _copy(model, part)
         os.replace(part, out)
+    except DAMAGED as error:
+        raise InputError(str(model), ValueError(f'is no .nemo file, or not all of one ({error})')) from error
     except OSError as error:
         raise InputError(str(out), error) from error
     finally:
@@ -166,11 +172,7 @@ def _check_paths(model: Path, out: Path, force: bool) -> None:
 def _copy(model: Path, part: Path) -> List[str]:
     """Copies the archive, with another config."""
     lost = None
-    try:
-        source = tarfile.open(model)
-    except (tarfile.TarError, EOFError) as error:
-        raise InputError(str(model), ValueError(f'is no .nemo file ({error})')) from error
-    with source, tarfile.open(part, 'x:') as target:
+    with tarfile.open(model) as source, tarfile.open(part, 'x:') as target:
         for member in source:
             content: Any = source.extractfile(member) if member.isfile() else None
             if posixpath.normpath(member.name) == CONFIG:
@@ -189,6 +191,8 @@ def _stripped_yaml(model: Path, text: str) -> Tuple[bytes, List[str]]:
 
     try:
         cfg: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        if not isinstance(cfg, dict):
+            raise ValueError('is no mapping')
         lost = strip_config(cfg)
     except Exception as error:  # OmegaConf and YAML have no common type; a context in it may be none
         raise InputError(f'{model}: {CONFIG}', error) from error

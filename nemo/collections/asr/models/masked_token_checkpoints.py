@@ -14,7 +14,8 @@
 
 """What files of a model that predicts masked tokens have in them, and how files with other targets are read."""
 
-from typing import Mapping, Optional
+from copy import copy
+from typing import Dict, Optional
 
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
@@ -36,31 +37,37 @@ class MaskedTokenCheckpoints(SavesContexts):
             if not self.masked_only_decoding:
                 cfg.masked_only_decoding = False
 
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args, **kwargs):
-        """PyTorch's, also for targets of `mask_position: post_conv` that are made of other groups of frames.
+    def load_state_dict(self, state_dict: Dict[str, Tensor], *args, **kwargs):
+        """PyTorch's, also where `mask_position: post_conv` makes a token of other encoder frames than the weights do.
 
-        Plain NeMo's are made of `subsampling_factor` encoder frames each, ours of one. The quantizer becomes the one
-        that the weights belong to, so that a run goes on with its targets.
+        Plain NeMo makes one of `subsampling_factor` encoder frames, so that targets are eight times too few. Here it
+        is one, as in files of ours; a config that has not been through a constructor of ours may say otherwise.
         """
-        time_steps = self._time_steps_of(state_dict.get(PROJECTION))
-        if time_steps is not None:
-            self._combine_time_steps(time_steps)
+        frames = self._frames_per_token(state_dict.get(PROJECTION))
+        if frames is not None and frames != self.quantizer.combine_time_steps:
+            state_dict = self._with_one_frame_per_token(state_dict, frames)
         return super().load_state_dict(state_dict, *args, **kwargs)
 
-    def _time_steps_of(self, projection: Optional[Tensor]) -> Optional[int]:
-        """Encoder frames per token with these weights, if the quantizer is made for another number."""
+    def _frames_per_token(self, projection: Optional[Tensor]) -> Optional[int]:
+        """Encoder frames per token with these weights; None if there is nothing to choose, or they are of no model."""
         if projection is None or self.pre_encoder is None or not hasattr(self.quantizer, "combine_time_steps"):
             return None
-        time_steps, rest = divmod(projection.shape[1], self.cfg.encoder.d_model)
-        known = time_steps in (1, self._subsampling_factor()) and rest == 0
-        return time_steps if known and time_steps != self.quantizer.combine_time_steps else None
+        frames, rest = divmod(projection.shape[1], self.cfg.encoder.d_model)
+        return frames if rest == 0 and frames in (1, self._subsampling_factor()) else None
 
-    def _combine_time_steps(self, time_steps: int):
+    def _with_one_frame_per_token(self, state_dict: Dict[str, Tensor], frames: int) -> Dict[str, Tensor]:
+        """Weights for a quantizer of one encoder frame per token, which the model has from now on."""
+        if self.quantizer.combine_time_steps != 1:
+            with open_dict(self.cfg):
+                self.cfg.quantizer.combine_time_steps = 1
+            device = self.quantizer.proj.weight.device
+            self.quantizer = self.from_config_dict(self.cfg.quantizer).to(device)
+        if frames == 1:
+            return state_dict
         logging.warning(
-            f"quantizer.combine_time_steps={self.quantizer.combine_time_steps}: the weights that are loaded were made "
-            f"with {time_steps} encoder frames per token (mask_position=post_conv), and so are the targets from now on"
+            f"{PROJECTION} was made by plain NeMo for {frames} encoder frames per token, {frames} times too few "
+            "targets for mask_position=post_conv. It is not loaded: the targets are new ones, of one frame each."
         )
-        with open_dict(self.cfg):
-            self.cfg.quantizer.combine_time_steps = time_steps
-        device = self.quantizer.proj.weight.device
-        self.quantizer = self.from_config_dict(self.cfg.quantizer).to(device)
+        state_dict = copy(state_dict)  # with PyTorch's `_metadata`
+        state_dict[PROJECTION] = self.quantizer.proj.weight
+        return state_dict
