@@ -50,7 +50,8 @@ OWN_ARGUMENTS = {
         'length_aware_negatives': f'plain NeMo draws padding as negatives in training; {SAME_OUTPUTS}'
     },
 }
-# ... and by the section of the config that it is in, '' is the model itself. Plain NeMo does not look at these.
+# ... and, for SSL models, by the section of the config that it is in; '' is the model itself. Plain NeMo does not
+# look at these.
 OWN_KEYS = {
     '': {
         'streaming': 'plain NeMo does not check it',
@@ -131,16 +132,24 @@ def strip_config(cfg: Config) -> List[str]:
     return lost
 
 
-def _sections(cfg: Config, path: str = '') -> Iterator[Tuple[str, Config, Dict[str, str]]]:
+def _sections(cfg: Config) -> Iterator[Tuple[str, Config, Dict[str, str]]]:
     """Sections of a config that may have options of ours: name, the section, what is lost with each option."""
-    if path in OWN_KEYS:
-        yield path, cfg, OWN_KEYS[path]
+    if 'masking' in cfg:
+        for name, losses in OWN_KEYS.items():
+            section = cfg.get(name) if name else cfg
+            if isinstance(section, dict):
+                yield name, section, losses
+    yield from _modules(cfg)
+
+
+def _modules(cfg: Config, path: str = '') -> Iterator[Tuple[str, Config, Dict[str, str]]]:
+    """The same for the sections that a module of NeMo is built from."""
     name = str(cfg.get('_target_', '')).rpartition('.')[2].removesuffix('Adapter')
     if name in OWN_ARGUMENTS:
         yield path, cfg, OWN_ARGUMENTS[name] | (dict.fromkeys(CONTEXT_KEYS, '') if name == 'ConformerEncoder' else {})
     for key, value in cfg.items():
         if isinstance(value, dict):
-            yield from _sections(value, f'{path}.{key}' if path else str(key))
+            yield from _modules(value, f'{path}.{key}' if path else str(key))
 
 
 def _is_set(key: str, value: Any) -> bool:

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from lightning.pytorch import Trainer
 from omegaconf import OmegaConf
 
+from nemo.collections.asr import models
 from nemo.collections.asr.models import ASRModel, EncDecCTCModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.contexts import set_dynamic_context
+from nemo.collections.asr.parts.contexts import SavesContexts, set_dynamic_context
 from nemo.collections.asr.parts.contexts.saved import write_contexts
 from nemo.core.classes.common import Serialization
 
@@ -162,6 +163,12 @@ class TestWhatIsWritten:
         cfg.encoder.att_context_size = [2, 1]  # a config that is edited before it is saved
         assert written(cfg, encoder).encoder.att_context_size == [2, 1]
 
+    def test_is_what_is_in_force_where_layers_were_taken_away(self):
+        cfg = config(hierarchical_context=SCHEDULE)
+        encoder = build(cfg.encoder)
+        encoder.layers = encoder.layers[:2]
+        assert written(cfg, encoder).encoder.hierarchical_context.schedule == [[0, [2, 0]], [1, [2, 0]]]
+
     def test_a_context_by_hand_that_is_none_is_an_error(self):
         cfg = config()
         encoder = build(cfg.encoder)
@@ -233,6 +240,13 @@ class TestFiles:
         again = opened(path, type(model))
         assert again.cfg.encoder.att_context_size == [4, 0] and not again.encoder.has_layer_contexts
         assert torch.equal(self.outputs(again), self.outputs(model))
+
+
+@pytest.mark.unit
+def test_all_models_with_text_and_all_that_learn_without_save_what_is_in_force():
+    names = "EncDecCTCModelBPE EncDecRNNTBPEModel EncDecHybridRNNTCTCBPEModel EncDecMultiTaskModel"
+    names += " EncDecFrameClassificationModel SpeechEncDecSelfSupervisedModel EncDecDenoiseMaskedTokenPredModel"
+    assert all(issubclass(getattr(models, name), SavesContexts) for name in names.split())
 
 
 @pytest.mark.unit

@@ -68,7 +68,7 @@ def read(path):
 @pytest.fixture
 def model(tmp_path):
     """A `.nemo` file with two options of ours."""
-    config = {**with_contexts([40, 0], [40, 0], [40, 0], [40, 0]), 'streaming': True, 'lr': 0.001}
+    config = {**with_contexts([40, 0], [40, 0], [40, 0], [40, 0]), 'masking': {}, 'streaming': True, 'lr': 0.001}
     files = {'./model_config.yaml': yaml.safe_dump(config).encode(), './model_weights.ckpt': WEIGHTS}
     return write(tmp_path / 'model.nemo', {**files, './0a_tokenizer.model': b'words'})
 
@@ -167,7 +167,7 @@ class TestFiles:
         assert main(['strip', str(model), str(tmp_path / 'out.nemo')]) == 0
         found, expected = read(tmp_path / 'out.nemo'), read(model)
         config = yaml.safe_load(found.pop('./model_config.yaml'))
-        assert config == {'encoder': {**ENCODER, 'att_context_size': [40, 0]}, 'lr': 0.001}
+        assert config == {'encoder': {**ENCODER, 'att_context_size': [40, 0]}, 'masking': {}, 'lr': 0.001}
         expected.pop('./model_config.yaml')
         assert list(found.items()) == list(expected.items()) and model.read_bytes() == before
         assert capsys.readouterr().out.splitlines() == [

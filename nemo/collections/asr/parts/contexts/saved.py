@@ -109,12 +109,20 @@ def _in_force(encoder: Any) -> OwnAndCap:
     return check_layer_contexts(encoder.own_layer_contexts, encoder.att_context_style), cap
 
 
-def _in_config(section: Mapping, encoder: Any) -> OwnAndCap:
-    """What `ConformerEncoder` would make of its section of a config."""
+def _in_config(section: Mapping, encoder: Any) -> Optional[OwnAndCap]:
+    """What `ConformerEncoder` would make of its section of a config; None if that is no longer valid for it, because
+    layers were taken away, or the config was edited."""
+    try:
+        return _of_section(section, len(encoder.layers), encoder.att_context_style)
+    except ValueError:
+        return None
+
+
+def _of_section(section: Mapping, n_layers: int, style: str) -> OwnAndCap:
     schedule, cap = ContextSchedule.from_config(section.get("hierarchical_context")), section.get("context_cap")
-    n_layers, own = len(encoder.layers), None
+    own = None
     if schedule is not None:
-        own = schedule.for_layers(n_layers, encoder.att_context_style)
+        own = schedule.for_layers(n_layers, style)
     elif cap is not None:
         own = [widest(map(AttentionContext.parse, _sizes(section)))] * n_layers
     return own, WHOLE_UTTERANCE if cap is None else AttentionContext.parse(cap, "context_cap")
