@@ -25,6 +25,7 @@ from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
 from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.imports import failing_imports
 from nemo_streaming_ssl.missing_names import MissingName, missing_names
+from nemo_streaming_ssl.module_names import dotted_name
 from nemo_streaming_ssl.nemo_tree import imports_its_base, is_supported, is_tested, modules_with_base, version_in
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, VendorError, read_record
 
@@ -41,15 +42,10 @@ def _run_status(args: argparse.Namespace) -> int:
     print('\n'.join(status.lines()), flush=True)
     if args.no_import or not status.can_be_imported or status.overlay is None:
         return 0 if status.ok else 1
-    names = [_dotted(path) for path in [*status.shadowed, *status.new]]
+    names = [dotted_name(path) for path in [*status.shadowed, *status.new]]
     failing = failing_imports(names, str(status.overlay.parent))
     print('\n'.join(_import_lines(len(names), failing)))
     return 0 if status.ok and not failing else 1
-
-
-def _dotted(path: Path) -> str:
-    parts = path.with_suffix('').parts
-    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
 def _import_lines(count: int, failing: Dict[str, str]) -> List[str]:
