@@ -34,7 +34,7 @@ STARTS = (
 )
 FILE = re.compile(r'(?<![\w./*<>{}-])(?:[\w.-]+/)*[\w-][\w.-]*\.(?:py|md|yaml|csv|png|toml|txt)\b')
 # What `vendor` writes into a fork.
-IN_A_FORK = {'streaming_ssl_vendor.toml'}
+IN_A_FORK = {'streaming_ssl_vendor.toml', 'docs/streaming_ssl/', 'docs/benchmarks/results/'}
 FOLDER = re.compile(r'`((?:[\w.-]+/)+)`')
 LINK = re.compile(r'\]\(([^)#]+)[^)]*\)')
 DOORS = {
