@@ -77,10 +77,11 @@ STEPS = {
     'regressions': lambda release: [python_of(release), 'tests/regressions_go_red.py'],
     'nemo': lambda release: [python_of(release), 'tests/nemo_own_tests.py'],
     'fork': lambda release: reported(release, 'fork', 'tests/inside_a_fork.py'),
+    'lifecycle': lambda release: [python_of(release), 'tests/fork_lifecycle.py'],
     'demo': lambda release: [python_of(release), 'examples/asr/speech_pretraining/demo/run_demo.py'],
 }
 # Steps that say the same on every release run on some. (How a regression test fails may depend on it.)
-ONLY = {'lint': (DEFAULT,), 'fork': (DEFAULT, NEWEST), 'demo': (NEWEST,)}
+ONLY = {'lint': (DEFAULT,), 'fork': (DEFAULT, NEWEST), 'lifecycle': (DEFAULT,), 'demo': (NEWEST,)}
 # Steps of which each test counts, from pytest's report; any other step counts as one.
 COUNTED = ('tests', 'fork')
 
