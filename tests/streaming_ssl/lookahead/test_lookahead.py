@@ -169,6 +169,16 @@ class TestReport:
         assert [context.as_list() for context in report_lookahead(model).contexts] == [[30, 1], [20, 1]]
 
     @pytest.mark.unit
+    @pytest.mark.parametrize("schedule", [[[0, [10, 2]], [1, [20, 1]]], None])
+    def test_the_cap_in_a_config_is_the_models(self, nest_config, schedule):
+        config = nest_config("model.encoder.att_context_size=[30,3]", "+model.encoder.context_cap=[15,1]")
+        if schedule is not None:
+            config.hierarchical_context = {"enabled": True, "schedule": schedule}
+        contexts = [context.as_list() for context in report_lookahead(config).contexts]
+        assert contexts == ([[15, 1]] * 2 if schedule is None else [[10, 1], [15, 1]])
+        assert report_lookahead(EncDecDenoiseMaskedTokenPredModel(config)) == report_lookahead(config)
+
+    @pytest.mark.unit
     def test_the_text_lists_layers_with_the_same_context_once(self, compose_config):
         text = str(report_lookahead(compose_config("nest_hierarchical_streaming")))
         assert "  6-11    [120, 0]              9600         0" in text

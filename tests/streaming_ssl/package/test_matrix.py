@@ -29,7 +29,7 @@ FAILURES = [('nemo', '2.6.2'), ('demo', '3.0.0'), ('lint', '2.5.3'), ('fork', '2
 
 
 def all_that_counts(matrix) -> int:
-    """`install`, six tests, `regressions`, `nemo` of each release; style, demo, life of a fork; six tests in two forks."""
+    """`install`, 6 tests, `regressions`, `nemo` of each release; style, demo, a fork's life; 6 tests in 2 forks."""
     return 9 * len(matrix.ALL) + 3 + 2 * 6
 
 

@@ -163,10 +163,15 @@ def _contexts_of_config(config: Mapping, encoder: Mapping) -> Tuple[str, Context
     blocks = (section.get("hierarchical_context") for section in (config, encoder))
     schedules = [schedule for schedule in map(ContextSchedule.from_config, blocks) if schedule is not None]
     if schedules:
-        return style, tuple(schedules[0].for_layers(n_layers, style))
-    size = encoder.get("att_context_size") or [UNLIMITED, UNLIMITED]
-    size = size if isinstance(size[0], int) else size[0]
-    return style, (AttentionContext.parse(size),) * n_layers
+        contexts = tuple(schedules[0].for_layers(n_layers, style))
+    else:
+        size = encoder.get("att_context_size") or [UNLIMITED, UNLIMITED]
+        contexts = (AttentionContext.parse(size if isinstance(size[0], int) else size[0]),) * n_layers
+    cap = encoder.get("context_cap")
+    if cap is not None:
+        limit = AttentionContext.parse(cap, "encoder.context_cap")
+        contexts = tuple(context.capped(limit, style) for context in contexts)
+    return style, contexts
 
 
 def _contexts_of_model(encoder: Any) -> Tuple[str, Contexts]:
