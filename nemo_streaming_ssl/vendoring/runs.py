@@ -40,7 +40,7 @@ def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     """
     record = read_record(fork)
     if record is None:
-        require_clean(fork)
+        _require_clean_nemo(fork)
         record, lacks = _new_record(fork, sources, None if replace else ()), lacking(fork, sources)
         return [*_write(fork, record, sources), *lacks]
     if record.state == REVERTING:
@@ -85,9 +85,14 @@ def preview(fork: Path, sources: Sources, form: Tuple[str, ...], replace: bool =
     """What `vendor` would do to a tree in which nothing is vendored, in one of the forms of `patch`."""
     if read_record(fork) is not None:
         raise VendorError(f'{fork}: something is vendored there already, see {NAME}; this needs a tree without')
-    require_clean(fork)
+    _require_clean_nemo(fork)
     lacking(fork, sources)
     return patch.diff(fork, _new_record(fork, sources, None if replace else ()), sources.files, form)
+
+
+def _require_clean_nemo(fork: Path) -> None:
+    nemo_version(fork)
+    require_clean(fork)
 
 
 def _require_record(fork: Path) -> Record:
@@ -138,8 +143,5 @@ def _only_new(sources: Sources, record: Record) -> dict:
 
 
 def _kept_lines(kept: List[str]) -> List[str]:
-    return (
-        ['The fork has edited files of ours; what it made of them is kept:', *(f'  {line}' for line in kept)]
-        if kept
-        else []
-    )
+    title = 'The fork has edited files of ours; what it made of them is kept:'
+    return [title, *(f'  {line}' for line in kept)] if kept else []
