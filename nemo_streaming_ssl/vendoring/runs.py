@@ -112,6 +112,7 @@ def _write(fork: Path, record: Record, sources: Sources) -> List[str]:
     moved = Counter('aside' if _is_aside(entry.moved_to) else 'base' for entry in record.entries if entry.moved_to)
     lines = [
         f'{fork}: {record.name} is written into NeMo {record.nemo_version}: {len(record.entries)} files of ours,',
+        f'from {sources.root},',
         f'{moved["base"]} of NeMo moved to _*_base.py, {moved["aside"]} of the fork moved aside. All are in {NAME}.',
     ]
     if out := ignored(fork, [*record.hashes(), *(entry.moved_to for entry in record.entries if entry.moved_to)]):
