@@ -23,6 +23,8 @@ from nemo_streaming_ssl.finder import SUPPORTED
 from nemo_streaming_ssl.nemo_tree import is_supported, version_in
 from nemo_streaming_ssl.vendoring.record import VendorError
 
+# Changed files that an error names.
+NAMED = 10
 # What git sets for the commands of a hook, which is for another repository.
 OF_A_HOOK = ('GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE', 'GIT_OBJECT_DIRECTORY', 'GIT_PREFIX')
 
@@ -49,9 +51,11 @@ def require_clean(fork: Path) -> None:
     """
     if git(fork, 'rev-parse', '--verify', '--quiet', 'HEAD', check=False) == '':
         raise VendorError(f'{fork}: is in no git repository with a commit; without one nobody could see what was done')
-    changed = git(fork, 'status', '--porcelain', '--untracked-files=no', '--', '.')
+    changed = git(fork, 'status', '--porcelain', '--untracked-files=no', '--', '.').splitlines()
     if changed:
-        raise VendorError(f'{fork}: has uncommitted changes; commit or stash them first:\n{changed.rstrip()}')
+        more = [f'and {len(changed) - NAMED} more'] if len(changed) > NAMED else []
+        title = f'{fork}: has uncommitted changes; commit or stash them first:'
+        raise VendorError('\n'.join([title, *changed[:NAMED], *more]))
 
 
 def ignored(fork: Path, paths: List[str]) -> List[str]:

@@ -33,8 +33,8 @@ STARTS = (
     'examples/asr/conf/ssl/nest',
 )
 FILE = re.compile(r'(?<![\w./*<>{}-])(?:[\w.-]+/)*[\w-][\w.-]*\.(?:py|md|yaml|csv|png|toml|txt)\b')
-# What `vendor` writes into a fork.
-IN_A_FORK = {'streaming_ssl_vendor.toml', 'docs/streaming_ssl/', 'docs/benchmarks/results/'}
+# What a fork has of its own, and what `vendor` writes there.
+IN_A_FORK = {'streaming_ssl_vendor.toml', 'tests/conftest.py', 'docs/streaming_ssl/', 'docs/benchmarks/results/'}
 FOLDER = re.compile(r'`((?:[\w.-]+/)+)`')
 LINK = re.compile(r'\]\(([^)#]+)[^)]*\)')
 DOORS = {
