@@ -112,8 +112,8 @@ def _write(fork: Path, record: Record, sources: Sources) -> List[str]:
     moved = Counter('aside' if _is_aside(entry.moved_to) else 'base' for entry in record.entries if entry.moved_to)
     lines = [
         f'{fork}: {record.name}, from {sources.root}, is written into NeMo {record.nemo_version}.',
-        f'{len(record.entries)} files of ours, {moved["base"]} of NeMo moved to _*_base.py, {moved["aside"]} of the fork'
-        f' moved aside: {NAME} lists them.',
+        f'{len(record.entries)} files of ours, {moved["base"]} of NeMo moved to _*_base.py, '
+        f'{moved["aside"]} of the fork moved aside: {NAME} lists them.',
     ]
     if out := ignored(fork, [*record.hashes(), *(entry.moved_to for entry in record.entries if entry.moved_to)]):
         lines += [
