@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What is not finite, on which ranks: one all-reduce of a few numbers, one wait for the device."""
+
+from dataclasses import dataclass
+from typing import Any, List, Optional, Sequence, Tuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+MOST_NAMES = 32  # of a batch, in a message
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is remembered of a batch until its step is over."""
+
+    index: int
+    utterances: Optional[List[str]]
+    loader: int = 0
+
+    def __str__(self) -> str:
+        text = f"batch {self.index}" + (f" of data loader {self.loader}" if self.loader else "")
+        if self.utterances is None:
+            return f"{text} (its data does not say of which utterances)"
+        left_out = len(self.utterances) - MOST_NAMES
+        names = ", ".join(self.utterances[:MOST_NAMES]) + (f" and {left_out} more" if left_out > 0 else "")
+        return f"{text} ({names})"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was not finite; the same on all ranks but for `own`.
+
+    Args:
+        ranks: those with a loss that is not finite
+        gradients: whether the gradients, of all ranks together, are not
+        own: flags of this rank's losses
+    """
+
+    ranks: Tuple[int, ...]
+    gradients: bool
+    own: Tuple[bool, ...]
+
+
+def find(losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.device) -> Optional[Findings]:
+    """
+    Looks at losses and gradients of all ranks, each of which must call this. The host waits for the device once.
+
+    Args:
+        losses: scalars of this rank
+        gradients: what the ranks share, or this rank's shards of it
+    Returns:
+        None if all are finite
+    """
+    rank, world = (dist.get_rank(), dist.get_world_size()) if _has_ranks() else (0, 1)
+    bad = torch.stack([_is_bad(loss) for loss in losses]) if losses else torch.zeros(0, device=device)
+    flags = torch.zeros(world + 1, device=device)
+    flags[rank] = bad.any()
+    flags[world] = _any_bad(gradients, device)
+    if world > 1:
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+    *ranks, in_gradients = flags.tolist()
+    if not any(ranks) and not in_gradients:
+        return None
+    return Findings(tuple(i for i, flag in enumerate(ranks) if flag), bool(in_gradients), tuple(bad.bool().tolist()))
+
+
+def describe(findings: Findings, batches: Sequence[Batch]) -> str:
+    """Which batches of all ranks are meant, each of which must call this.
+
+    Those with a bad loss. If all losses are finite, and only the gradients are not, it may be any: all of them.
+    """
+    pairs = zip(batches, findings.own)
+    own = [str(batch) for batch, is_bad in pairs if is_bad or not findings.ranks]
+    lines = [f"  rank {rank}: {text}" for rank, texts in enumerate(_from_all_ranks(own)) for text in texts]
+    what = "the loss is not finite" if findings.ranks else "the losses are finite, the gradients are not"
+    return f"{what}:\n" + "\n".join(lines)
+
+
+def _is_bad(loss: Tensor) -> Tensor:
+    return loss.detach().isfinite().all().logical_not()
+
+
+def _any_bad(gradients: Sequence[Tensor], device: torch.device) -> Tensor:
+    if not gradients:
+        return torch.zeros((), device=device)
+    # the largest element: it is never larger than what it is made of, as a sum of squares is
+    local = [gradient.to_local() if hasattr(gradient, "to_local") else gradient for gradient in gradients]
+    local = [gradient for gradient in local if gradient.numel()]
+    largest = torch._foreach_norm(local, float("inf"))
+    return torch.stack([x.to(device, torch.float32) for x in largest]).isfinite().all().logical_not()
+
+
+def _has_ranks() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _from_all_ranks(value: Any) -> List[Any]:
+    if not _has_ranks():
+        return [value]
+    values: List[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
