@@ -20,13 +20,14 @@ from typing import Dict, List, Optional
 from lightning.pytorch import Callback
 from torch import Tensor
 
+from nemo.collections.asr.data.bad_audio import BadAudioLog, checked_loader
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, read_log_probs
 from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.metrics.target_collapse import CollapseWarning
 from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenCheckpoints
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
-from nemo.collections.asr.parts.utils.manifest_checks import check_manifests
+from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
 
 
 class MaskedTokenTraining(MaskedTokenCheckpoints):
@@ -37,9 +38,17 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     `_decodes_masked_only` whether the others may be left out.
     """
 
+    _unreadable_audio = ""  # what rank 0 has found, until it can tell the others
+
     def _setup_dataloader_from_config(self, config: Optional[Dict]):
-        check_manifests(config)
-        return super()._setup_dataloader_from_config(config)
+        on_bad_audio = self.cfg.get("on_bad_audio")
+        self._unreadable_audio += check_on_ranks(config, on_bad_audio, self._trainer)
+        return checked_loader(super()._setup_dataloader_from_config(config), config, on_bad_audio)
+
+    def setup(self, stage: Optional[str] = None):
+        """Lightning's hook: here all ranks are there, and fail together if one has found bad data."""
+        super().setup(stage)
+        raise_on_all_ranks(self._unreadable_audio, self._trainer)
 
     def configure_callbacks(self) -> List[Callback]:
         """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for."""
@@ -50,6 +59,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         """Makes what is counted; to be called when the model is built."""
         self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
         self._collapse_warning = CollapseWarning()
+        self._bad_audio = {mode: BadAudioLog(mode) for mode in ("train", "val", "test")}
 
     def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
         """None for a quantizer of a fork that does not say how many tokens it knows."""
@@ -58,6 +68,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
 
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
+        self._bad_audio["train"].add(batch)
         loss = self._loss_of(batch, apply_mask=True, metrics=self.train_metrics)
         self._log_progress(loss)
         logs = {
@@ -69,6 +80,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
 
     def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=False):
         """The loss of a validation or test batch."""
+        self._bad_audio[mode].add(batch)
         metrics = self.val_metrics if mode == "val" else None
         return {f"{mode}_loss": self._loss_of(batch, apply_mask, metrics)}
 
@@ -78,12 +90,27 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         self._warn_of_collapse()
         if self.train_metrics is not None:
             self.log_dict(self.train_metrics.pop("train"))
+        self.log_dict(self._skipped("train"))
 
     def multi_validation_epoch_end(self, outputs, dataloader_idx: int = 0):
         """Adds what was counted to the logs; with several data loaders, over all since the last."""
         results = super().multi_validation_epoch_end(outputs, dataloader_idx)
         if self.val_metrics is not None:
             results.setdefault("log", {}).update(self.val_metrics.pop("val"))
+        return self._with_skipped(results, "val")
+
+    def multi_test_epoch_end(self, outputs, dataloader_idx: int = 0):
+        """Adds what was skipped to the logs."""
+        return self._with_skipped(super().multi_test_epoch_end(outputs, dataloader_idx), "test")
+
+    def _skipped(self, mode: str) -> Dict[str, float]:
+        """How much bad audio was skipped, to be asked for on all ranks; empty if none is ever."""
+        return self._bad_audio[mode].pop() if self.cfg.get("on_bad_audio") == "skip" else {}
+
+    def _with_skipped(self, results, mode: str):
+        skipped = self._skipped(mode)
+        if skipped and isinstance(results, dict):
+            results.setdefault("log", {}).update(skipped)
         return results
 
     def _log_progress(self, loss: Tensor):

@@ -25,10 +25,11 @@ from omegaconf import DictConfig, open_dict
 
 from nemo.collections.asr.parts.contexts import AttentionContext, ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
+from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO
 from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
 from nemo.utils.config_targets import class_of_target
-from nemo.utils.option_checks import check_integer, check_known_keys, check_near_misses
+from nemo.utils.option_checks import check_choice, check_integer, check_known_keys, check_near_misses
 
 # Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:
 # there NeMo, too, refuses what it does not know.
@@ -40,6 +41,7 @@ OWN_KEYS = {
         "masked_only_decoding",
         "hierarchical_context",
         "curriculum_context",
+        "on_bad_audio",
     ),
     "encoder": ("hierarchical_context", "banded_attention", "context_cap"),
     "train_ds": ("check_audio_files",),
@@ -77,7 +79,7 @@ def check_promises(cfg: DictConfig, restoring: bool):
     """
     if not restoring:
         warn_of_predecessor_options(cfg)
-    for check in (check_own_keys, require_streaming, _check_curriculum):
+    for check in (check_own_keys, require_streaming, _check_curriculum, _check_bad_audio):
         with warning_if(restoring):
             check(cfg)
 
@@ -180,6 +182,10 @@ def context_stride(cfg: Mapping, factor: int) -> int:
             f"encoder.subsampling_factor={factor}"
         )
     return stride
+
+
+def _check_bad_audio(cfg: Mapping):
+    check_choice("on_bad_audio", cfg.get("on_bad_audio"), ON_BAD_AUDIO)
 
 
 def _check_curriculum(cfg: Mapping):

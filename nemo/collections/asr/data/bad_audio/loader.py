@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Makes a data loader of NeMo's one that says which audio is bad."""
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from torch.utils.data import DataLoader
+
+from nemo.collections.asr.data.audio_to_text import AudioToCharDataset
+from nemo.collections.asr.data.bad_audio.dataset import CheckedDataset
+from nemo.collections.asr.parts.manifests import manifests_of
+from nemo.collections.common.data.dataset import ConcatDataset
+from nemo.utils import logging
+
+
+def checked_loader(loader: Any, config: Mapping, on_bad_audio: Optional[str]) -> Any:
+    """The loader, with its map-style datasets replaced by `CheckedDataset`s.
+
+    Args:
+        loader: what NeMo has made
+        config: of the data, `train_ds` or its like
+        on_bad_audio: `raise` or `skip`; None leaves all as it is
+    Returns:
+        a loader with the same settings. Tarred, Lhotse and DALI data, which read bad audio in ways of their own, keep
+        theirs, with a warning.
+    """
+    if on_bad_audio is None or loader is None:
+        return loader
+    dataset, skip = getattr(loader, "dataset", None), on_bad_audio == "skip"
+    noise = list(manifests_of(config.get("noise_manifest")))
+    if isinstance(dataset, AudioToCharDataset):
+        manifests = list(manifests_of(config["manifest_filepath"]))
+        checked = CheckedDataset(dataset, loader.collate_fn, skip, manifests, noise)
+        return DataLoader(checked, **_settings(loader), collate_fn=checked.collate_fn)
+    if _is_concat_of_maps(dataset):
+        _check_concat(loader, config, skip, noise)
+        return loader
+    logging.warning(f"on_bad_audio={on_bad_audio}: does nothing for tarred, Lhotse and DALI data")
+    return loader
+
+
+def _settings(loader: DataLoader) -> Dict[str, Any]:
+    """How a loader was made, but for the dataset and what makes a batch of it."""
+    names = ("batch_size", "sampler", "drop_last", "num_workers", "pin_memory")
+    return {name: getattr(loader, name) for name in names}
+
+
+def _is_concat_of_maps(dataset: Any) -> bool:
+    return isinstance(dataset, ConcatDataset) and all(isinstance(d, AudioToCharDataset) for d in dataset.datasets)
+
+
+def _check_concat(loader: DataLoader, config: Mapping, skip: bool, noise: List[str]):
+    """Replaces the datasets within NeMo's `ConcatDataset`, each of one manifest."""
+    concat, collate = loader.dataset, loader.collate_fn
+    manifests = list(manifests_of(config["manifest_filepath"]))
+    pairs = zip(concat.datasets, manifests)
+    concat.datasets = [CheckedDataset(dataset, collate, skip, [manifest], noise) for dataset, manifest in pairs]
+    loader.collate_fn = concat.datasets[0].collate_fn

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Drawing noise as NeMo does, and saying what could not be used.
+
+NeMo's `sample_noise` draws again after an error, with a warning in a worker process, and after twenty it returns
+silence. It takes what has no samples as silence at once, and NaN samples as noise.
+"""
+
+from typing import Callable, Dict, List, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nemo.collections.asr.data.ssl_dataset import load_noise_audio
+
+TRIALS = 20  # NeMo's
+
+
+class CheckedNoise:
+    """Noise of a dataset.
+
+    Args:
+        entries: what `AudioNoiseDataset` has read of its manifests
+        sample_rate: of the noise that is returned, Hz
+        describe: text of a bad entry, from its position and the error
+    """
+
+    def __init__(self, entries: Sequence[Dict], sample_rate: int, describe: Callable[[int, Exception], str]):
+        self.entries, self.sample_rate, self.describe = entries, sample_rate, describe
+
+    def draw(self, length: int) -> Tuple[Tensor, Tensor, List[str]]:
+        """Noise of `length` samples, silence if none can be read; its valid samples; and what could not be used."""
+        bad: List[str] = []
+        while self.entries and len(bad) < TRIALS:
+            position = np.random.randint(len(self.entries))
+            try:
+                return *self._load(position, length), bad
+            except Exception as error:  # as many types as there are decoders
+                bad.append(self.describe(position, error))
+        return torch.zeros(length), torch.tensor(length), bad
+
+    def _load(self, position: int, length: int) -> Tuple[Tensor, Tensor]:
+        noise, noise_len = load_noise_audio(self.entries[position], self.sample_rate, length)
+        if noise_len == 0:
+            raise ValueError("it has no samples")
+        if not torch.isfinite(noise).all():
+            raise ValueError("it has NaN or infinite samples")
+        return noise, noise_len

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Checks a data section of a config before training starts, so that a bad manifest fails now and by name.
+
+NeMo notices a missing manifest deep inside a data loader, an empty one as a progress bar without steps, a duration
+that is text as a TypeError without a line, and an unreadable file hours later in a worker process (for noise not at
+all: it trains with silence instead).
+"""
+
+import os
+from typing import Iterator, List, Mapping, NamedTuple
+
+from nemo.collections.asr.parts.manifests.audio_headers import audio_problems
+from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
+from nemo.collections.asr.parts.manifests.lines import encoding_of, manifests_of, read_lines, undecodable_line
+from nemo.collections.asr.parts.manifests.problems import Problem, Problems
+from nemo.utils import logging
+
+ON_BAD_AUDIO = ("raise", "skip", None)  # `model.on_bad_audio`; None is NeMo's behaviour
+KEYS = ("manifest_filepath", "noise_manifest")
+# Files opened per manifest, spread evenly over it. `check_audio_files` in the data section changes it, -1 is all.
+FILES_TO_OPEN = 1000
+# With `on_bad_audio: skip`, more than this share of the files that were opened is not a few bad ones: it is a mistake.
+MOST_BAD = 0.05
+
+
+class CheckedLines(NamedTuple):
+    """A manifest whose lines are good, and those of its entries whose audio is to be looked at."""
+
+    key: str
+    manifest: str
+    to_open: List[Entry]
+
+
+def check_manifests(config: Mapping, on_bad_audio: str = None):
+    """Raises a ValueError that names manifest and lines of what is wrong, counts the rest and says what to do.
+
+    Looked at are all lines (JSON, paths, offsets, durations) and the headers of `check_audio_files` files of each
+    manifest. A duration that ends beyond its file is a warning, because NeMo takes what is there. Tarred, Lhotse and
+    remote data (a path with `://` or a shard pattern) are left to NeMo.
+
+    Args:
+        config: `train_ds`, `validation_ds` or `test_ds`
+        on_bad_audio: the model's; with `skip` a few files that cannot be used are a warning
+    """
+    check_audio(config, check_lines(config), on_bad_audio)
+
+
+def check_lines(config: Mapping) -> List[CheckedLines]:
+    """The first half of the check, that of the manifests' text. Every rank does it, as every rank reads them.
+
+    Raises:
+        ValueError: see `check_manifests`
+    """
+    if config.get("is_tarred") or config.get("use_lhotse"):
+        return []
+    checked, messages = [], []
+    for key in KEYS:
+        for manifest in _local(config.get(key)):
+            problems = Problems(f"{key}={manifest}")
+            checked.append(_check_manifest(key, manifest, config, problems))
+            messages += problems.messages()
+    if messages:
+        raise ValueError("\n".join(messages))
+    return checked
+
+
+def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: str = None):
+    """The second half: reads headers of audio files. Once is enough, whatever the number of ranks.
+
+    Raises:
+        ValueError: see `check_manifests`
+    """
+    errors: List[str] = []
+    for key, manifest, entries in checked:
+        selector = config.get("channel_selector") if key == "manifest_filepath" else None
+        bad, short = Problems(f"{key}={manifest}"), Problems(f"{key}={manifest}")
+        for line, problem in audio_problems(manifest, entries, selector):
+            (short if problem.kind == "duration_beyond" else bad).add(line, problem)
+        few = on_bad_audio == "skip" and sum(bad.counts.values()) <= MOST_BAD * len(entries)
+        for message in [*short.messages(), *(bad.messages() if few else ())]:
+            logging.warning(message)
+        errors += () if few else bad.messages()
+    if errors:
+        raise ValueError("\n".join(errors))
+
+
+def _local(value) -> Iterator[str]:
+    for path in manifests_of(value):
+        if "://" not in path and "_OP_" not in path and "{" not in path:
+            yield path
+
+
+def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems) -> CheckedLines:
+    """Reads a manifest twice, rather than keep what may be millions of entries."""
+    if not os.path.isfile(os.path.expanduser(manifest)):
+        raise ValueError(f"{key}={manifest}: there is no such file")
+    encoding, within, to_open = encoding_of(key), DurationLimits(config), []
+    try:
+        total = sum(1 for _ in read_lines(manifest, encoding))
+        if not total:
+            raise ValueError(f"{key}={manifest}: the manifest is empty; it needs one JSON object a line")
+        count = _count(total, config)
+        for position, (number, text) in enumerate(read_lines(manifest, encoding)):
+            entry = parse_entry(key, number, text)
+            if isinstance(entry, Problem):
+                problems.add(number, entry)
+                continue
+            within.add(entry.duration)
+            if position * count % total < count:  # at even distances
+                to_open.append(entry)
+    except UnicodeDecodeError as error:
+        problems.add(undecodable_line(manifest, error), Problem("encoding", str(error)))
+    if key == "manifest_filepath" and not any(problems.counts.values()):
+        within.check(manifest)
+    return CheckedLines(key, manifest, to_open)
+
+
+def _count(total: int, config: Mapping) -> int:
+    """How many of `total` files to open."""
+    count = config.get("check_audio_files", FILES_TO_OPEN)
+    return total if count < 0 else min(count, total)
+
+
+class DurationLimits:
+    """NeMo drops utterances outside the limits of a data section; dropping every one leaves nothing to train on."""
+
+    def __init__(self, config: Mapping):
+        self.low, self.high = config.get("min_duration"), config.get("max_duration")
+        self.count, self.shortest, self.longest, self.kept = 0, float("inf"), 0.0, False
+
+    def add(self, duration: float):
+        """Counts an utterance; 0 is one that does not say how long it is."""
+        self.count += 1
+        self.shortest, self.longest = min(self.shortest, duration), max(self.longest, duration)
+        self.kept = self.kept or duration == 0 or (self.low or 0) <= duration <= (self.high or float("inf"))
+
+    def check(self, manifest: str):
+        """Raises a ValueError if no utterance is within the limits."""
+        if not self.kept:
+            raise ValueError(
+                f"manifest_filepath={manifest}: none of its {self.count} utterances, {self.shortest:.2f} s to "
+                f"{self.longest:.2f} s long, is within min_duration={self.low} and max_duration={self.high}"
+            )

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Names an entry whose audio could not be loaded, in the words of the check before training."""
+
+from typing import Any, Mapping, Sequence
+
+from nemo.collections.asr.parts.manifests.audio_headers import audio_problem
+from nemo.collections.asr.parts.manifests.entries import Entry, files_of, seconds_of
+from nemo.collections.asr.parts.manifests.lines import place_of_entry
+
+
+def describe_entry(
+    key: str,
+    manifests: Sequence[str],
+    position: int,
+    entry: Mapping[str, Any],
+    error: Exception,
+    channel_selector=None,
+) -> str:
+    """Manifest, line, file, and why it cannot be used: as its header says, or else as `error` does.
+
+    Args:
+        key: `manifest_filepath` or `noise_manifest`
+        manifests: paths that the data was read from
+        position: as NeMo counts entries, from 0, over all manifests
+        entry: what NeMo has read, with the path as `audio_file` or `audio_filepath`
+        error: what loading it has raised
+        channel_selector: as in a data section of a config
+    """
+    files = files_of(entry.get("audio_file", entry.get("audio_filepath"))) or ["?"]
+    problem = audio_problem(
+        manifests[0], Entry(0, tuple(files), seconds_of(entry.get("offset")) or 0.0, 0.0), channel_selector
+    )
+    reason = f"{', '.join(files)}: {error}" if problem is None else str(problem)
+    return f"{place_of_entry(manifests, position, key)}: {reason}"

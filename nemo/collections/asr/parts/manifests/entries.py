@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""One line of a manifest: what it says, or what is wrong with it. No audio file is touched."""
+
+import json
+from typing import Any, List, NamedTuple, Optional, Tuple, Union
+
+from nemo.collections.asr.parts.manifests.problems import Problem
+
+# in the order in which NeMo looks for them; noise has one name only
+AUDIO_KEYS = {
+    "manifest_filepath": ("audio_filename", "audio_filepath", "context", "audio_file"),
+    "noise_manifest": ("audio_filepath",),
+}
+SHOWN = 80  # characters of a bad line
+MOST_SECONDS = 1e9  # more, times a sample rate, may be no number any more
+
+
+class Entry(NamedTuple):
+    """What a line says: files, one or one a channel; offset and duration in seconds, 0 being the whole file."""
+
+    line: int
+    files: Tuple[str, ...]
+    offset: float
+    duration: float
+
+
+def parse_entry(key: str, line: int, text: str) -> Union[Entry, Problem]:
+    """The entry that a line of `key`, a manifest's name in the config, is; or what is wrong with it."""
+    if text.startswith("\ufeff"):
+        return Problem("encoding", "it begins with a byte order mark (BOM)")
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return Problem("json", f"{_shown(text)} ({error})")
+    if not isinstance(entry, dict):
+        return Problem("json", _shown(text))
+    name = next((name for name in AUDIO_KEYS[key] if name in entry), None)
+    if name is None:
+        return Problem("no_path", _shown(text))
+    files = files_of(entry[name])
+    if files is None:
+        return Problem("path", f"{_shown(entry[name])}, in {_shown(text)}")
+    return _with_times(line, files, entry)
+
+
+def _with_times(line: int, files: List[str], entry: dict) -> Union[Entry, Problem]:
+    times = {}
+    for name in ("offset", "duration"):
+        times[name] = seconds_of(entry.get(name))
+        if times[name] is None:
+            return Problem(name, f"{_shown(entry[name])}, of {files[0]}")
+    return Entry(line, tuple(files), **times)
+
+
+def files_of(value: Any) -> Optional[List[str]]:
+    """The paths of a value: one, or those of the channels; None if it is something else."""
+    files = value if isinstance(value, list) else [value]
+    return files if files and all(isinstance(file, str) and file for file in files) else None
+
+
+def seconds_of(value: Any) -> Optional[float]:
+    """Seconds, 0 for null; None for what is no number, NaN, infinite or negative."""
+    if value is None:
+        return 0.0
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if 0 <= seconds <= MOST_SECONDS else None
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) and value.startswith(("{", "[")) else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The lines of a manifest, read as NeMo reads them: text, decoded, without those that are blank."""
+
+import os
+from array import array
+from functools import lru_cache
+from typing import Iterable, Iterator, Optional, Tuple
+
+from nemo.collections.common.parts.preprocessing.manifest import get_full_path
+
+
+def manifests_of(value) -> Iterator[str]:
+    """The manifests of a config value: a path, several with commas between, or (nested) lists of them; or None."""
+    if value is None:
+        return
+    if isinstance(value, str):
+        yield from value.split(",")
+        return
+    for item in value:
+        yield from manifests_of(item)
+
+
+def encoding_of(key: str) -> Optional[str]:
+    """What NeMo decodes a manifest with: noise as UTF-8, utterances as the locale says, mostly UTF-8 too."""
+    return "utf-8" if key == "noise_manifest" else None
+
+
+def full_path(file: str, manifest: str) -> str:
+    """Where NeMo looks for the audio file of an entry; the same path if it is a remote one."""
+    return file if "://" in file else get_full_path(audio_file=file, manifest_file=os.path.expanduser(manifest))
+
+
+def read_lines(manifest: str, encoding: Optional[str]) -> Iterator[Tuple[int, str]]:
+    """Number, from 1, and text of each line that is not blank.
+
+    Raises:
+        UnicodeDecodeError: a line cannot be decoded
+    """
+    with open(os.path.expanduser(manifest), encoding=encoding) as file:
+        for number, line in enumerate(file, start=1):
+            line = line.strip()
+            if line:
+                yield number, line
+
+
+def undecodable_line(manifest: str, error: UnicodeDecodeError) -> int:
+    """The number of the first line that the error's codec cannot decode."""
+    with open(os.path.expanduser(manifest), "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode(error.encoding)
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def place_of_entry(manifests: Iterable[str], position: int, key: str = "manifest_filepath") -> str:
+    """Manifest and line of the entry that NeMo counts as `position`, from 0, over several manifests."""
+    rest = position
+    for manifest in manifests:
+        try:
+            numbers = _numbers(manifest, encoding_of(key))
+        except (OSError, UnicodeDecodeError):  # remote, or gone since it was read
+            break
+        if rest < len(numbers):
+            return f"{key}={manifest}, line {numbers[rest]}"
+        rest -= len(numbers)
+    return f"{key}={','.join(manifests)}, entry {position + 1}"
+
+
+@lru_cache(maxsize=64)
+def _numbers(manifest: str, encoding: Optional[str]) -> array:
+    return array("Q", (number for number, _ in read_lines(manifest, encoding)))

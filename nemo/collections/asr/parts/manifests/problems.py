@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What can be wrong with lines of manifests: in words, counted, and with a hint of what to do."""
+
+from collections import defaultdict
+from typing import Dict, List, NamedTuple, Tuple
+
+NAMED = 3  # of each kind
+# Kinds of problems: what is wrong, with a place for what it is about, and what to do.
+KINDS = {
+    "encoding": (
+        "cannot be decoded: {}",
+        "Save the manifest as UTF-8 without a byte order mark, for example with `iconv -f UTF-16 -t UTF-8`.",
+    ),
+    "json": ("not a JSON object: {}", 'A line is one object: {"audio_filepath": "a.wav", "duration": 7.4}.'),
+    "no_path": ("no `audio_filepath`: {}", 'A line is one object: {"audio_filepath": "a.wav", "duration": 7.4}.'),
+    "path": ("`audio_filepath` is not a path: {}", "It is text, or a list of one path for each channel."),
+    "duration": (
+        "`duration` is not a number of seconds: {}",
+        "It is a number above 0; null or 0 mean the whole file.",
+    ),
+    "offset": ("`offset` is not a number of seconds: {}", "It is a number, at least 0, or null."),
+    "audio": ("cannot read {}", "Paths are absolute, or relative to the manifest's folder."),
+    "channels": (
+        "wrong number of channels in {}",
+        "The model takes one. `channel_selector` in the data section, a number or `average`, makes one of several; "
+        "it is not there for noise.",
+    ),
+    "offset_beyond": ("`offset` is beyond the end of {}", "It counts seconds from the beginning of the file."),
+    "duration_beyond": (
+        "`offset` and `duration` end beyond {}",
+        "NeMo takes what is there; `max_duration` and buckets go by the manifest.",
+    ),
+}
+
+
+class Problem(NamedTuple):
+    """One problem: its kind, one of `KINDS`, and what it is about."""
+
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return KINDS[self.kind][0].format(self.detail)
+
+
+class Problems:
+    """The problems of one manifest, by kind; only the first few are kept, all are counted.
+
+    Args:
+        manifest: how it is named in messages, `key=path`
+    """
+
+    def __init__(self, manifest: str):
+        self.manifest = manifest
+        self.counts: Dict[str, int] = defaultdict(int)
+        self._first: Dict[str, List[Tuple[int, Problem]]] = defaultdict(list)
+
+    def add(self, line: int, problem: Problem):
+        """Counts a problem of a line."""
+        self.counts[problem.kind] += 1
+        if len(self._first[problem.kind]) < NAMED:
+            self._first[problem.kind].append((line, problem))
+
+    def messages(self) -> List[str]:
+        """One text for each kind: the manifest, what is wrong, the first lines, how many more, and a hint."""
+        return [self._message(kind) for kind in KINDS if self.counts[kind]]
+
+    def _message(self, kind: str) -> str:
+        hint = KINDS[kind][1]
+        (line, first), *others = self._first[kind]
+        named = [f"line {line}: {first}", *(f"line {line}: {other.detail}" for line, other in others)]
+        more = self.counts[kind] - len(named)
+        return f"{self.manifest}, {'; '.join(named)}{f' and {more} more' if more else ''}. {hint}"
