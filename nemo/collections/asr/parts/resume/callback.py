@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The callback that makes a resumed run the uninterrupted one."""
+
+import signal
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from nemo.collections.asr.parts.resume.epoch_loop import ResumedEpochLoop
+from nemo.collections.asr.parts.resume.place import Place
+from nemo.collections.asr.parts.resume.random_state import RandomState, capture, derive_seed, put_back, seed_process
+from nemo.collections.asr.parts.resume.seeded_loader import can_be_seeded, seeded_loader
+from nemo.collections.asr.parts.resume.stop_signals import StopSignals
+from nemo.utils import logging
+from nemo.utils.callbacks.preemption import PreemptionCallback
+from nemo.utils.option_checks import check_integer
+
+KEY = "exact_resume"  # in a checkpoint; whoever does not know it does not look at it
+
+
+class ExactResume(Callback):
+    """Saves where a run is and what is drawn next, goes on there, and saves when the run is asked to stop.
+
+    A model for self-supervised pretraining adds it to its trainer itself.
+
+    - Into each checkpoint go the place in the epoch and each rank's random states. If gradients are being
+      accumulated, it is the place of the last optimizer step: the batches since are computed again.
+    - Ctrl-C and SIGTERM, on any rank, stop all ranks before the next batch, of training or of validation on one rank,
+      and save the last checkpoint first. Then Lightning ends the run as it does for these signals.
+    - It takes the place of NeMo's `PreemptionCallback`, which knows SIGTERM on GPUs only.
+
+    Args:
+        seed: seeds masks, dropout and data; None leaves them to the process's random states
+    """
+
+    def __init__(self, seed: Optional[int] = None):
+        super().__init__()
+        self.seed = seed
+        self.place: Optional[Place] = None  # where the run goes on
+        self._random: Optional[RandomState] = None
+        self._boundary: Optional[Tuple[Place, RandomState]] = None
+        self._validated: Optional[Tuple[int, int]] = None
+        self._counted = True
+        self._signals = StopSignals()
+        self._utterances = 0
+
+    def prepare(self, loader: Any, trainer: Trainer) -> Any:
+        """The training data loader in the order of the seed, at the place where the run goes on.
+
+        Without a seed, and for data that has no order of its own (tarred, Lhotse, DALI), it is returned as it is.
+        """
+        self._utterances = _utterances_of_a_batch(loader, trainer)
+        if self.seed is None or trainer.overfit_batches or not can_be_seeded(loader):
+            return loader
+        loader = seeded_loader(loader, self.seed, trainer.world_size, trainer.global_rank)
+        epoch = trainer.fit_loop.epoch_progress.current.processed
+        batches = 0
+        if self.place is not None and self._boundary is None:
+            epoch, batches = self.place.epoch, self.place.batches
+        loader.sampler.start_at(epoch, batches)
+        return loader
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Takes the place of NeMo's callback for SIGTERM."""
+        if any(isinstance(c, PreemptionCallback) for c in trainer.callbacks):
+            trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, PreemptionCallback)]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listens for signals, if there is a callback that can save."""
+        if _checkpoints(trainer) is not None:
+            self._signals.listen(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Goes on with the random states of the checkpoint, in the first epoch of this process."""
+        if self._boundary is not None:
+            return
+        if self._random is not None:
+            put_back(self._random, trainer.strategy.root_device)
+        elif self.seed is not None:
+            place = (self.place.epoch, self.place.batches) if self.place is not None else (0, 0)
+            seed_process(derive_seed(self.seed, trainer.global_rank, *place))
+        self._random = None
+        if self.place is not None and self.place.batches:
+            self._boundary = self.place, capture(trainer.strategy.root_device)
+            if self.place.validated:
+                self._validated = self.place.epoch, self.place.batches
+            self._counted = self.place.counted
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Stops here if asked to; notes the beginning of an epoch."""
+        self._counted = True
+        self._stop_if_asked(trainer)
+        place = self._current(trainer)
+        if place.batches == 0 or self._boundary is None:
+            self._boundary = place, capture(trainer.strategy.root_device)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Notes each place where all gradients have become optimizer steps."""
+        self._counted = False
+        place = self._current(trainer)
+        if not place.is_amid_accumulation(trainer):
+            self._boundary = place, capture(trainer.strategy.root_device)
+
+    def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Stops here if asked to; ranks may have different numbers of these batches, so several do not."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking and trainer.world_size == 1:
+            self._stop_if_asked(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that the validation of this place has been run."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            place = self._current(trainer)
+            self._validated = place.epoch, place.batches
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The last batch of an epoch is counted before this is called."""
+        self._counted = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A run that has ended need not be stopped."""
+        self._signals.ignore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Neither does one that has failed."""
+        self._signals.ignore()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Dict[str, Any]) -> None:
+        """Adds place and random states; all ranks save a checkpoint together."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        place, random = self._what_to_save(trainer)
+        checkpoint[KEY] = {
+            "place": place.to_dict(),
+            "random": _of_all_ranks(random, trainer),
+            "seed": self.seed,
+            "utterances": self._utterances,
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Dict[str, Any]) -> None:
+        """Reads where the run goes on, and says it to Lightning's loops."""
+        if trainer.state.fn != TrainerFn.FITTING or self._boundary is not None:
+            return
+        state = checkpoint.get(KEY)
+        if state is None:
+            logging.info("The checkpoint has no random states: masks and the order of the data are drawn anew.")
+            return
+        self.place = self._on_these_ranks(Place(**state["place"]), state, trainer, pl_module)
+        if len(state["random"]) == trainer.world_size:
+            self._random = state["random"][trainer.global_rank]
+        self.place.write_to(checkpoint["loops"]["fit_loop"])
+        trainer.fit_loop.epoch_loop = ResumedEpochLoop.taking_over(trainer.fit_loop.epoch_loop, self.place)
+
+    def _on_these_ranks(self, place: Place, state: Dict[str, Any], trainer: Trainer, model: LightningModule) -> Place:
+        """The place, with as many batches as these ranks need for the utterances that are done."""
+        if state["seed"] != self.seed:
+            logging.warning(f"model.seed={self.seed}: the checkpoint has {state['seed']}; the data has another order.")
+        ranks = len(state["random"])
+        if ranks != trainer.world_size:
+            logging.warning(
+                f"The checkpoint is of {ranks} ranks, these are {trainer.world_size}: masks are drawn anew."
+            )
+        before = state["utterances"]
+        now = _utterances_of_a_batch(getattr(model, "_train_dl", None), trainer)
+        if not before or not now or before == now:
+            return place
+        batches = place.batches * before // now
+        logging.warning(
+            f"{place.batches} batches of this epoch are done, of {before} utterances each; now of {now}: "
+            f"{batches} batches are left out, and {place.batches * before - batches * now} utterances come again."
+        )
+        return place.with_batches(batches)
+
+    def _current(self, trainer: Trainer) -> Place:
+        place = Place.of(trainer, validated=False, counted=self._counted)
+        if self._validated == (place.epoch, place.batches):
+            place = Place.of(trainer, validated=True, counted=self._counted)
+        return place
+
+    def _what_to_save(self, trainer: Trainer) -> Tuple[Place, RandomState]:
+        """The place and the random states now, or those of the last optimizer step where something is half done."""
+        place, progress = self._current(trainer), trainer.fit_loop.epoch_loop.batch_progress.current
+        half_done = (
+            progress.started != progress.processed
+            or (trainer.validating and not place.validated)
+            or place.is_amid_accumulation(trainer)
+        )
+        if half_done and self._boundary is not None and self._boundary[0].global_step == trainer.global_step:
+            return self._boundary
+        return place, capture(trainer.strategy.root_device)
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        checkpoints = _checkpoints(trainer)
+        number = None if checkpoints is None else self._signals.heard(trainer)
+        if number is None:
+            return
+        logging.info(f"Training stops after step {trainer.global_step}: {signal.Signals(number).name}.")
+        checkpoints.save_last = True
+        checkpoints._save_last_checkpoint(trainer, checkpoints._monitor_candidates(trainer))
+        raise KeyboardInterrupt if number == signal.SIGINT else SIGTERMException
+
+
+def resume_of_config(model: Any) -> List[ExactResume]:
+    """The callback for Lightning's hook `configure_callbacks`, with `model.cfg.seed`; none where nothing is trained.
+
+    Raises:
+        ValueError: the seed is neither null nor an integer of at least 0.
+    """
+    trainer = model.trainer
+    if trainer is not None and trainer.state.fn != TrainerFn.FITTING:
+        return []
+    seed = model.cfg.get("seed")
+    return [ExactResume(None if seed is None else check_integer("model.seed", seed, 0))]
+
+
+def resumed_loader(model: Any, loader: Any) -> Any:
+    """A model's training data loader, for Lightning's hook `train_dataloader`."""
+    trainer = getattr(model, "_trainer", None)
+    callbacks = [] if trainer is None else [c for c in trainer.callbacks if isinstance(c, ExactResume)]
+    return callbacks[0].prepare(loader, trainer) if callbacks else loader
+
+
+def _checkpoints(trainer: Trainer) -> Optional[ModelCheckpoint]:
+    return next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
+
+
+def _utterances_of_a_batch(loader: Any, trainer: Trainer) -> int:
+    """Utterances of a batch on all ranks; 0 where no sampler says."""
+    return loader.batch_size * trainer.world_size if can_be_seeded(loader) else 0
+
+
+def _of_all_ranks(state: RandomState, trainer: Trainer) -> List[RandomState]:
+    if trainer.world_size == 1 or not torch.distributed.is_initialized():
+        return [state]
+    states: List[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(states, state)
+    return states

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Where a training run is: the batches of an epoch that are done, read off Lightning's loops and put back there."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Dict
+
+from lightning.pytorch import Trainer
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place between two batches.
+
+    Args:
+        epoch: epochs that are done
+        batches: batches of the next one that are done, on each rank
+        all_batches: batches that are done in all epochs, on each rank
+        global_step: optimizer steps that are done
+        validated: False if the validation that is due after the last batch, if any is, has not been run
+        is_last: whether the last batch was the last of its epoch
+        logged_steps: Lightning's number of steps for loggers
+        counted: whether the last batch is among them
+    """
+
+    epoch: int
+    batches: int
+    all_batches: int
+    global_step: int
+    validated: bool = True
+    is_last: bool = False
+    logged_steps: int = 0
+    counted: bool = True
+
+    @classmethod
+    def of(cls, trainer: Trainer, validated: bool, counted: bool) -> "Place":
+        """Where a trainer is; while a batch is being trained on, the place before it."""
+        epochs = trainer.fit_loop.epoch_progress.current
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        done = progress.current.processed
+        place = cls(
+            epoch=epochs.processed,
+            batches=done,
+            all_batches=progress.total.processed,
+            global_step=trainer.global_step,
+            validated=validated or done == 0,
+            is_last=_was_last(trainer, done),
+            logged_steps=trainer.fit_loop.epoch_loop._batches_that_stepped,
+            counted=counted,
+        )
+        if epochs.started > epochs.processed:
+            return place
+        if done > 0 and not place.is_last:  # `max_steps`, `max_time` or a callback has ended the epoch early
+            return replace(place, epoch=epochs.processed - 1, validated=True)
+        return replace(place, batches=0, validated=True, is_last=False)
+
+    def is_amid_accumulation(self, trainer: Trainer) -> bool:
+        """True if gradients of the last batches wait for those of the next ones."""
+        return self.batches % trainer.accumulate_grad_batches != 0 and not self.is_last
+
+    def with_batches(self, batches: int) -> "Place":
+        """The place with another number of batches, for ranks or batches of another size."""
+        return replace(self, batches=batches, validated=True, is_last=False)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Plain types, for a checkpoint."""
+        return asdict(self)
+
+    def write_to(self, loops: Dict[str, Any]) -> None:
+        """Makes the state of Lightning's `fit_loop` in a checkpoint say this place.
+
+        What Lightning saves counts a batch as not done whose `on_train_batch_end` saves it, and would train on one
+        batch more.
+        """
+        epochs = loops["epoch_progress"]["current"]
+        epochs.update(ready=self.epoch + 1, started=self.epoch + 1, processed=self.epoch, completed=self.epoch)
+        batches = loops["epoch_loop.batch_progress"]
+        _set_all(batches["current"], self.batches)
+        _set_all(batches["total"], self.all_batches)
+        batches["is_last_batch"] = self.is_last
+        _set_all(loops["epoch_loop.val_loop.batch_progress"]["current"], 0)
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] = self.logged_steps
+
+
+def _was_last(trainer: Trainer, done: int) -> bool:
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    # once the next batch is `ready`, `is_last_batch` speaks of that one
+    return done == trainer.num_training_batches or (progress.current.ready == done and progress.is_last_batch)
+
+
+def _set_all(counts: Dict[str, int], value: int) -> None:
+    counts.update(dict.fromkeys(counts, value))

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Ctrl-C and SIGTERM: heard at once, obeyed by all ranks together at the next place between two batches."""
+
+import os
+import signal
+import threading
+import time
+from typing import Any, Dict, Optional
+
+import torch
+from lightning.pytorch import Trainer
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME_STOP = 1.0  # s: launchers pass a signal on that has reached the whole process group already
+HEARD = "\n{name}: training stops after this batch and saves a checkpoint. Once more ends it at once.\n"
+
+
+class StopSignals:
+    """Listens for the first signal that asks for a stop. A second one ends the process at once.
+
+    A trainer that is torn down puts back the handlers that it has found, so these need no removal.
+    """
+
+    def __init__(self) -> None:
+        self._first: Optional[int] = None
+        self._time = 0.0
+        self._trainer: Optional[Trainer] = None
+        self._before: Dict[int, Any] = {}
+
+    def listen(self, trainer: Trainer) -> None:
+        """Takes the place of the signals' handlers; only the main thread can."""
+        self._trainer = trainer
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+
+    def ignore(self) -> None:
+        """Puts back the handlers that were there, if ours are still in place."""
+        for number, handler in self._before.items():
+            if signal.getsignal(number) == self._hear:
+                signal.signal(number, handler)
+        self._before = {}
+
+    def heard(self, trainer: Trainer) -> Optional[int]:
+        """The signal that any rank has heard, None if none has; to be called by all ranks at the same places."""
+        number = self._first or 0
+        if trainer.world_size > 1 and torch.distributed.is_initialized():
+            numbers = torch.tensor(number, device=trainer.strategy.root_device)
+            torch.distributed.all_reduce(numbers, op=torch.distributed.ReduceOp.MAX)
+            number = int(numbers)
+        return number or None
+
+    def _hear(self, number: int, frame: Any) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._time = number, now
+            # a logger may be in the middle of a line
+            os.write(2, HEARD.format(name=signal.Signals(number).name).encode())
+        elif now - self._time >= SAME_STOP:
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        launcher = self._trainer.strategy.launcher if self._trainer is not None else None
+        if launcher is not None and hasattr(launcher, "kill"):
+            launcher.kill(signal.SIGKILL)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
