@@ -28,6 +28,7 @@ from nemo.collections.asr.metrics.target_collapse import CollapseWarning
 from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenCheckpoints
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader
 
 
 class MaskedTokenTraining(MaskedTokenCheckpoints):
@@ -51,9 +52,14 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         raise_on_all_ranks(self._unreadable_audio, self._trainer)
 
     def configure_callbacks(self) -> List[Callback]:
-        """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for."""
+        """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for, and exact resuming."""
         others = super().configure_callbacks()
-        return [*([others] if isinstance(others, Callback) else others), *curriculum_of_config(self)]
+        others = [others] if isinstance(others, Callback) else others
+        return [*others, *curriculum_of_config(self), *resume_of_config(self)]
+
+    def train_dataloader(self):
+        """Lightning's hook: the data in the order of `cfg.seed`, at the place where a resumed run goes on."""
+        return resumed_loader(self, super().train_dataloader())
 
     def _prepare_logging(self):
         """Makes what is counted; to be called when the model is built."""
