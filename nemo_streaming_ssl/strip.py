@@ -60,6 +60,7 @@ OWN_KEYS = {
         'masked_only_decoding': 'speed',
         'hierarchical_context': '',
         'curriculum_context': 'plain NeMo trains with the same contexts at all steps',
+        'seed': 'plain NeMo draws masks and the order of the data anew when a run is resumed',
         'on_bad_audio': 'plain NeMo stops at audio that it cannot read, and trains on NaN samples',
     },
     'train_ds': {'check_audio_files': ''},

@@ -21,7 +21,8 @@
         trainer.max_steps=500000
 
 Any value of the config can be replaced like that; `--config-name nest_fast-conformer_streaming` takes one context for
-all layers. A run that was stopped goes on when it is started again with the same `exp_manager.exp_dir`.
+all layers. Ctrl-C and SIGTERM save before they stop it. Started again with the same `exp_manager.exp_dir` it goes on at
+the next batch, as if it had never been stopped.
 """
 
 import lightning.pytorch as pl
@@ -36,6 +37,8 @@ from nemo.utils.exp_manager import exp_manager
 @hydra_runner(config_path="../conf/ssl/nest", config_name="nest_hierarchical_streaming")
 def main(cfg):
     logging.info(f"Hydra config:\n{OmegaConf.to_yaml(cfg)}")
+    if cfg.model.get("seed") is not None:
+        pl.seed_everything(cfg.model.seed, workers=True)
     trainer = pl.Trainer(**cfg.trainer)
     exp_manager(trainer, cfg.get("exp_manager"))
     model = EncDecDenoiseMaskedTokenPredModel(cfg=cfg.model, trainer=trainer)

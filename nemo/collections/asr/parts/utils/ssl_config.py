@@ -42,6 +42,7 @@ OWN_KEYS = {
         "hierarchical_context",
         "curriculum_context",
         "on_bad_audio",
+        "seed",
     ),
     "encoder": ("hierarchical_context", "banded_attention", "context_cap"),
     "train_ds": ("check_audio_files",),
