@@ -74,8 +74,10 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
 
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
-        self._bad_audio["train"].add(batch)
-        loss = self._loss_of(batch, apply_mask=True, metrics=self.train_metrics)
+        is_empty = self._bad_audio["train"].add(batch)
+        loss = self._loss_of(batch, apply_mask=True, metrics=None if is_empty else self.train_metrics)
+        if is_empty:
+            loss = 0.0 * loss  # computed all the same, because the other ranks wait for its gradients
         self._log_progress(loss)
         logs = {
             "learning_rate": self._optimizer.param_groups[0]["lr"],
@@ -86,9 +88,9 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
 
     def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=False):
         """The loss of a validation or test batch."""
-        self._bad_audio[mode].add(batch)
-        metrics = self.val_metrics if mode == "val" else None
-        return {f"{mode}_loss": self._loss_of(batch, apply_mask, metrics)}
+        is_empty = self._bad_audio[mode].add(batch)
+        metrics = self.val_metrics if mode == "val" and not is_empty else None
+        return {f"{mode}_loss": self._loss_of(batch, apply_mask, metrics), **({"is_empty": True} if is_empty else {})}
 
     def on_train_epoch_end(self):
         """Logs what was counted over the epoch, over all ranks."""
@@ -100,24 +102,17 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
 
     def multi_validation_epoch_end(self, outputs, dataloader_idx: int = 0):
         """Adds what was counted to the logs; with several data loaders, over all since the last."""
+        outputs = [x for x in outputs if not (isinstance(x, dict) and x.get("is_empty"))] or outputs
         results = super().multi_validation_epoch_end(outputs, dataloader_idx)
         if self.val_metrics is not None:
             results.setdefault("log", {}).update(self.val_metrics.pop("val"))
-        return self._with_skipped(results, "val")
-
-    def multi_test_epoch_end(self, outputs, dataloader_idx: int = 0):
-        """Adds what was skipped to the logs."""
-        return self._with_skipped(super().multi_test_epoch_end(outputs, dataloader_idx), "test")
+        if skipped := self._skipped("val"):
+            results.setdefault("log", {}).update(skipped)
+        return results
 
     def _skipped(self, mode: str) -> Dict[str, float]:
         """How much bad audio was skipped, to be asked for on all ranks; empty if none is ever."""
         return self._bad_audio[mode].pop() if self.cfg.get("on_bad_audio") == "skip" else {}
-
-    def _with_skipped(self, results, mode: str):
-        skipped = self._skipped(mode)
-        if skipped and isinstance(results, dict):
-            results.setdefault("log", {}).update(skipped)
-        return results
 
     def _log_progress(self, loss: Tensor):
         """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""

@@ -69,15 +69,17 @@ class BadAudioLog:
         self._utterances: Counter = Counter()
         self._noise: Counter = Counter()
 
-    def add(self, batch: Any):
+    def add(self, batch: Any) -> bool:
         """Counts what a batch reports, and says the first of an epoch at once.
 
+        Returns:
+            whether the batch is without any good utterance
         Raises:
             RuntimeError: for a long time no utterance could be read
         """
         report = report_of(batch)
         if report is None:
-            return
+            return False
         if (report.utterances or report.noise) and not (self._utterances or self._noise):
             first = (report.utterances + report.noise)[0]
             logging.warning(f"on_bad_audio=skip: {first}. All are listed at the end of the epoch.")
@@ -89,6 +91,7 @@ class BadAudioLog:
                 f"on_bad_audio=skip: no utterance of {self._empty_in_a_row} batches could be used, the last one was "
                 f"{report.utterances[-1]}"
             )
+        return report.is_empty
 
     def pop(self) -> Dict[str, float]:
         """Lists what was skipped since the last call, over all ranks, each of which must call this.

@@ -72,7 +72,7 @@ def place_of_entry(manifests: Iterable[str], position: int, key: str = "manifest
     rest = position
     for manifest in manifests:
         try:
-            numbers = _numbers(manifest, encoding_of(key))
+            numbers = _numbers(manifest, encoding_of(key), os.stat(os.path.expanduser(manifest)).st_mtime_ns)
         except (OSError, UnicodeDecodeError):  # remote, or gone since it was read
             break
         if rest < len(numbers):
@@ -82,5 +82,6 @@ def place_of_entry(manifests: Iterable[str], position: int, key: str = "manifest
 
 
 @lru_cache(maxsize=64)
-def _numbers(manifest: str, encoding: Optional[str]) -> array:
+def _numbers(manifest: str, encoding: Optional[str], changed: int) -> array:
+    """Numbers of the lines that are not blank; `changed`, in ns, tells versions of the manifest apart."""
     return array("Q", (number for number, _ in read_lines(manifest, encoding)))
