@@ -30,7 +30,7 @@ from nemo.collections.asr.models import _ssl_models_base as base
 from nemo.collections.asr.models.masked_token_training import MaskedTokenTraining
 from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
 from nemo.collections.asr.modules.ssl_modules.masking import mask_features
-from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
+from nemo.collections.asr.modules.ssl_modules.target_normalization import normalized_tokens
 from nemo.collections.asr.parts.contexts import SavesContexts, attention_contexts, tightest_left
 from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals, resolve_features
@@ -199,7 +199,7 @@ class EncDecMaskedTokenPredModel(
     def _tokens(self, feats, lengths):
         """Targets of features (B, D, T), normalised for the quantizer only: the encoder's stay as they are."""
         if self.target_normalize is not None:
-            feats = normalize_per_feature(feats, lengths)
+            return normalized_tokens(self.quantizer, feats, lengths)
         return self.quantizer(input_signal=feats)[1]
 
     @torch.no_grad()

@@ -20,6 +20,9 @@ window or per utterance is computed in small tables, what is per frame in as few
 (`narrow` and `logical_not` rather than `[:, :n]` and `~`, which need a CUDA build even for the tests' fake tensors.)
 
 Utterance b may be masked in frames ``begin[b] <= t < end[b]``; both are integer tensors of shape (B, 1).
+
+Draws and shares are float32, not PyTorch's default dtype: with `precision: bf16-true` that is bfloat16, which knows
+256 numbers from 0 to 1.
 """
 
 import math
@@ -33,7 +36,7 @@ from nemo.utils.fast_paths import runs_eagerly
 
 def random_integers(high: Tensor) -> Tensor:
     """Draws uniformly from 0 .. high (inclusive), element by element; `high` is an integer tensor >= 0."""
-    draw = torch.rand(high.shape, device=high.device) * (high + 1)
+    draw = torch.rand(high.shape, dtype=torch.float32, device=high.device) * (high + 1)
     return torch.minimum(draw.long(), high)  # float32 may round a draw just below high + 1 up to it
 
 
@@ -67,7 +70,7 @@ def separate_blocks(begin: Tensor, end: Tensor, num_frames: int, block_size: int
         (B, T) booleans, True where masked.
     """
     length = end - begin
-    wanted = torch.ceil(length * mask_prob / block_size).long()
+    wanted = torch.ceil(length.float() * mask_prob / block_size).long()
     size = torch.where((wanted + 1) * block_size > length, length // (wanted + 1), block_size).clamp(min=1)
     slots = (length // size - 1).clamp(min=0)
     offset = random_integers((length - slots * size).clamp(min=0))
@@ -80,7 +83,7 @@ def separate_blocks(begin: Tensor, end: Tensor, num_frames: int, block_size: int
 
 def _choose(wanted: Tensor, available: Tensor, most: int) -> Tensor:
     """Marks `wanted` of the first `available` of `most` slots at random; (B, 1), (B, 1) -> (B, most) booleans."""
-    slot_scores = torch.rand((wanted.size(0), most), device=wanted.device)
+    slot_scores = torch.rand((wanted.size(0), most), dtype=torch.float32, device=wanted.device)
     slot_scores = slot_scores.masked_fill(torch.arange(most, device=wanted.device) >= available, 2.0)
     rank = slot_scores.argsort(dim=1).argsort(dim=1)
     return rank < torch.minimum(wanted, available)

@@ -73,7 +73,7 @@ def _limit_share(mask: Tensor, windows: Windows, max_masked: Tensor) -> Tensor:
     masked_in_window = windows.of_frames(num_masked)
     unmasked_rank = frames - first - masked_rank
     unmasked_in_window = stop - first - masked_in_window
-    from_head = torch.rand((mask.size(0), 1), device=mask.device) < 0.5
+    from_head = torch.rand((mask.size(0), 1), dtype=torch.float32, device=mask.device) < 0.5
     masked_rank = torch.where(from_head, masked_rank, masked_in_window - 1 - masked_rank)
     unmasked_rank = torch.where(from_head, unmasked_rank, unmasked_in_window - 1 - unmasked_rank)
     inside = (frames >= first) & (frames < stop)
@@ -84,7 +84,7 @@ def _share_out(num_masked: Tensor, max_masked: Tensor) -> Tensor:
     """How many frames to mask in each window, (B, W), from how many are masked there and how many may be."""
     too_many = (num_masked - max_masked).clamp(min=0).sum(dim=1, keepdim=True)
     spare = (max_masked - num_masked).clamp(min=0)
-    filled = (too_many / spare.sum(dim=1, keepdim=True).clamp(min=1)).clamp(max=1)
+    filled = (too_many.float() / spare.sum(dim=1, keepdim=True).clamp(min=1)).clamp(max=1)
     added = torch.floor(spare * filled + torch.rand_like(filled)).long()
     return torch.minimum(num_masked + added, max_masked)
 
@@ -120,7 +120,7 @@ def _one_step(step: int, mask: Tensor, windows: Windows, begin: Tensor, end: Ten
     allowed, stop = windows.of_frames(max_masked), windows.of_frames(windows.stop)
     fits = (frames % step == 0) & (frames >= begin) & (frames + size <= end)
     fits_window = (allowed >= size) & (frames + size <= stop)
-    score = torch.rand(mask.shape, device=mask.device) + fits_window.float() + 2 * fits.float()
+    score = torch.rand(mask.shape, dtype=torch.float32, device=mask.device) + fits_window.float() + 2 * fits.float()
     start = score.argmax(dim=1, keepdim=True)
     block = (frames >= start) & (frames < start + size)
     if step > 1:

@@ -208,12 +208,12 @@ class RandomBlockMasking(base.RandomBlockMasking):
 
         Two are for a mask that takes each frame from one of them: their blocks may depend on each other.
         """
-        long_enough = (end - begin) * self.max_mask_ratio > self.block_size
+        long_enough = (end - begin).float() * self.max_mask_ratio > self.block_size
         if not self.allow_overlap:
             options = (begin, end, num_frames, self.block_size, self.mask_prob)
             return [separate_blocks(*options) & long_enough for _ in range(count)]
         may_start = block_starts(begin, end, num_frames, self.block_size) & long_enough
-        draws = torch.rand(may_start.shape, device=may_start.device)
+        draws = torch.rand(may_start.shape, dtype=torch.float32, device=may_start.device)
         starts = [draws < self.mask_prob] if count == 1 else [draws < self.mask_prob, draws >= 1 - self.mask_prob]
         return [overlapping_blocks(start & may_start, self.block_size) for start in starts]
 
