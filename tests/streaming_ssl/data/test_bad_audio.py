@@ -251,13 +251,14 @@ class TestOnBadAudio:
             assert math.isfinite(values[1][key]) and values["empty"][key] == values[1][key]
 
     def test_concatenated_data(self, build, write):
-        manifests = [write("first.json", 0, "nan"), write("second.json", "gone", 1)]
+        together = f"{write('first.json', 0)},{write('second.json', 'nan')}"
+        manifests = [[together, write("third.json", "gone", 1)]]
         options = dict(is_concat=True, concat_sampling_technique="round-robin", batch_size=4, concat_shuffle=False)
         model = build(MODELS[1], manifests, "skip", noise=write("good_noise.json", 2), **options)
         (batch,) = model._train_dl
         assert batch.audio.size(0) == 2
         texts = sorted(batch.bad_audio.utterances)
-        assert "first.json, line 3" in texts[0] and "second.json, line 1" in texts[1]
+        assert "second.json, line 1" in texts[0] and "third.json, line 1" in texts[1]
 
     def test_what_is_not_map_style_is_left_to_nemo(self, monkeypatch):
         found = []

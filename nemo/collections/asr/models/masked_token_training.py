@@ -49,7 +49,8 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def setup(self, stage: Optional[str] = None):
         """Lightning's hook: here all ranks are there, and fail together if one has found bad data."""
         super().setup(stage)
-        raise_on_all_ranks(self._unreadable_audio, self._trainer)
+        unreadable, self._unreadable_audio = self._unreadable_audio, ""
+        raise_on_all_ranks(unreadable, self._trainer)
 
     def configure_callbacks(self) -> List[Callback]:
         """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for, and exact resuming."""
@@ -65,7 +66,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         """Makes what is counted; to be called when the model is built."""
         self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
         self._collapse_warning = CollapseWarning()
-        self._bad_audio = {mode: BadAudioLog(mode) for mode in ("train", "val", "test")}
+        self._bad_audio = {mode: BadAudioLog(mode) for mode in ("train", "val")}
 
     def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
         """None for a quantizer of a fork that does not say how many tokens it knows."""
@@ -88,7 +89,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
 
     def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=False):
         """The loss of a validation or test batch."""
-        is_empty = self._bad_audio[mode].add(batch)
+        is_empty = self._bad_audio.setdefault(mode, BadAudioLog(mode)).add(batch)
         metrics = self.val_metrics if mode == "val" and not is_empty else None
         return {f"{mode}_loss": self._loss_of(batch, apply_mask, metrics), **({"is_empty": True} if is_empty else {})}
 

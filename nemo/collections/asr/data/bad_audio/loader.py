@@ -62,9 +62,13 @@ def _is_concat_of_maps(dataset: Any) -> bool:
 
 
 def _check_concat(loader: DataLoader, config: Mapping, skip: bool, noise: List[str]):
-    """Replaces the datasets within NeMo's `ConcatDataset`, each of one manifest."""
+    """Replaces the datasets within NeMo's `ConcatDataset`: one for each item of `manifest_filepath`."""
     concat, collate = loader.dataset, loader.collate_fn
-    manifests = list(manifests_of(config["manifest_filepath"]))
-    pairs = zip(concat.datasets, manifests)
-    concat.datasets = [CheckedDataset(dataset, collate, skip, [manifest], noise) for dataset, manifest in pairs]
+    items = config["manifest_filepath"]
+    if len(items) == 1 and not isinstance(items[0], str):
+        items = items[0]  # as validation data comes
+    concat.datasets = [
+        CheckedDataset(dataset, collate, skip, list(manifests_of(item)), noise)
+        for dataset, item in zip(concat.datasets, items)
+    ]
     loader.collate_fn = concat.datasets[0].collate_fn

@@ -36,12 +36,12 @@ def check_on_ranks(config: Mapping, on_bad_audio: Optional[str], trainer: Option
         ValueError: a line of a manifest is bad, or there is one rank only and audio cannot be read
     """
     lines = check_lines(config)
-    if not is_global_rank_zero():
+    if not _is_alone(trainer) and not is_global_rank_zero():
         return ""
     try:
         check_audio(config, lines, on_bad_audio)
     except ValueError as error:
-        if trainer is None or trainer.world_size == 1:
+        if _is_alone(trainer):
             raise
         return f"{error}\n"
     return ""
@@ -49,8 +49,12 @@ def check_on_ranks(config: Mapping, on_bad_audio: Optional[str], trainer: Option
 
 def raise_on_all_ranks(unreadable: str, trainer: Optional[Trainer]):
     """Raises a ValueError on each rank if rank 0 has found audio that cannot be read; all ranks call it."""
-    if trainer is None or trainer.world_size == 1:
+    if _is_alone(trainer):
         return
     unreadable = trainer.strategy.broadcast(unreadable)
     if unreadable:
         raise ValueError(unreadable.strip())
+
+
+def _is_alone(trainer: Optional[Trainer]) -> bool:
+    return trainer is None or trainer.world_size == 1

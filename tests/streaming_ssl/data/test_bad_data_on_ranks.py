@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from omegaconf import OmegaConf, open_dict
+
+SCRIPT = Path(__file__).with_name("bad_data_on_ranks.py")
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def run_two_ranks(*args):
+    """Starts both ranks at once, as torchrun and SLURM do; returns what each has printed."""
+    shared = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    shared.update(TORCHELASTIC_RUN_ID="none", GROUP_RANK="0", OMP_NUM_THREADS="1")
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), *map(str, args)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [rank.communicate(timeout=240) for rank in ranks]
+    assert all(rank.returncode == 0 for rank in ranks), "\n".join(err[-3000:] for _, err in outputs)
+    return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
+
+
+@pytest.mark.unit
+class TestBadDataOnRanks:
+    def test_an_empty_rank_counts_of_all_ranks_and_one_error_on_all(self, nest_config, tmp_path):
+        rng = np.random.default_rng(0)
+        for i in range(4):
+            soundfile.write(tmp_path / f"{i}.wav", rng.normal(scale=0.1, size=16000), 16000)
+
+        def write(name, *files):
+            lines = [json.dumps({"audio_filepath": file, "duration": 1.0}) for file in files]
+            (tmp_path / name).write_text("\n".join(lines))
+            return tmp_path / name
+
+        # two utterances a rank and step, every other one of which is rank 1's: its first batch is without any good one
+        skipped = write("skip.json", "0.wav", "gone.wav", "1.wav", "lost.wav", "2.wav", "3.wav", "away.wav", "0.wav")
+        refused = write("refused.json", *["0.wav", "gone.wav"] * 2)
+        cfg = nest_config("model.masking.mask_prob=0.1")
+        with open_dict(cfg):
+            cfg.on_bad_audio = "skip"
+            cfg.train_ds = {"sample_rate": 16000, "batch_size": 2, "shuffle": False, "labels": ["a"]}
+        OmegaConf.save(cfg, tmp_path / "config.yaml")
+
+        first, second = run_two_ranks(tmp_path / "config.yaml", skipped, refused)
+        assert (first.pop("read"), second.pop("read")) == (4, 0), "one rank reads the audio headers"
+        assert first == second
+        assert first["skip"]["steps"] == 2 and first["skip"]["train_bad_utterances"] == 3
+        assert "refused.json, line 2: cannot read gone.wav (there is no such file); line 4: gone.wav" in first["error"]
