@@ -62,6 +62,7 @@ OWN_KEYS = {
         'curriculum_context': 'plain NeMo trains with the same contexts at all steps',
         'seed': 'plain NeMo draws masks and the order of the data anew when a run is resumed',
         'on_bad_audio': 'plain NeMo stops at audio that it cannot read, and trains on NaN samples',
+        'on_nonfinite': 'plain NeMo makes every step, also one whose loss is NaN',
     },
     'train_ds': {'check_audio_files': ''},
     'validation_ds': {'check_audio_files': ''},

@@ -28,6 +28,7 @@ from nemo.collections.asr.metrics.target_collapse import CollapseWarning
 from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenCheckpoints
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.nonfinite import name_utterances, nonfinite_of_config, step_was_skipped
 from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader
 
 
@@ -44,7 +45,10 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def _setup_dataloader_from_config(self, config: Optional[Dict]):
         on_bad_audio = self.cfg.get("on_bad_audio")
         self._unreadable_audio += check_on_ranks(config, on_bad_audio, self._trainer)
-        return checked_loader(super()._setup_dataloader_from_config(config), config, on_bad_audio)
+        loader = super()._setup_dataloader_from_config(config)
+        if self.cfg.get("on_nonfinite") is not None:
+            loader = name_utterances(loader)
+        return checked_loader(loader, config, on_bad_audio)
 
     def setup(self, stage: Optional[str] = None):
         """Lightning's hook: here all ranks are there, and fail together if one has found bad data."""
@@ -56,7 +60,17 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for, and exact resuming."""
         others = super().configure_callbacks()
         others = [others] if isinstance(others, Callback) else others
-        return [*others, *curriculum_of_config(self), *resume_of_config(self)]
+        return [*others, *curriculum_of_config(self), *resume_of_config(self), *nonfinite_of_config(self)]
+
+    def lr_scheduler_step(self, scheduler, metric):
+        """Lightning's hook: a step that was skipped does not change the learning rate."""
+        if not step_was_skipped(self.trainer):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def configure_gradient_clipping(self, *args, **kwargs):
+        """Lightning's hook: a step that is skipped has no gradients to clip."""
+        if not step_was_skipped(self.trainer):
+            super().configure_gradient_clipping(*args, **kwargs)
 
     def train_dataloader(self):
         """Lightning's hook: the data in the order of `cfg.seed`, at the place where a resumed run goes on."""

@@ -161,5 +161,5 @@ def nonfinite_of_config(model: LightningModule) -> List[Callback]:
 
 
 def step_was_skipped(trainer: Trainer) -> bool:
-    """Whether a step was just skipped, so that schedulers that count steps must not count it."""
+    """Whether this step is skipped: its gradients are not clipped, schedulers that count steps do not count it."""
     return any(callback.skipped for callback in trainer.callbacks if isinstance(callback, NonfiniteSteps))

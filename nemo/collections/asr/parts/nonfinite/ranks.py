@@ -65,17 +65,28 @@ def find(losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.de
     Returns:
         None if all are finite
     """
-    rank, world = (dist.get_rank(), dist.get_world_size()) if _has_ranks() else (0, 1)
-    bad = torch.stack([_is_bad(loss) for loss in losses]) if losses else torch.zeros(0, device=device)
-    flags = torch.zeros(world + 1, device=device)
-    flags[rank] = bad.any()
-    flags[world] = _any_bad(gradients, device)
-    if world > 1:
+    own, flags = flags_of(losses, gradients, device)
+    if _has_ranks():
         dist.all_reduce(flags, dist.ReduceOp.MAX)
     *ranks, in_gradients = flags.tolist()
     if not any(ranks) and not in_gradients:
         return None
-    return Findings(tuple(i for i, flag in enumerate(ranks) if flag), bool(in_gradients), tuple(bad.bool().tolist()))
+    return Findings(tuple(i for i, flag in enumerate(ranks) if flag), bool(in_gradients), tuple(own.bool().tolist()))
+
+
+def flags_of(losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.device) -> Tuple[Tensor, Tensor]:
+    """
+    This rank's part of what is looked at, on the device; nothing waits for it.
+
+    Returns:
+        own: which of the losses are not finite
+        flags: for each rank whether it has such a loss, 0 for other ranks than this one, and last the same for the
+            gradients; (ranks + 1,), float32
+    """
+    rank, world = (dist.get_rank(), dist.get_world_size()) if _has_ranks() else (0, 1)
+    own = torch.stack([_is_bad(loss) for loss in losses]) if losses else torch.zeros(0, device=device)
+    place = torch.arange(world + 1, device=device)
+    return own, (place == rank) * own.any().float() + (place == world) * _any_bad(gradients, device).float()
 
 
 def describe(findings: Findings, batches: Sequence[Batch]) -> str:

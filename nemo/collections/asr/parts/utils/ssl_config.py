@@ -26,6 +26,7 @@ from omegaconf import DictConfig, open_dict
 from nemo.collections.asr.parts.contexts import AttentionContext, ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
 from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO
+from nemo.collections.asr.parts.nonfinite import check_on_nonfinite
 from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
 from nemo.utils.config_targets import class_of_target
@@ -43,6 +44,7 @@ OWN_KEYS = {
         "curriculum_context",
         "on_bad_audio",
         "seed",
+        "on_nonfinite",
     ),
     "encoder": ("hierarchical_context", "banded_attention", "context_cap"),
     "train_ds": ("check_audio_files",),
@@ -80,7 +82,7 @@ def check_promises(cfg: DictConfig, restoring: bool):
     """
     if not restoring:
         warn_of_predecessor_options(cfg)
-    for check in (check_own_keys, require_streaming, _check_curriculum, _check_bad_audio):
+    for check in (check_own_keys, require_streaming, _check_curriculum, _check_bad_audio, check_on_nonfinite):
         with warning_if(restoring):
             check(cfg)
 
