@@ -26,9 +26,10 @@ from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.metrics.target_collapse import CollapseWarning
 from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenCheckpoints
+from nemo.collections.asr.models.masked_token_freezing import FreezeUntrained
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
-from nemo.collections.asr.parts.nonfinite import name_utterances, nonfinite_of_config, step_was_skipped
+from nemo.collections.asr.parts.nonfinite import name_utterances, nonfinite_of_config, skips_scheduler, step_was_skipped
 from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader
 
 
@@ -59,12 +60,12 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def configure_callbacks(self) -> List[Callback]:
         """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for, and exact resuming."""
         others = super().configure_callbacks()
-        others = [others] if isinstance(others, Callback) else others
+        others = [*([others] if isinstance(others, Callback) else others), FreezeUntrained()]
         return [*others, *curriculum_of_config(self), *resume_of_config(self), *nonfinite_of_config(self)]
 
     def lr_scheduler_step(self, scheduler, metric):
         """Lightning's hook: a step that was skipped does not change the learning rate."""
-        if not step_was_skipped(self.trainer):
+        if not skips_scheduler(self.trainer, scheduler):
             super().lr_scheduler_step(scheduler, metric)
 
     def configure_gradient_clipping(self, *args, **kwargs):

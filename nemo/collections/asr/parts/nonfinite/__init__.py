@@ -18,6 +18,7 @@ from nemo.collections.asr.parts.nonfinite.callback import (
     NonfiniteSteps,
     check_on_nonfinite,
     nonfinite_of_config,
+    skips_scheduler,
     step_was_skipped,
 )
 from nemo.collections.asr.parts.nonfinite.utterances import name_utterances, utterances_of
@@ -28,6 +29,7 @@ __all__ = [
     "check_on_nonfinite",
     "name_utterances",
     "nonfinite_of_config",
+    "skips_scheduler",
     "step_was_skipped",
     "utterances_of",
 ]

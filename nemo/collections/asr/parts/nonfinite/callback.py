@@ -107,7 +107,7 @@ class NonfiniteSteps(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Takes a bad batch out of the metrics; shows how many steps were skipped."""
-        self.skipped = False  # schedulers that count steps have been asked; those that count epochs are not meant
+        self.skipped = False
         if self._last_loss is not None:
             self._counts.put_back_unless(self._last_loss.isfinite())
         if self._skipped_in_run:
@@ -161,5 +161,12 @@ def nonfinite_of_config(model: LightningModule) -> List[Callback]:
 
 
 def step_was_skipped(trainer: Trainer) -> bool:
-    """Whether this step is skipped: its gradients are not clipped, schedulers that count steps do not count it."""
+    """Whether the step of this batch is skipped: then there are no gradients to clip."""
     return any(callback.skipped for callback in trainer.callbacks if isinstance(callback, NonfiniteSteps))
+
+
+def skips_scheduler(trainer: Trainer, scheduler: Any) -> bool:
+    """Whether a learning rate scheduler counts steps, and so does not count this one, which is skipped."""
+    configs = trainer.lr_scheduler_configs
+    counts_steps = any(config.scheduler is scheduler and config.interval == "step" for config in configs)
+    return counts_steps and step_was_skipped(trainer)
