@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What masked token prediction does not train is frozen while a trainer fits it: DDP waits for every other gradient."""
+
+import inspect
+from itertools import chain, takewhile
+from typing import List
+
+from lightning.pytorch import Callback, LightningModule
+from torch.nn import Parameter
+
+from nemo.collections.asr.modules.ssl_modules.masking import ConvFeatureMaksingWrapper
+from nemo.collections.asr.modules.ssl_modules.quantizers import RandomProjectionVectorQuantizer
+
+OURS = "nemo.collections.asr.models.ssl_models"
+STEP = ("training_step", "forward", "_loss_of", "_encode", "_encode_post_conv", "_tokens")
+
+
+def untrained_parameters(model: LightningModule) -> List[Parameter]:
+    """Parameters that get no gradient in a training step; none are known of a subclass that changes the step.
+
+    - With `mask_position: post_conv` the encoder's subsampling and the vector that replaces masked frames: the
+      subsampling makes the targets too, so NeMo detaches what comes out of it.
+    - The quantizer, whatever its `freeze` says: tokens are integers.
+    """
+    if _changes_the_step(type(model)):
+        return []
+    untrained = ((model.pre_encoder, ConvFeatureMaksingWrapper), (model.quantizer, RandomProjectionVectorQuantizer))
+    return list(chain.from_iterable(module.parameters() for module, known in untrained if type(module) is known))
+
+
+def _changes_the_step(model_class: type) -> bool:
+    subclasses = takewhile(lambda cls: cls.__module__ != OURS, inspect.getmro(model_class))
+    return any(name in vars(cls) for cls in subclasses for name in STEP)
+
+
+class FreezeUntrained(Callback):
+    """Freezes `untrained_parameters` while a trainer fits, so that `strategy: ddp` waits for no gradient of theirs.
+
+    Weights are what they would be otherwise, and the optimizer holds the same parameters, so that optimizer states of
+    older checkpoints fit. Afterwards gradients flow again: the encoder without a mask can be trained further.
+    """
+
+    def __init__(self):
+        self._frozen: List[Parameter] = []
+
+    def setup(self, trainer, pl_module, stage):
+        """Lightning's hook, before DDP is told which parameters there are."""
+        if stage == "fit":
+            self._frozen = [p for p in untrained_parameters(pl_module) if p.requires_grad]
+            self._set(requires_grad=False)
+
+    def teardown(self, trainer, pl_module, stage):
+        """Lightning's hook."""
+        self._thaw()
+
+    def on_exception(self, trainer, pl_module, exception):
+        """Lightning's hook; there is no `teardown` then."""
+        self._thaw()
+
+    def _thaw(self):
+        self._set(requires_grad=True)
+        self._frozen = []
+
+    def _set(self, requires_grad: bool):
+        for parameter in self._frozen:
+            parameter.requires_grad_(requires_grad)

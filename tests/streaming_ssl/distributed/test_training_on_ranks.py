@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Two processes over gloo, with Lightning's `strategy: ddp`: what they train is what one process trains.
+
+DDP takes the mean of the ranks' gradients, and each rank's loss is the mean over its own masked frames. So a step of two
+ranks is a step of one process that accumulates the gradients of both batches; and it is a step on the joined batch where
+both have equally many masked frames.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import rank_runs  # noqa: E402
+
+RANKS = 2
+BOTH = [(model, position) for model in ("masked", "denoise") for position in ("pre_conv", "post_conv")]
+
+# an optimizer whose steps are proportional to the gradients, so that rounding stays rounding
+OPTIM = "model.optim.name=sgd ~model.optim.betas ~model.optim.sched model.optim.lr=0.1 model.optim.weight_decay=0.001"
+HIERARCHICAL = """
+    model.num_classes=64 model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4
+    model.encoder.ff_expansion_factor=2 model.encoder.subsampling_conv_channels=8 model.train_ds=null
+    model.validation_ds=null model.encoder.att_context_size=[16,0]
+    model.hierarchical_context.schedule=[[0,[8,0]],[1,[16,0]]] model.curriculum_context.enabled=true
+    model.curriculum_context.start_context=2 model.curriculum_context.end_context=12
+    model.curriculum_context.warmup_steps=3
+"""
+TRAINED = ["model.masking.freeze=false", "model.quantizer.freeze=false"]
+
+# (seed, seconds of each utterance) for each batch of each rank: other lengths on each, and the last batch of one shorter
+RAGGED = [
+    [(1, (1.2, 0.7)), (2, (0.5, 0.9)), (3, (0.8, 1.0)), (4, (1.1, 0.6))],
+    [(5, (0.4, 2.0)), (6, (1.5, 1.4)), (7, (0.9, 0.4)), (8, (0.7,))],
+]
+EVEN = [[(1, (1.2, 1.2)), (2, (0.8, 0.8))], [(5, (1.2, 1.2)), (6, (0.8, 0.8))]]
+# one encoder step, which is not masked
+EMPTY = [RAGGED[0][:3], [(9, (0.05, 0.04)), (6, (1.5, 1.4)), (9, (0.05, 0.04))]]
+VALIDATION = [[(11, (1.0, 0.6)), (12, (0.7,))], [(13, (0.5, 1.3)), (14, (0.9,))]]
+
+
+def made(cfg, model, batches=RAGGED, **others):
+    cfg = OmegaConf.to_container(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+    return {"model": model, "cfg": cfg, "batches": batches, "validation": VALIDATION, **others}
+
+
+def name_of(model, position):
+    return f"{model}, {position}"
+
+
+@pytest.fixture(scope="module")
+def runs(nest_config, compose_config):
+    """All runs by name; without those that plain NeMo fails."""
+
+    def small(position, *options):
+        return nest_config(f"model.mask_position={position}", *OPTIM.split(), *options)
+
+    runs = {name_of(*both): made(small(both[1]), both[0]) for both in BOTH}
+    for model, position in BOTH:
+        nothing = made(small(position, "model.encoder.stochastic_depth_drop_prob=0.9"), model, EMPTY)
+        runs["empty, " + name_of(model, position)] = {**nothing, "masks": "every third step"}
+        runs["frozen by none, " + name_of(model, position)] = made(small(position, *TRAINED), model)
+    find = {"trainer": {"strategy": "ddp_find_unused_parameters_true"}}
+    runs["find unused"] = made(small("post_conv"), "masked", **find)
+    runs["accumulating"] = made(small("post_conv"), "denoise", trainer={"accumulate_grad_batches": 2})
+    even = {"batches": EVEN, "masks": "every third step"}
+    runs["joined"] = made(
+        small("pre_conv", "model.encoder.dropout=0", "model.preprocessor.dither=0"), "masked", **even
+    )
+    cfg = compose_config("nest_hierarchical_streaming", *HIERARCHICAL.split(), *OPTIM.split()).model
+    runs["curriculum"] = made(cfg, "denoise")
+    return runs
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """launch(runs): what each rank has made of each run."""
+
+    def launched(runs):
+        folder = tmp_path_factory.mktemp("ranks")
+        torch.save(runs, folder / "runs.pt")
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
+        command += [str(HERE / "rank_runs.py"), str(folder / "runs.pt"), str(folder)]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+        files = [folder / f"rank{rank}.pt" for rank in range(RANKS)]
+        assert all(file.exists() for file in files), done.stderr[-5000:]
+        return [torch.load(file, weights_only=False) for file in files]
+
+    return launched
+
+
+@pytest.fixture(scope="module")
+def trained(launch, runs):
+    """What each rank has made of each run; a run that failed anywhere fails the test that asks for it."""
+    found = launch(runs)
+
+    def of(name):
+        ranks = [of_rank[name] for of_rank in found]
+        assert not [rank["error"] for rank in ranks if "error" in rank]
+        return ranks
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def alone(runs):
+    """alone(name): the same run in this process, over the same batches, which take turns."""
+
+    def fit(name):
+        run = runs[name]
+        steps = run.get("trainer", {}).get("accumulate_grad_batches", 1) * RANKS
+        turns = [[batch for batches in zip(*run[kind]) for batch in batches] for kind in ("batches", "validation")]
+        return rank_runs.fit(run, *turns, devices=1, strategy="auto", accumulate_grad_batches=steps)
+
+    return fit
+
+
+def assert_same_weights(actual, expected, **tolerance):
+    torch.testing.assert_close(actual["weights"], expected["weights"], **tolerance)
+
+
+def moved(run, found):
+    """Names of the weights that are not what they were at the start."""
+    start = dict(rank_runs.build(run).named_parameters())
+    return {name for name, weight in found["weights"].items() if not torch.equal(weight, start[name])}
+
+
+@pytest.mark.unit
+class TestTrainingOnRanks:
+    @pytest.mark.limit(fails_with=RuntimeError, match="parameters that were not used in producing loss")
+    def test_post_conv_needs_no_search_for_unused_parameters(self, launch, nest_config):
+        cfg = nest_config("model.mask_position=post_conv", "model.encoder.conv_norm_type=layer_norm", like_nemo=True)
+        for rank in launch({"post_conv": made(cfg, "masked")}):
+            if "error" in rank["post_conv"]:
+                raise RuntimeError(rank["post_conv"]["error"])
+            assert rank["post_conv"]["steps"] == len(RAGGED[0])
+
+    @pytest.mark.parametrize("model, position", BOTH)
+    def test_ranks_end_with_the_weights_of_one_process(self, trained, alone, runs, model, position):
+        name = name_of(model, position)
+        one, other, single = *trained(name), alone(name)
+        assert_same_weights(one, other, rtol=0, atol=0)
+        assert_same_weights(one, single, rtol=1e-4, atol=1e-6)
+        assert one["steps"] == single["steps"] == len(RAGGED[0])
+        assert any("layers.0" in weight for weight in moved(runs[name], one))
+        assert any("subsampling" in n or "pre_encode" in n for n in moved(runs[name], one)) == (position == "pre_conv")
