@@ -16,9 +16,9 @@
 
     python resume_driver.py STAGES.json OVERRIDES...
 
-A stage is `{"folder": where it writes, "ranks": 1, "kill": null or [rank, batches, signal], "options": [...]}`. NeMo is
-imported once, and a process is forked for each rank. Rank r appends what each step was to `FOLDER/steps-r.jsonl`; how
-its process has ended is printed, one list of exit codes a stage.
+A stage is `{"folder": where it writes, "ranks": 1, "kill": null or [rank, batches, signal], "options": [...]}`.
+NeMo is imported once, and a process is forked for each rank. Rank r appends what each step was to
+`FOLDER/steps-r.jsonl`; how the processes have ended is printed, one list of exit codes a stage.
 """
 
 import json

@@ -29,6 +29,11 @@ from omegaconf import OmegaConf
 sys.path.insert(0, str(Path(__file__).parent))
 import resume_runs as runs  # noqa: E402
 
+LHOTSE = """
+    +model.train_ds.use_lhotse=true +model.train_ds.use_bucketing=false ~model.train_ds.bucketing_strategy
+    ~model.train_ds.concat_sampling_technique ~model.train_ds.concat_sampling_temperature
+""".split()
+
 
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory):
@@ -116,6 +121,17 @@ class TestResumedRunIsTheUninterruptedOne:
         same = runs.train(config(), max_epochs=1, callbacks=[draws])
         assert first.seen == same.seen
         assert all(first.seen[place][1] != other.seen[place][1] for place in first.seen)
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_lhotse_with_a_sampler_in_the_main_process(self, config, tmp_path, workers):
+        """Its number of batches is not known before they are drawn."""
+        save = runs.SaveEverywhere(tmp_path)
+        whole = runs.train(config(*LHOTSE, workers=workers), callbacks=[save])
+        assert len(whole.seen) == 2 * runs.BATCHES
+        for file in save.files[workers::5]:  # with and without workers not the same ones
+            again = runs.train(config(*LHOTSE, workers=workers), str(file))
+            assert is_rest_of(again, whole), file
+            assert 2 * runs.BATCHES - len(again.seen) == int(file.name.split("-")[0])
 
     @pytest.mark.parametrize("seed", [-1, True, "x"])
     def test_a_seed_that_is_none(self, config, seed):

@@ -26,7 +26,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from nemo.collections.asr.parts.resume.epoch_loop import ResumedEpochLoop
 from nemo.collections.asr.parts.resume.place import Place
 from nemo.collections.asr.parts.resume.random_state import RandomState, capture, derive_seed, put_back, seed_process
-from nemo.collections.asr.parts.resume.seeded_loader import can_be_seeded, seeded_loader
+from nemo.collections.asr.parts.resume.seeded_loader import can_be_seeded, has_indices, seeded_loader
 from nemo.collections.asr.parts.resume.stop_signals import StopSignals
 from nemo.utils import logging
 from nemo.utils.callbacks.preemption import PreemptionCallback
@@ -61,26 +61,27 @@ class ExactResume(Callback):
         self._signals = StopSignals()
         self._utterances = 0
 
-    def prepare(self, loader: Any, trainer: Trainer) -> Any:
+    def prepare(self, loader: Any, trainer: Any) -> Any:
         """The training data loader in the order of the seed, at the place where the run goes on.
 
-        Without a seed, and for data that has no order of its own (tarred, Lhotse, DALI), it is returned as it is.
+        Without a seed, and for data that is read as a stream (tarred, Lhotse's too, DALI), it is returned as it is.
         """
         self._utterances = _utterances_of_a_batch(loader, trainer)
         if self.seed is None or trainer.overfit_batches or not can_be_seeded(loader):
             return loader
         loader = seeded_loader(loader, self.seed, trainer.world_size, trainer.global_rank)
-        epoch = trainer.fit_loop.epoch_progress.current.processed
-        batches = 0
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        epoch, batches = progress.processed, 0
         if self.place is not None and self._boundary is None:
             epoch, batches = self.place.epoch, self.place.batches
         loader.sampler.start_at(epoch, batches)
         return loader
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def setup(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:
         """Takes the place of NeMo's callback for SIGTERM."""
-        if any(isinstance(c, PreemptionCallback) for c in trainer.callbacks):
-            trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, PreemptionCallback)]
+        others = [callback for callback in trainer.callbacks if not isinstance(callback, PreemptionCallback)]
+        if len(others) < len(trainer.callbacks):
+            trainer.callbacks = others  # another list: Lightning is going through this one
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listens for signals, if there is a callback that can save."""
@@ -195,7 +196,8 @@ class ExactResume(Callback):
 
     def _what_to_save(self, trainer: Trainer) -> Tuple[Place, RandomState]:
         """The place and the random states now, or those of the last optimizer step where something is half done."""
-        place, progress = self._current(trainer), trainer.fit_loop.epoch_loop.batch_progress.current
+        place = self._current(trainer)
+        progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
         half_done = (
             progress.started != progress.processed
             or (trainer.validating and not place.validated)
@@ -207,8 +209,7 @@ class ExactResume(Callback):
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         checkpoints = _checkpoints(trainer)
-        number = None if checkpoints is None else self._signals.heard(trainer)
-        if number is None:
+        if checkpoints is None or (number := self._signals.heard(trainer)) is None:
             return
         logging.info(f"Training stops after step {trainer.global_step}: {signal.Signals(number).name}.")
         checkpoints.save_last = True
@@ -231,7 +232,7 @@ def resume_of_config(model: Any) -> List[ExactResume]:
 
 def resumed_loader(model: Any, loader: Any) -> Any:
     """A model's training data loader, for Lightning's hook `train_dataloader`."""
-    trainer = getattr(model, "_trainer", None)
+    trainer: Any = getattr(model, "_trainer", None)
     callbacks = [] if trainer is None else [c for c in trainer.callbacks if isinstance(c, ExactResume)]
     return callbacks[0].prepare(loader, trainer) if callbacks else loader
 
@@ -242,7 +243,7 @@ def _checkpoints(trainer: Trainer) -> Optional[ModelCheckpoint]:
 
 def _utterances_of_a_batch(loader: Any, trainer: Trainer) -> int:
     """Utterances of a batch on all ranks; 0 where no sampler says."""
-    return loader.batch_size * trainer.world_size if can_be_seeded(loader) else 0
+    return loader.batch_size * trainer.world_size if has_indices(loader) else 0
 
 
 def _of_all_ranks(state: RandomState, trainer: Trainer) -> List[RandomState]:

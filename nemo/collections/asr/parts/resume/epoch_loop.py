@@ -16,6 +16,7 @@
 
 import warnings
 
+from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from nemo.collections.asr.parts.resume.place import Place
@@ -44,7 +45,7 @@ class ResumedEpochLoop(_TrainingEpochLoop):
             warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
             super().reset()
 
-    def on_run_start(self, data_fetcher) -> None:
+    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         """Lightning's hook: decides whether the epoch goes on with a validation or with a batch."""
         super().on_run_start(data_fetcher)
         self.val_loop.restarting = False

@@ -47,8 +47,8 @@ class Place:
     @classmethod
     def of(cls, trainer: Trainer, validated: bool, counted: bool) -> "Place":
         """Where a trainer is; while a batch is being trained on, the place before it."""
-        epochs = trainer.fit_loop.epoch_progress.current
-        progress = trainer.fit_loop.epoch_loop.batch_progress
+        epochs: Any = trainer.fit_loop.epoch_progress.current
+        progress: Any = trainer.fit_loop.epoch_loop.batch_progress
         done = progress.current.processed
         place = cls(
             epoch=epochs.processed,

@@ -38,10 +38,10 @@ def seed_process(number: int) -> None:
 
 def capture(device: torch.device) -> RandomState:
     """The random states of Python, NumPy, torch, and of the device if it is a CUDA device; plain types and tensors."""
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = np.random.get_state(legacy=True)
     state: RandomState = {
         "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys, np.int64)), *rest),
         "torch": torch.get_rng_state(),
     }
     if device.type == "cuda":
