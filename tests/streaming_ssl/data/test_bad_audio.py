@@ -260,6 +260,17 @@ class TestOnBadAudio:
         texts = sorted(batch.bad_audio.utterances)
         assert "second.json, line 1" in texts[0] and "third.json, line 1" in texts[1]
 
+    def test_a_loader_keeps_its_settings(self, build, write):
+        dataset = build(MODELS[0], write("good.json", 0, 1, 2), None)._train_dl.dataset
+        config = {"manifest_filepath": str(dataset)}
+        given = dict(num_workers=1, persistent_workers=True, prefetch_factor=3, timeout=7, pin_memory=True)
+        for own in (dict(batch_size=2, drop_last=True), dict(batch_sampler=[[2], [0, 1]])):
+            loader = torch.utils.data.DataLoader(dataset, collate_fn=dataset.collate_fn, **given, **own)
+            checked = checked_loader(loader, config, "skip")
+            assert {name: getattr(checked, name) for name in given} == given
+            assert (checked.batch_size, checked.drop_last) == (loader.batch_size, loader.drop_last)
+            assert list(checked.batch_sampler) == list(loader.batch_sampler)
+
     def test_what_is_not_map_style_is_left_to_nemo(self, monkeypatch):
         found = []
         monkeypatch.setattr("nemo.collections.asr.data.bad_audio.loader.logging.warning", found.append)

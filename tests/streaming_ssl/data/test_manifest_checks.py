@@ -162,6 +162,9 @@ class TestCheckManifests:
         config = {"manifest_filepath": manifest(*manifest.good), "min_duration": 2.5, "max_duration": 60.0}
         with pytest.raises(ValueError, match="none of its 2 utterances, 1.00 s to 2.00 s long"):
             check_manifests(config)
+        with pytest.raises(ValueError, match="none of its 1 utterances, 0.00 s to 0.00 s long"):
+            check_manifests({**config, "manifest_filepath": manifest({**manifest.good[0], "duration": 0})})
+        check_manifests({**config, "manifest_filepath": manifest({**manifest.good[0], "duration": None})})
 
     @pytest.mark.parametrize("key", KEYS)
     @pytest.mark.parametrize(
@@ -243,7 +246,7 @@ class TestCheckManifests:
         assert not warnings
         check_manifests({"manifest_filepath": path}, "skip")
         assert len(warnings) == 1 and "line 21: cannot read gone.wav" in warnings[0]
-        with pytest.raises(ValueError, match="line 3: cannot read gone.wav"):
+        with pytest.raises(ValueError, match="line 3: cannot read gone.wav(?s:.*)1 of 3 files are too many for"):
             path = manifest(*manifest.good, {**manifest.good[0], "audio_filepath": "gone.wav"})
             check_manifests({"manifest_filepath": path}, "skip")
 

@@ -133,9 +133,12 @@ class CheckedDataset(Dataset):
         utterances, noise = ([text for checked in batch for text in checked[kind]] for kind in (1, 2))
         report = BadAudioReport(utterances, noise, is_empty=not good)
         collated = self._collate(good) if good else self._empty()
-        if isinstance(collated, AudioNoiseBatch):
+        if isinstance(collated, (tuple, list)):
+            return (*collated, report)
+        if type(collated) is AudioNoiseBatch:
             return CheckedNoiseBatch(**vars(collated), bad_audio=report)
-        return (*collated, report)
+        collated.bad_audio = report  # a batch of a fork's own
+        return collated
 
     def _empty(self) -> Any:
         """A batch of one utterance without a valid sample: a second of silence, so that shapes are usual ones."""

@@ -24,6 +24,17 @@ from nemo.collections.asr.parts.manifests import manifests_of
 from nemo.collections.common.data.dataset import ConcatDataset
 from nemo.utils import logging
 
+SETTINGS = (
+    "num_workers",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "generator",
+    "persistent_workers",
+    "prefetch_factor",
+)
+
 
 def checked_loader(loader: Any, config: Mapping, on_bad_audio: Optional[str]) -> Any:
     """The loader, with its map-style datasets replaced by `CheckedDataset`s.
@@ -53,8 +64,8 @@ def checked_loader(loader: Any, config: Mapping, on_bad_audio: Optional[str]) ->
 
 def _settings(loader: DataLoader) -> Dict[str, Any]:
     """How a loader was made, but for the dataset and what makes a batch of it."""
-    names = ("batch_size", "sampler", "drop_last", "num_workers", "pin_memory")
-    return {name: getattr(loader, name) for name in names}
+    ours = ("batch_sampler",) if loader.batch_size is None else ("batch_size", "sampler", "drop_last")
+    return {name: getattr(loader, name) for name in (*ours, *SETTINGS)}
 
 
 def _is_concat_of_maps(dataset: Any) -> bool:

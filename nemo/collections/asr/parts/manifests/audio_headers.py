@@ -110,7 +110,7 @@ def _time_problem(path: str, entry: Entry, seconds: float) -> Optional[Problem]:
     said = f"{path} ({seconds:.2f} s), offset={entry.offset:g}"
     if entry.offset >= seconds:
         return Problem("offset_beyond", said)
-    if entry.offset + entry.duration > seconds + max(TOLERANCE, RELATIVE_TOLERANCE * seconds):
+    if entry.offset + (entry.duration or 0.0) > seconds + max(TOLERANCE, RELATIVE_TOLERANCE * seconds):
         return Problem("duration_beyond", f"{said}, duration={entry.duration:g}")
     return None
 

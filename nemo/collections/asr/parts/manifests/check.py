@@ -20,7 +20,7 @@ all: it trains with silence instead).
 """
 
 import os
-from typing import Iterator, List, Mapping, NamedTuple
+from typing import Iterator, List, Mapping, NamedTuple, Optional
 
 from nemo.collections.asr.parts.manifests.audio_headers import audio_problems
 from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
@@ -44,7 +44,7 @@ class CheckedLines(NamedTuple):
     to_open: List[Entry]
 
 
-def check_manifests(config: Mapping, on_bad_audio: str = None):
+def check_manifests(config: Mapping, on_bad_audio: Optional[str] = None):
     """Raises a ValueError that names manifest and lines of what is wrong, counts the rest and says what to do.
 
     Looked at are all lines (JSON, paths, offsets, durations) and the headers of `check_audio_files` files of each
@@ -77,7 +77,7 @@ def check_lines(config: Mapping) -> List[CheckedLines]:
     return checked
 
 
-def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: str = None):
+def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: Optional[str] = None):
     """The second half: reads headers of audio files. Once is enough, whatever the number of ranks.
 
     Raises:
@@ -89,10 +89,15 @@ def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: str 
         bad, short = Problems(f"{key}={manifest}"), Problems(f"{key}={manifest}")
         for line, problem in audio_problems(manifest, entries, selector):
             (short if problem.kind == "duration_beyond" else bad).add(line, problem)
-        few = on_bad_audio == "skip" and sum(bad.counts.values()) <= MOST_BAD * len(entries)
-        for message in [*short.messages(), *(bad.messages() if few else ())]:
+        warnings, total = short.messages(), sum(bad.counts.values())
+        if on_bad_audio == "skip" and total <= MOST_BAD * len(entries):
+            warnings += bad.messages()
+        else:
+            errors += bad.messages()
+            if on_bad_audio == "skip":
+                errors.append(f"{key}={manifest}: {total} of {len(entries)} files are too many for on_bad_audio=skip")
+        for message in warnings:
             logging.warning(message)
-        errors += () if few else bad.messages()
     if errors:
         raise ValueError("\n".join(errors))
 
@@ -141,11 +146,14 @@ class DurationLimits:
         self.low, self.high = config.get("min_duration"), config.get("max_duration")
         self.count, self.shortest, self.longest, self.kept = 0, float("inf"), 0.0, False
 
-    def add(self, duration: float):
-        """Counts an utterance; 0 is one that does not say how long it is."""
+    def add(self, duration: Optional[float]):
+        """Counts an utterance; NeMo keeps one that does not say how long it is."""
         self.count += 1
+        if duration is None:
+            self.kept = True
+            return
         self.shortest, self.longest = min(self.shortest, duration), max(self.longest, duration)
-        self.kept = self.kept or duration == 0 or (self.low or 0) <= duration <= (self.high or float("inf"))
+        self.kept = self.kept or (self.low or 0) <= duration <= (self.high or float("inf"))
 
     def check(self, manifest: str):
         """Raises a ValueError if no utterance is within the limits."""

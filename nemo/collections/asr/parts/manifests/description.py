@@ -41,7 +41,7 @@ def describe_entry(
     """
     files = files_of(entry.get("audio_file", entry.get("audio_filepath"))) or ["?"]
     problem = audio_problem(
-        manifests[0], Entry(0, tuple(files), seconds_of(entry.get("offset")) or 0.0, 0.0), channel_selector
+        manifests[0], Entry(0, tuple(files), seconds_of(entry.get("offset")) or 0.0, None), channel_selector
     )
     reason = f"{', '.join(files)}: {error}" if problem is None else str(problem)
     return f"{place_of_entry(manifests, position, key)}: {reason}"

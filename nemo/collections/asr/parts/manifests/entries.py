@@ -29,12 +29,12 @@ MOST_SECONDS = 1e9  # more, times a sample rate, may be no number any more
 
 
 class Entry(NamedTuple):
-    """What a line says: files, one or one a channel; offset and duration in seconds, 0 being the whole file."""
+    """What a line says: files, one or one a channel; offset and duration in seconds, None being all of the file."""
 
     line: int
     files: Tuple[str, ...]
     offset: float
-    duration: float
+    duration: Optional[float]
 
 
 def parse_entry(key: str, line: int, text: str) -> Union[Entry, Problem]:
@@ -60,9 +60,9 @@ def _with_times(line: int, files: List[str], entry: dict) -> Union[Entry, Proble
     times = {}
     for name in ("offset", "duration"):
         times[name] = seconds_of(entry.get(name))
-        if times[name] is None:
+        if times[name] is None and entry.get(name) is not None:
             return Problem(name, f"{_shown(entry[name])}, of {files[0]}")
-    return Entry(line, tuple(files), **times)
+    return Entry(line, tuple(files), times["offset"] or 0.0, times["duration"])
 
 
 def files_of(value: Any) -> Optional[List[str]]:
@@ -72,9 +72,7 @@ def files_of(value: Any) -> Optional[List[str]]:
 
 
 def seconds_of(value: Any) -> Optional[float]:
-    """Seconds, 0 for null; None for what is no number, NaN, infinite or negative."""
-    if value is None:
-        return 0.0
+    """Seconds; None for what is no number, NaN, infinite or negative."""
     if not isinstance(value, (int, float)):
         return None
     try:

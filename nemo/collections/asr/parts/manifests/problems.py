@@ -29,7 +29,7 @@ KINDS = {
     "path": ("`audio_filepath` is not a path: {}", "It is text, or a list of one path for each channel."),
     "duration": (
         "`duration` is not a number of seconds: {}",
-        "It is a number above 0; null or 0 mean the whole file.",
+        "It is a number, at least 0; null is all of the file.",
     ),
     "offset": ("`offset` is not a number of seconds: {}", "It is a number, at least 0, or null."),
     "audio": ("cannot read {}", "Paths are absolute, or relative to the manifest's folder."),
