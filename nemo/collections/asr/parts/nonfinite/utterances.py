@@ -116,6 +116,14 @@ def _describe(entry: Any) -> str:
     return f"{entry.audio_file} from {entry.offset} s" if entry.offset else str(entry.audio_file)
 
 
+def _describe_cut(cut: Any) -> str:
+    """A cut's file, where it is of one file; otherwise its id."""
+    sources = getattr(getattr(cut, "recording", None), "sources", ())
+    files = [str(source.source) for source in sources if source.type == "file"]
+    name = files[0] if len(files) == 1 else str(cut.id)
+    return f"{name} from {cut.start} s" if getattr(cut, "start", 0) else name
+
+
 class _RemembersCuts:
     """Reads the audio of cuts as Lhotse does, and keeps the names of those that it could read last."""
 
@@ -125,7 +133,7 @@ class _RemembersCuts:
 
     def __call__(self, cuts: Any, *args: Any, **kwargs: Any) -> Any:
         loaded = self.load_audio(cuts, *args, **kwargs)
-        self.names = [str(cut.id) for cut in loaded[2]]
+        self.names = [_describe_cut(cut) for cut in loaded[2]]
         return loaded
 
 
