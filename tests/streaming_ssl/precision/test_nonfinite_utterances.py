@@ -104,7 +104,10 @@ class TestBatchesNameTheirUtterances:
     @pytest.mark.parametrize("model_class", runs.MODELS)
     def test_of_tarred_audio(self, build, folder, model_class):
         options = dict(is_tarred=True, tarred_audio_filepaths=str(folder / "tar.tar"), shuffle_n=0)
-        assert names_of(build(model_class, "tar.json", **options)._train_dl) == [["0.wav", "1.wav"], ["2.wav", "3.wav"]]
+        assert names_of(build(model_class, "tar.json", **options)._train_dl) == [
+            ["0.wav", "1.wav"],
+            ["2.wav", "3.wav"],
+        ]
 
     def test_of_several_manifests_in_one_data_set(self, build, folder):
         both = f"{folder / 'one.json'},{folder / 'two.json'}"
