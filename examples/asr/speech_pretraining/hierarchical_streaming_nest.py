@@ -21,8 +21,8 @@
         trainer.max_steps=500000
 
 Any value of the config can be replaced like that; `--config-name nest_fast-conformer_streaming` takes one context for
-all layers. Ctrl-C and SIGTERM save before they stop it. Started again with the same `exp_manager.exp_dir` it goes on at
-the next batch, as if it had never been stopped.
+all layers. Ctrl-C and SIGTERM save before they stop it. Started again with the same `exp_manager.exp_dir` it goes on
+at the next batch, as if it had never been stopped.
 """
 
 import lightning.pytorch as pl
