@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """Tiny training runs, in one process or as one rank of several: what each run's losses, metrics and weights were.
 
 As a script, for `torchrun`: takes a file of runs, and writes what this rank made of them. A run that fails says how.
@@ -33,7 +34,7 @@ MODELS = {"masked": EncDecMaskedTokenPredModel, "denoise": EncDecDenoiseMaskedTo
 RATE = 16000
 
 
-def make_batch(model: str, seconds, seed: int):
+def make_batch(model: str, seed: int, seconds):
     """A batch of noise, as a data loader makes it for this model."""
     noise = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([int(RATE * s) for s in seconds])
@@ -44,9 +45,18 @@ def make_batch(model: str, seconds, seed: int):
     return AudioNoiseBatch(None, audio, lengths, noisy - audio, lengths, noisy, lengths)
 
 
+def join(batches) -> tuple:
+    """One batch of the model "masked" from several, which are equally long."""
+    audio, lengths, _, _ = zip(*batches)
+    return torch.cat(audio), torch.cat(lengths), None, None
+
+
 def loader(model: str, batches) -> DataLoader:
-    """Batches that are given as (seed, seconds of each utterance)."""
-    made = [make_batch(model, seconds, seed) for seed, seconds in batches]
+    """Batches that are given as (seed, seconds of each utterance), or as a list of those to be joined."""
+    made = [
+        join(make_batch(model, *part) for part in batch) if isinstance(batch, list) else make_batch(model, *batch)
+        for batch in batches
+    ]
     return DataLoader(made, batch_size=None, collate_fn=lambda batch: batch)
 
 
@@ -59,7 +69,7 @@ class EveryThirdStep(torch.nn.Module):
 
     def forward(self, input_feats, input_lengths):
         frames = torch.arange(input_feats.size(2))
-        mask = (frames // self.stride % 3 == 1) & (frames < input_lengths.unsqueeze(1))
+        mask = (frames // self.stride % 3 == 2) & (frames < input_lengths.unsqueeze(1))
         masks = mask.unsqueeze(1).to(input_feats.dtype).expand_as(input_feats)
         return input_feats * (1 - masks), masks
 
@@ -68,7 +78,7 @@ class Steps(Callback):
     """What is drawn for a batch (dither, masks, dropout) depends on the batch alone; remembers each batch's loss."""
 
     def __init__(self):
-        self.losses, self.untrained, self.contexts = [], [], []
+        self.losses, self.untrained, self.frozen, self.contexts = [], [], [], []
 
     @staticmethod
     def _seed(batch):
@@ -77,17 +87,18 @@ class Steps(Callback):
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         self._seed(batch)
-        self.contexts.append(getattr(pl_module.encoder, "layer_contexts", None))
 
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
         self._seed(batch)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.losses.append(outputs["loss"].item() * trainer.accumulate_grad_batches)
+        self.contexts.append(getattr(pl_module.encoder, "layer_contexts", None))
 
     def on_after_backward(self, trainer, pl_module):
-        parameters = pl_module.named_parameters()
+        parameters = list(pl_module.named_parameters())
         self.untrained = [name for name, p in parameters if p.requires_grad and p.grad is None]
+        self.frozen = [name for name, p in parameters if not p.requires_grad]
 
 
 def build(run, trainer=None):
@@ -101,6 +112,13 @@ def build(run, trainer=None):
     return model
 
 
+def make_trainer(**options) -> pl.Trainer:
+    """Of one epoch on a CPU, if nothing else is said, that writes nothing."""
+    settings = dict(accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False, log_every_n_steps=1)
+    settings.update(enable_model_summary=False, enable_checkpointing=False, use_distributed_sampler=False)
+    return pl.Trainer(**{**settings, "num_sanity_val_steps": 0, **options})
+
+
 def fit(run, batches, validation=(), **options) -> dict:
     """Trains one epoch.
 
@@ -110,10 +128,7 @@ def fit(run, batches, validation=(), **options) -> dict:
         options: of the trainer
     """
     steps = Steps()
-    settings = dict(accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False, callbacks=[steps])
-    settings.update(enable_model_summary=False, enable_checkpointing=False, use_distributed_sampler=False)
-    settings.update(num_sanity_val_steps=0, log_every_n_steps=1)
-    trainer = pl.Trainer(**{**settings, **options})
+    trainer = make_trainer(callbacks=[steps], **options)
     model = build(run, trainer)
     # rank 0's weights are the ones that count
     if trainer.global_rank > 0:

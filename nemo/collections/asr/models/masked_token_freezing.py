@@ -11,7 +11,8 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""What masked token prediction does not train is frozen while a trainer fits it: DDP waits for every other gradient."""
+
+"""What masked token prediction does not train is frozen while a trainer fits it, because DDP waits for gradients."""
 
 import inspect
 from itertools import chain, takewhile

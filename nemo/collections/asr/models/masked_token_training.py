@@ -29,7 +29,12 @@ from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenChec
 from nemo.collections.asr.models.masked_token_freezing import FreezeUntrained
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
-from nemo.collections.asr.parts.nonfinite import name_utterances, nonfinite_of_config, skips_scheduler, step_was_skipped
+from nemo.collections.asr.parts.nonfinite import (
+    name_utterances,
+    nonfinite_of_config,
+    skips_scheduler,
+    step_was_skipped,
+)
 from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader
 
 
@@ -115,6 +120,10 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         if self.train_metrics is not None:
             self.log_dict(self.train_metrics.pop("train"))
         self.log_dict(self._skipped("train"))
+
+    def on_validation_epoch_end(self, sync_metrics: bool = True):
+        """Lightning's hook: `val_loss`, by which checkpoints are chosen, is the mean over ranks."""
+        return super().on_validation_epoch_end(sync_metrics=sync_metrics)
 
     def multi_validation_epoch_end(self, outputs, dataloader_idx: int = 0):
         """Adds what was counted to the logs; with several data loaders, over all since the last."""
