@@ -147,7 +147,7 @@ class TestOnBadAudio:
             assert f"{line}{why(folder, name)}" in listed if name in BAD else line not in listed
         if noise is not None:
             count = int(trainer.logged_metrics["train_bad_noise"])
-            *_, listed = [text for text in said if text.startswith(f"train: {count} noise drawn in vain")]
+            *_, listed = [text for text in said if text.startswith(f"train: {count} draws of noise in vain")]
             assert f"noise_manifest={noise}, line 3: {why(folder, 'nan')}" in listed and "line 1:" not in listed
 
     @pytest.mark.parametrize("workers", [0, 2])

@@ -115,8 +115,8 @@ class BadAudioLog:
         lines = [f"  {text}{f' ({times} times)' if times > 1 else ''}" for text, times in together.most_common(LISTED)]
         if len(together) > LISTED:
             lines.append(f"  and {len(together) - LISTED} more")
-        done = "left out" if kind == "utterances" else "drawn in vain, and other noise taken instead"
-        logging.warning(f"{self.name}: {sum(together.values())} {kind} {done} in this epoch:\n" + "\n".join(lines))
+        what = "utterances left out" if kind == "utterances" else "draws of noise in vain, other noise was taken,"
+        logging.warning(f"{self.name}: {sum(together.values())} {what} in this epoch:\n" + "\n".join(lines))
 
 
 def _from_all_ranks(value: Any) -> List[Any]:

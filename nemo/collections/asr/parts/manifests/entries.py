@@ -57,12 +57,11 @@ def parse_entry(key: str, line: int, text: str) -> Union[Entry, Problem]:
 
 
 def _with_times(line: int, files: List[str], entry: dict) -> Union[Entry, Problem]:
-    times = {}
-    for name in ("offset", "duration"):
-        times[name] = seconds_of(entry.get(name))
-        if times[name] is None and entry.get(name) is not None:
+    offset, duration = seconds_of(entry.get("offset"), lowest=-MOST_SECONDS), seconds_of(entry.get("duration"))
+    for name, value in (("offset", offset), ("duration", duration)):
+        if value is None and entry.get(name) is not None:
             return Problem(name, f"{_shown(entry[name])}, of {files[0]}")
-    return Entry(line, tuple(files), times["offset"] or 0.0, times["duration"])
+    return Entry(line, tuple(files), max(0.0, offset or 0.0), duration)  # NeMo takes a negative offset for 0
 
 
 def files_of(value: Any) -> Optional[List[str]]:
@@ -71,15 +70,15 @@ def files_of(value: Any) -> Optional[List[str]]:
     return files if files and all(isinstance(file, str) and file for file in files) else None
 
 
-def seconds_of(value: Any) -> Optional[float]:
-    """Seconds; None for what is no number, NaN, infinite or negative."""
+def seconds_of(value: Any, lowest: float = 0.0) -> Optional[float]:
+    """Seconds; None for what is no number, NaN, infinite or below `lowest`."""
     if not isinstance(value, (int, float)):
         return None
     try:
         seconds = float(value)
     except OverflowError:
         return None
-    return seconds if 0 <= seconds <= MOST_SECONDS else None
+    return seconds if lowest <= seconds <= MOST_SECONDS else None
 
 
 def _shown(value: Any) -> str:

@@ -31,7 +31,7 @@ KINDS = {
         "`duration` is not a number of seconds: {}",
         "It is a number, at least 0; null is all of the file.",
     ),
-    "offset": ("`offset` is not a number of seconds: {}", "It is a number, at least 0, or null."),
+    "offset": ("`offset` is not a number of seconds: {}", "It is a number, or null, which is 0."),
     "audio": ("cannot read {}", "Paths are absolute, or relative to the manifest's folder."),
     "channels": (
         "wrong number of channels in {}",
