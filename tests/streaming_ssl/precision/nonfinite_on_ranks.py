@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """One rank of two, for test_nonfinite_on_ranks.py: trains with bad batches, and prints what comes of it as JSON."""
 
 import json

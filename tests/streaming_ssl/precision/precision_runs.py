@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """Tiny models, batches in memory and short runs of Lightning's trainer, for the tests beside this file."""
 
 import lightning.pytorch as pl

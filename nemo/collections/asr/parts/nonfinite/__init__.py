@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """Steps whose loss or gradients are not finite: found on all ranks alike, then an error, or left out and counted."""
 
 from nemo.collections.asr.parts.nonfinite.callback import (

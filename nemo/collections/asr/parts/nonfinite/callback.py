@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """The callback that looks at each step's loss and gradients before the optimizer does."""
 
 from typing import Any, List, Mapping, Optional

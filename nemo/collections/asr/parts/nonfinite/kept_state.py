@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """What a forward pass changes, so that it can be taken back: statistics of batch norms, counts of metrics."""
 
 from typing import Dict, List, Optional

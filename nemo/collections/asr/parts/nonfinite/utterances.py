@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """Which utterances a batch is made of: names that travel in the batch, from the process that loads it.
 
 NeMo's batches do not say it. Its data sets know: the entries of their manifests, or Lhotse's cuts.
