@@ -24,7 +24,10 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import ModelParallelStrategy
 from omegaconf import OmegaConf
+from torch.distributed._composable.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
 from nemo.collections.asr.data.ssl_dataset import AudioNoiseBatch
@@ -101,10 +104,20 @@ class Steps(Callback):
         self.frozen = [name for name, p in parameters if not p.requires_grad]
 
 
+class Sharded(EncDecMaskedTokenPredModel):
+    """A model as a user of FSDP2 writes it: each layer, the rest of the encoder and the decoder are sharded."""
+
+    def configure_model(self):
+        ranks = self.device_mesh["data_parallel"]
+        for module in (*self.encoder.layers, self.encoder, self.decoder):
+            fully_shard(module, mesh=ranks)
+
+
 def build(run, trainer=None):
     """The model of a run, the same at every call."""
     torch.manual_seed(0)
-    model = MODELS[run["model"]](OmegaConf.create(run["cfg"]), trainer)
+    model_class = Sharded if run.get("sharded") else MODELS[run["model"]]
+    model = model_class(OmegaConf.create(run["cfg"]), trainer)
     if run.get("masks") == "every third step":
         model.mask_processor = EveryThirdStep(1 if model.pre_encoder is not None else 8)
         if model.pre_encoder is not None:
@@ -130,14 +143,13 @@ def fit(run, batches, validation=(), **options) -> dict:
     steps = Steps()
     trainer = make_trainer(callbacks=[steps], **options)
     model = build(run, trainer)
-    # rank 0's weights are the ones that count
-    if trainer.global_rank > 0:
+    if trainer.global_rank > 0 and not run.get("sharded"):  # rank 0's weights are the ones that count
         with torch.no_grad():
             [p.add_(1) for p in model.parameters()]
     val_loaders = loader(run["model"], validation) if validation else None
     trainer.fit(model, loader(run["model"], batches), val_loaders)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    weights = {name: whole(p.detach()).clone() for name, p in model.named_parameters()}
     found = dict(
         losses=steps.losses, untrained=steps.untrained, contexts=steps.contexts, metrics=metrics, weights=weights
     )
@@ -148,9 +160,15 @@ def fit(run, batches, validation=(), **options) -> dict:
     }
 
 
+def whole(weight: torch.Tensor) -> torch.Tensor:
+    """A weight, of which each rank may have a part."""
+    return weight.full_tensor() if isinstance(weight, DTensor) else weight
+
+
 def fit_as_rank(run, rank: int, ranks: int) -> dict:
     """This rank's part of a run: its own batches, under the strategy of the run."""
-    options = {"devices": ranks, "strategy": "ddp", **run.get("trainer", {})}
+    sharded = ModelParallelStrategy(data_parallel_size=ranks, tensor_parallel_size=1) if run.get("sharded") else "ddp"
+    options = {"devices": ranks, "strategy": sharded, **run.get("trainer", {})}
     try:
         return fit(run, run["batches"][rank], run.get("validation", [()] * ranks)[rank], **options)
     except Exception as error:  # pylint: disable=broad-except

@@ -104,6 +104,8 @@ def runs(nest_config, compose_config):
     find = {"trainer": {"strategy": "ddp_find_unused_parameters_true"}}
     runs["find unused"] = made(small("post_conv"), "masked", **find)
     runs["accumulating"] = made(small("post_conv"), "denoise", trainer={"accumulate_grad_batches": 2})
+    for position in POSITIONS:
+        runs["sharded, " + position] = made(small(position), "masked", sharded=True)
     even = {"batches": EVEN, "masks": "every third step"}
     runs["joined"] = made(small("pre_conv", *NO_DICE), "masked", **even)
     cfg = compose_config("nest_hierarchical_streaming", *HIERARCHICAL.split(), *OPTIM.split()).model
@@ -224,6 +226,13 @@ class TestTrainingOnRanks:
     def test_the_search_for_unused_parameters_changes_nothing(self, trained):
         for found, plain in zip(trained("find unused"), trained(name_of("masked", "post_conv"))):
             assert_same_weights(found, plain, rtol=0, atol=0)
+
+    @pytest.mark.parametrize("position", POSITIONS)
+    def test_fsdp2_trains_what_ddp_trains(self, trained, position):
+        for sharded, plain in zip(trained("sharded, " + position), trained(name_of("masked", position))):
+            assert_same_weights(sharded, plain, **ROUNDING)
+            assert sharded["metrics"] == pytest.approx(plain["metrics"], rel=1e-4)
+            assert set(sharded["trainable"]) == set(plain["trainable"])  # when the trainer is done
 
     def test_gradients_accumulate_on_ranks_as_in_one_process(self, trained, alone):
         (one, other), single = trained("accumulating"), alone("accumulating")

@@ -16,7 +16,7 @@
 
 import inspect
 from itertools import chain, takewhile
-from typing import List
+from typing import List, Set
 
 from lightning.pytorch import Callback, LightningModule
 from torch.nn import Parameter
@@ -54,26 +54,29 @@ class FreezeUntrained(Callback):
     """
 
     def __init__(self):
-        self._frozen: List[Parameter] = []
+        self._frozen: Set[str] = set()  # names, because FSDP2 puts other parameters in their place
 
     def setup(self, trainer, pl_module, stage):
         """Lightning's hook, before DDP is told which parameters there are."""
         if stage == "fit":
-            self._frozen = [p for p in untrained_parameters(pl_module) if p.requires_grad]
-            self._set(requires_grad=False)
+            untrained = {id(parameter) for parameter in untrained_parameters(pl_module)}
+            trainable = [(name, p) for name, p in pl_module.named_parameters() if p.requires_grad]
+            self._frozen = {name for name, parameter in trainable if id(parameter) in untrained}
+            self._set(pl_module, requires_grad=False)
 
     def teardown(self, trainer, pl_module, stage):
         """Lightning's hook."""
-        self._thaw()
+        self._thaw(pl_module)
 
     def on_exception(self, trainer, pl_module, exception):
         """Lightning's hook; there is no `teardown` then."""
-        self._thaw()
+        self._thaw(pl_module)
 
-    def _thaw(self):
-        self._set(requires_grad=True)
-        self._frozen = []
+    def _thaw(self, model: LightningModule):
+        self._set(model, requires_grad=True)
+        self._frozen = set()
 
-    def _set(self, requires_grad: bool):
-        for parameter in self._frozen:
-            parameter.requires_grad_(requires_grad)
+    def _set(self, model: LightningModule, requires_grad: bool):
+        for name, parameter in model.named_parameters():
+            if name in self._frozen:
+                parameter.requires_grad_(requires_grad)
