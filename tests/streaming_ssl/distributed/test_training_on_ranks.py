@@ -46,7 +46,7 @@ HIERARCHICAL = """
     model.curriculum_context.start_context=2 model.curriculum_context.end_context=12
     model.curriculum_context.warmup_steps=3
 """
-NO_DICE = """
+DETERMINISTIC = """
     model.preprocessor.dither=0 model.encoder.dropout=0 model.encoder.dropout_pre_encoder=0
     model.encoder.dropout_emb=0 model.encoder.dropout_att=0
 """.split()
@@ -63,7 +63,6 @@ LONG = [[(1, (4.0, 5.0)), (2, (4.5,))], [(3, (5.0, 3.5)), (4, (4.1,))]]
 # no third encoder step
 EMPTY = [RAGGED[0][:3], [(9, (0.05, 0.04)), (6, (1.5, 1.4)), (9, (0.05, 0.04))]]
 VALIDATION = [[(11, (1.0, 0.6)), (12, (0.7,))], [(13, (0.5, 1.3)), (14, (0.9,))]]
-
 
 ROUNDING = {"rtol": 1e-4, "atol": 1e-6}
 
@@ -91,7 +90,7 @@ def name_of(model, position):
 
 @pytest.fixture(scope="module")
 def runs(nest_config, compose_config):
-    """All runs by name; without those that plain NeMo fails."""
+    """All runs by name, but for those of `like_nemo`."""
 
     def small(position, *options):
         return nest_config(f"model.mask_position={position}", *OPTIM.split(), *options)
@@ -107,10 +106,21 @@ def runs(nest_config, compose_config):
     for position in POSITIONS:
         runs["sharded, " + position] = made(small(position), "masked", sharded=True)
     even = {"batches": EVEN, "masks": "every third step"}
-    runs["joined"] = made(small("pre_conv", *NO_DICE), "masked", **even)
+    runs["joined"] = made(small("pre_conv", *DETERMINISTIC), "masked", **even)
     cfg = compose_config("nest_hierarchical_streaming", *HIERARCHICAL.split(), *OPTIM.split()).model
     runs["curriculum"] = made(cfg, "denoise")
     return runs
+
+
+def stderr_of(command, env) -> str:
+    """What `torchrun` has written to stderr when its ranks have ended. Ranks that hang are ended with it."""
+    options = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=env, **options) as process:
+        try:
+            return process.communicate(timeout=300)[1]
+        except BaseException:
+            process.terminate()  # it ends its ranks; a SIGKILL would leave them alone
+            raise
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +132,9 @@ def launch(tmp_path_factory):
         torch.save(runs, folder / "runs.pt")
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
         command += [str(HERE / "rank_runs.py"), str(folder / "runs.pt"), str(folder)]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+        log = stderr_of(command, {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})
         files = [folder / f"rank{rank}.pt" for rank in range(RANKS)]
-        assert all(file.exists() for file in files), done.stderr[-5000:]
+        assert all(file.exists() for file in files), log[-5000:]
         return [torch.load(file, weights_only=False) for file in files]
 
     return launched
