@@ -13,6 +13,7 @@
 # limitations under the License.
 
 import importlib.util
+import logging
 import random
 from pathlib import Path
 
@@ -85,6 +86,18 @@ def seeds():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def nemo_warnings(caplog):
+    """What NeMo's logger warns of, by calling it; also after a test that has told the logger to be silent."""
+    from nemo.utils import logging as nemo_logging
+
+    logger = logging.getLogger("nemo_logger")  # it passes nothing on to the handlers above it
+    logger.addHandler(caplog.handler)
+    with nemo_logging.temp_verbosity(logging.WARNING):
+        yield lambda: [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    logger.removeHandler(caplog.handler)
 
 
 CONFIGS = HERE.parents[1] / "examples/asr/conf/ssl/nest"

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-import logging
 import sys
 from pathlib import Path
 
@@ -35,15 +34,6 @@ import precision_runs as runs  # noqa: E402
 SKIP, RAISE = "model.on_nonfinite=skip", "model.on_nonfinite=raise"
 # the learning rate changes at each step, so that a step too many shows
 SCHEDULE = ["model.optim.sched.warmup_steps=3"]
-
-
-@pytest.fixture
-def warnings(caplog):
-    """What NeMo's logger warns of."""
-    logger = logging.getLogger("nemo_logger")
-    logger.addHandler(caplog.handler)
-    yield lambda: [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    logger.removeHandler(caplog.handler)
 
 
 class BreakGradients(pl.Callback):
@@ -104,12 +94,12 @@ class TestSkip:
         torch.testing.assert_close(*states, rtol=0, atol=0)
 
     @pytest.mark.parametrize("algorithm", ["norm", "value"])
-    def test_a_gradient_that_is_not_finite_is_enough(self, nest_config, algorithm, warnings):
+    def test_a_gradient_that_is_not_finite_is_enough(self, nest_config, algorithm, nemo_warnings):
         clip = {"gradient_clip_val": 0.1, "gradient_clip_algorithm": algorithm}
         model, _, watch = runs.fit(nest_config, runs.MODELS[1], [1, 2, 3], SKIP, callbacks=[BreakGradients(1)], **clip)
         expected, _, _ = runs.fit(nest_config, runs.MODELS[1], [1, 3], SKIP, **clip)
         torch.testing.assert_close(dict(model.state_dict()), dict(expected.state_dict()), rtol=0, atol=0)
-        assert any("step 1: the losses are finite, the gradients are not" in text for text in warnings())
+        assert any("step 1: the losses are finite, the gradients are not" in text for text in nemo_warnings())
 
     def test_it_is_counted_in_the_log(self, nest_config):
         model, trainer, _ = runs.fit(nest_config, runs.MODELS[1], [1, -9, 2, -8, 3], SKIP)
@@ -122,12 +112,12 @@ class TestSkip:
         assert trainer.callback_metrics["train_skipped_steps"] == 0
         assert "skipped" not in trainer.progress_bar_metrics
 
-    def test_warnings_are_no_flood(self, nest_config, warnings, monkeypatch):
+    def test_warnings_are_no_flood(self, nest_config, nemo_warnings, monkeypatch):
         monkeypatch.setattr(callback, "MOST_WARNINGS", 2)
         runs.fit(nest_config, runs.MODELS[1], [-1, 1, -2, -3, -4], SKIP)
-        texts = [text for text in warnings() if "on_nonfinite=skip: step" in text]
+        texts = [text for text in nemo_warnings() if "on_nonfinite=skip: step" in text]
         assert len(texts) == 2 and "Further ones are only counted" in texts[1]
-        assert any("4 steps of this epoch were skipped" in text for text in warnings())
+        assert any("4 steps of this epoch were skipped" in text for text in nemo_warnings())
 
     def test_a_run_that_learns_nothing_any_more_ends(self, nest_config, monkeypatch):
         monkeypatch.setattr(callback, "MOST_IN_A_ROW", 3)
@@ -197,9 +187,9 @@ class TestOff:
         with pytest.raises(ValueError, match="on_nonfinite='stop': must be one of raise, skip, null"):
             EncDecMaskedTokenPredModel(nest_config("model.on_nonfinite=stop"))
 
-    def test_an_option_that_nemo_ignores_here_is_said(self, nest_config, warnings):
+    def test_an_option_that_nemo_ignores_here_is_said(self, nest_config, nemo_warnings):
         EncDecMaskedTokenPredModel(nest_config("model.on_nonfinite=null", "+model.skip_nan_grad=true"))
-        assert any("skip_nan_grad" in text and "on_nonfinite=skip" in text for text in warnings())
+        assert any("skip_nan_grad" in text and "on_nonfinite=skip" in text for text in nemo_warnings())
 
 
 @pytest.mark.unit
@@ -231,13 +221,13 @@ class TestValidation:
         with pytest.raises(FloatingPointError, match=r"validation: the loss is not finite:\n  rank 0: batch 1 "):
             runs.fit(nest_config, runs.MODELS[1], [1], RAISE, validation=[5, -9, 6])
 
-    def test_it_is_left_out_of_mean_and_metrics(self, nest_config, warnings):
+    def test_it_is_left_out_of_mean_and_metrics(self, nest_config, nemo_warnings):
         found = []
         for numbers in ([5, 6, -9], [5, 6]):
             _, trainer, _ = runs.fit(nest_config, runs.MODELS[1], [1], SKIP, validation=numbers)
             found.append({name: x for name, x in trainer.callback_metrics.items() if name.startswith("val_")})
         torch.testing.assert_close(*found)
-        assert "val_loss" in found[0] and any("validation: the loss" in text for text in warnings())
+        assert "val_loss" in found[0] and any("validation: the loss" in text for text in nemo_warnings())
 
     def test_if_there_is_nothing_else_the_mean_says_it(self, nest_config):
         _, trainer, _ = runs.fit(nest_config, runs.MODELS[1], [1], SKIP, validation=[-9])
