@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 MARKERS = (
     "unit: fast, no network, no data beyond what the test makes",
     "run_only_on(device): runs only where that device ('CPU' or 'GPU') is in use",
+    "any_release: says the same with every NeMo release, because it uses none; the matrix runs it on one",
     # what follows takes how the test fails on plain NeMo: fails_with, match, since, before
     "fix1: masked-token loss: decoder and mask time dimensions differ",
     "fix2: masking: types and bounds",

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_release
+
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 # Where paths of the pages begin: docs/index.md and docs/architecture.md say below which folders they are.

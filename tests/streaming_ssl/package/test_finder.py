@@ -26,6 +26,8 @@ import pytest
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, finder
 
+pytestmark = pytest.mark.any_release
+
 TOY = 'nemo.collections.toy'
 ORIGINAL_OF_FORK = 'class Masking:\n    name = "the fork\'s"\n'
 

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_release
+
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(file.relative_to(ROOT) for file in (ROOT / 'nemo').rglob('*.py'))
 PARTS = 'nemo.collections.asr.parts'

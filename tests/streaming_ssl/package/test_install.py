@@ -26,6 +26,8 @@ from types import SimpleNamespace
 import packaging
 import pytest
 
+pytestmark = pytest.mark.any_release
+
 BUILD = 'import sys, setuptools.build_meta as b; print(getattr(b, "build_" + sys.argv[1])(sys.argv[2]))'
 NAME = 'from nemo.collections.toy.masking import Masking; print(Masking.name)'
 FORK_SETUP = 'from setuptools import find_packages, setup\nsetup(name="fork", packages=find_packages())\n'

@@ -21,6 +21,8 @@ import pytest
 
 from nemo_streaming_ssl import TESTED_NEMO, cli, finder, nemo_tree
 
+pytestmark = pytest.mark.any_release
+
 VALUES = 'VERSION = (2, 5)\n__version__ = ".".join(["2", "5"])\n'
 
 
