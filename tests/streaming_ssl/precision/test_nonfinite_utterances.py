@@ -123,6 +123,7 @@ class TestBatchesNameTheirUtterances:
         files = [[str(folder / f"{i}.wav") for i in pair] for pair in ((0, 2), (1, 3))]
         assert found == {" or ".join(pair) for pair in files}
 
+    @pytest.mark.usefixtures("lhotse_samplers")
     @pytest.mark.parametrize("model_class", runs.MODELS)
     def test_of_lhotse_cuts(self, build, model_class):
         loader = build(model_class, "good.json", **LHOTSE)._train_dl

@@ -122,6 +122,7 @@ class TestResumedRunIsTheUninterruptedOne:
         assert first.seen == same.seen
         assert all(first.seen[place][1] != other.seen[place][1] for place in first.seen)
 
+    @pytest.mark.usefixtures("lhotse_samplers")
     @pytest.mark.parametrize("workers", [0, 2])
     def test_lhotse_with_a_sampler_in_the_main_process(self, config, tmp_path, workers):
         """Its number of batches is not known before they are drawn."""
