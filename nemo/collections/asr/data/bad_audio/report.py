@@ -20,9 +20,8 @@ A report is made where the batch is loaded, travels in it, is counted in the mai
 from collections import Counter
 from typing import Any, Dict, Iterator, List, Optional
 
-import torch
-
 from nemo.utils import logging
+from nemo.utils.ranks import from_all_ranks
 
 LISTED = 100  # a rank and an epoch
 # So many batches in a row without a single good utterance are not a few bad files: the storage is gone.
@@ -100,7 +99,7 @@ class BadAudioLog:
             `{name}_bad_utterances`, how many were left out, and `{name}_bad_noise`, how often noise that was drawn
             could not be used
         """
-        ranks = _from_all_ranks((self._utterances, self._noise))
+        ranks = from_all_ranks((self._utterances, self._noise))
         self._reset()
         values = {}
         for kind, counters in zip(("utterances", "noise"), zip(*ranks)):
@@ -117,11 +116,3 @@ class BadAudioLog:
             lines.append(f"  and {len(together) - LISTED} more")
         what = "utterances left out" if kind == "utterances" else "draws of noise in vain, other noise was taken,"
         logging.warning(f"{self.name}: {sum(together.values())} {what} in this epoch:\n" + "\n".join(lines))
-
-
-def _from_all_ranks(value: Any) -> List[Any]:
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return [value]
-    values: List[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(values, value)
-    return values

@@ -15,11 +15,13 @@
 """What is not finite, on which ranks: one all-reduce of a few numbers, one wait for the device."""
 
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from nemo.utils.ranks import from_all_ranks, has_ranks
 
 MOST_NAMES = 32  # of a batch, in a message
 
@@ -89,14 +91,14 @@ def flags_of(
         flags: for each rank whether it has such a loss, 0 for other ranks than this one, and last the same for the
             gradients; (ranks + 1,), float32
     """
-    rank, world = (dist.get_rank(), dist.get_world_size()) if _has_ranks() else (0, 1)
+    rank, world = (dist.get_rank(), dist.get_world_size()) if has_ranks() else (0, 1)
     own = torch.stack([_is_bad(loss) for loss in losses]) if losses else torch.zeros(0, device=device)
     place = torch.arange(world + 1, device=device)
     return own, (place == rank) * own.any().float() + (place == world) * _any_bad(gradients, device, order).float()
 
 
 def _on_all_ranks(own: Tensor, flags: Tensor) -> Tuple[Tensor, List[float], float]:
-    if _has_ranks():
+    if has_ranks():
         dist.all_reduce(flags, dist.ReduceOp.MAX)
     *ranks, in_gradients = flags.tolist()
     return own, ranks, in_gradients
@@ -109,7 +111,7 @@ def describe(findings: Findings, batches: Sequence[Batch]) -> str:
     """
     pairs = zip(batches, findings.own)
     own = [str(batch) for batch, is_bad in pairs if is_bad or not findings.ranks]
-    lines = [f"  rank {rank}: {text}" for rank, texts in enumerate(_from_all_ranks(own)) for text in texts]
+    lines = [f"  rank {rank}: {text}" for rank, texts in enumerate(from_all_ranks(own)) for text in texts]
     what = "the loss is not finite" if findings.ranks else "the losses are finite, the gradients are not"
     return f"{what}:\n" + "\n".join(lines)
 
@@ -125,15 +127,3 @@ def _any_bad(gradients: Sequence[Tensor], device: torch.device, order: float) ->
         return torch.zeros((), device=device)
     norms = torch._foreach_norm(local, order)
     return torch.stack([norm.to(device, torch.float32) for norm in norms]).isfinite().all().logical_not()
-
-
-def _has_ranks() -> bool:
-    return dist.is_available() and dist.is_initialized()
-
-
-def _from_all_ranks(value: Any) -> List[Any]:
-    if not _has_ranks():
-        return [value]
-    values: List[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value)
-    return values

@@ -17,7 +17,6 @@
 import signal
 from typing import Any, Dict, List, Optional, Tuple
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
@@ -31,6 +30,7 @@ from nemo.collections.asr.parts.resume.stop_signals import StopSignals
 from nemo.utils import logging
 from nemo.utils.callbacks.preemption import PreemptionCallback
 from nemo.utils.option_checks import check_integer
+from nemo.utils.ranks import from_all_ranks
 
 KEY = "exact_resume"  # in a checkpoint; whoever does not know it does not look at it
 
@@ -149,7 +149,7 @@ class ExactResume(Callback):
         place, random = self._what_to_save(trainer)
         checkpoint[KEY] = {
             "place": place.to_dict(),
-            "random": _of_all_ranks(random, trainer),
+            "random": from_all_ranks(random),
             "seed": self.seed,
             "utterances": self._utterances,
         }
@@ -244,11 +244,3 @@ def _checkpoints(trainer: Trainer) -> Optional[ModelCheckpoint]:
 def _utterances_of_a_batch(loader: Any, trainer: Trainer) -> int:
     """Utterances of a batch on all ranks; 0 where no sampler says."""
     return loader.batch_size * trainer.world_size if has_indices(loader) else 0
-
-
-def _of_all_ranks(state: RandomState, trainer: Trainer) -> List[RandomState]:
-    if trainer.world_size == 1 or not torch.distributed.is_initialized():
-        return [state]
-    states: List[Any] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(states, state)
-    return states
