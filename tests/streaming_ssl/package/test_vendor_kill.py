@@ -23,13 +23,13 @@ from pathlib import Path
 import pytest
 
 from nemo_streaming_ssl import cli
-from nemo_streaming_ssl.vendoring import sources
 
 pytestmark = pytest.mark.any_release
 
 _spec = importlib.util.spec_from_file_location('vendoring_stub', Path(__file__).with_name('vendoring_stub.py'))
 stub = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(stub)
+patch_set = stub.patch_set
 
 EXAMPLE = 'examples/asr/pretrain.py'
 LOSS, BASE = 'nemo/collections/asr/loss.py', 'nemo/collections/asr/_loss_base.py'
@@ -69,13 +69,6 @@ def killer(fork: Path, step: int):
                 os._exit(KILLED)
 
     return hook
-
-
-@pytest.fixture
-def patch_set(tmp_path, monkeypatch):
-    folder = stub.write_patch_set(tmp_path / 'patch_set')
-    monkeypatch.setattr(sources, 'overlay_root', lambda: str(folder))
-    return folder
 
 
 @pytest.fixture

@@ -18,6 +18,10 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from nemo_streaming_ssl.vendoring import sources
+
 ORIGINAL = 'class Loss:\n    name = "original"\n\n\ndef helper():\n    return "original"\n'
 SHADOWING = 'from nemo.collections.asr import _{0}_base as base\n\n\nclass Loss(base.Loss):\n    name = "patched"\n'
 SHADOWED = ('nemo/collections/asr/loss.py', 'nemo/collections/asr/masking.py')
@@ -46,6 +50,14 @@ def write_patch_set(folder: Path) -> Path:
     files['benchmarks/results/speed.csv'] = 'a,b\n'
     files['benchmarks/run.py'] = files['tests/matrix.py'] = files['tests/streaming_ssl/package/test_x.py'] = 'x = 1\n'
     return write_files(folder, files)
+
+
+@pytest.fixture
+def patch_set(tmp_path, monkeypatch):
+    """The folder of a small patch set, which the command takes for its own."""
+    folder = write_patch_set(tmp_path / 'patch_set')
+    monkeypatch.setattr(sources, 'overlay_root', lambda: str(folder))
+    return folder
 
 
 def write_fork(repository: Path, below: str = 'third_party/nemo') -> Path:
