@@ -21,19 +21,9 @@ from torch.utils.data import DataLoader
 from nemo.collections.asr.data.audio_to_text import AudioToCharDataset
 from nemo.collections.asr.data.bad_audio.dataset import CheckedDataset
 from nemo.collections.asr.parts.manifests import manifests_of
+from nemo.collections.asr.parts.utils.loader_settings import loader_settings
 from nemo.collections.common.data.dataset import ConcatDataset
 from nemo.utils import logging
-
-SETTINGS = (
-    "num_workers",
-    "pin_memory",
-    "timeout",
-    "worker_init_fn",
-    "multiprocessing_context",
-    "generator",
-    "persistent_workers",
-    "prefetch_factor",
-)
 
 
 def checked_loader(loader: Any, config: Mapping, on_bad_audio: Optional[str]) -> Any:
@@ -64,8 +54,8 @@ def checked_loader(loader: Any, config: Mapping, on_bad_audio: Optional[str]) ->
 
 def _settings(loader: DataLoader) -> Dict[str, Any]:
     """How a loader was made, but for the dataset and what makes a batch of it."""
-    ours = ("batch_sampler",) if loader.batch_size is None else ("batch_size", "sampler", "drop_last")
-    return {name: getattr(loader, name) for name in (*ours, *SETTINGS)}
+    batches = ("batch_sampler",) if loader.batch_size is None else ("batch_size", "sampler", "drop_last")
+    return {name: getattr(loader, name) for name in (*batches, "generator")} | loader_settings(loader)
 
 
 def _is_concat_of_maps(dataset: Any) -> bool:

@@ -31,16 +31,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from nemo.collections.asr.parts.resume.random_state import derive_seed, seeded
-
-# what a new data loader takes over from the one that it is made of
-TAKEN_OVER = (
-    "num_workers",
-    "pin_memory",
-    "timeout",
-    "worker_init_fn",
-    "multiprocessing_context",
-    "persistent_workers",
-)
+from nemo.collections.asr.parts.utils.loader_settings import loader_settings
 
 
 @dataclass(frozen=True)
@@ -190,9 +181,6 @@ def seeded_loader(loader: DataLoader, seed: int, num_replicas: int = 1, rank: in
     else:
         shuffle = type(loader.sampler) is RandomSampler
         draws = EpochDraws(loader.dataset, size, loader.drop_last, shuffle, seed, num_replicas, rank)
-    options = {name: getattr(loader, name) for name in TAKEN_OVER}
-    if loader.num_workers > 0:
-        options["prefetch_factor"] = loader.prefetch_factor
     return DataLoader(
         SeededBatches(loader.dataset, loader.collate_fn, seed, is_batched=size is None),
         batch_size=None,
@@ -200,7 +188,7 @@ def seeded_loader(loader: DataLoader, seed: int, num_replicas: int = 1, rank: in
         collate_fn=as_it_is,
         # a data loader draws the seeds of its workers: from the process's own state, if it has no generator
         generator=torch.Generator().manual_seed(seed),
-        **options,
+        **loader_settings(loader),
     )
 
 
