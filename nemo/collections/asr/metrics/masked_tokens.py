@@ -72,29 +72,34 @@ class MaskedTokenMetrics(Metric):
         """Counts a batch; nothing waits for the device.
 
         Args:
-            predictions: of the tokens in the loss; of them (B, T, H) are looked at
-            tokens: targets of shape (B, T', H), T' >= T
-            lengths: valid steps, (B,)
+            predictions: of the tokens in the loss, at T encoder steps
+            tokens: the utterances' tokens (B, T', H), or (B, T'); the first T are looked at
+            lengths: valid ones, (B,)
         """
         in_loss = predictions.in_loss
-        tokens = tokens.narrow(1, 0, in_loss.size(1))
-        valid = torch.arange(in_loss.size(1), device=tokens.device) < lengths.unsqueeze(1)
+        tokens = tokens.reshape(*tokens.shape[:2], -1)[:, : in_loss.size(1)]
+        valid = torch.arange(tokens.size(1), device=tokens.device) < lengths.unsqueeze(1)
         self._count_codes(tokens, valid)
-        self.valid += valid.sum() * in_loss.size(2)
+        self.valid += valid.sum() * tokens.size(2)
         self.masked += in_loss.sum()
         self.num_correct += predictions.num_correct.to(self.num_correct.dtype)
-        self._add_nats(predictions.nats.detach())
+        self._add("nats", predictions.nats.detach())
 
-    def _add_nats(self, nats: Tensor):
-        """Kahan's sum."""
-        nats = nats.to(self.nats.dtype) - self.lost_nats
-        total = self.nats + nats
-        self.nats, self.lost_nats = total, (total - self.nats) - nats
+    def _add(self, name: str, value: Tensor):
+        """Adds to a float32 state by Kahan's sum; `lost_{name}` is what has been lost by rounding."""
+        before, value = getattr(self, name), value.to(torch.float32) - getattr(self, f"lost_{name}")
+        total = before + value
+        setattr(self, name, total)
+        setattr(self, f"lost_{name}", (total - before) - value)
 
     def _count_codes(self, tokens: Tensor, valid: Tensor):
         weights = valid.unsqueeze(2).expand_as(tokens).to(self.codes.dtype)
         # of this batch alone, because a device may scatter into 32 bits
         self.codes += torch.zeros_like(self.codes).scatter_add_(1, tokens.flatten(0, 1).t(), weights.flatten(0, 1).t())
+
+    def shown(self) -> Dict[str, Tensor]:
+        """What the progress bar shows, of this rank."""
+        return {"acc": self.num_correct / self.masked.clamp(min=1)}
 
     def pop(self, prefix: str) -> Dict[str, Tensor]:
         """The values since the last call, over all ranks, as `{prefix}_{name}`; empty if nothing was counted."""

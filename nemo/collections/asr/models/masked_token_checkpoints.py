@@ -20,6 +20,7 @@ from typing import Dict, Optional
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
+from nemo.collections.asr.models.objectives.decoder_heads import DecoderHeads, forget_other_shapes
 from nemo.collections.asr.parts.contexts import SavesContexts
 from nemo.utils import logging
 
@@ -42,11 +43,21 @@ class MaskedTokenCheckpoints(SavesContexts):
 
         Plain NeMo makes one of `subsampling_factor` encoder frames, so that targets are eight times too few. Here it
         is one, as in files of ours; a config that has not been through a constructor of ours may say otherwise.
+
+        A decoder with other heads, of another objective, is not loaded.
         """
+        state_dict = DecoderHeads(self.decoder).with_fresh_heads(state_dict, self.objective.name)
         frames = self._frames_per_token(state_dict.get(PROJECTION))
         if frames is not None and frames != self.quantizer.combine_time_steps:
             state_dict = self._with_one_frame_per_token(state_dict, frames)
         return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def setup_optimization(self, *args, **kwargs):
+        """NeMo's; the optimizer can go on from a checkpoint whose decoder has other heads."""
+        optimization = super().setup_optimization(*args, **kwargs)
+        if self._optimizer is not None:
+            self._optimizer.register_load_state_dict_pre_hook(forget_other_shapes)
+        return optimization
 
     def _frames_per_token(self, projection: Optional[Tensor]) -> Optional[int]:
         """Encoder frames per token with these weights; None if there is nothing to choose, or they are of no model."""

@@ -12,21 +12,22 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What training adds to masked token prediction: checked data, the curriculum, and what a step computes and logs."""
+"""What training adds to token prediction: checked data, the curriculum, and what a step computes and logs."""
 
 import math
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from lightning.pytorch import Callback
 from torch import Tensor
 
 from nemo.collections.asr.data.bad_audio import BadAudioLog, checked_loader
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
+from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, mlm_loss_of
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.metrics.target_collapse import CollapseWarning
 from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenCheckpoints
 from nemo.collections.asr.models.masked_token_freezing import FreezeUntrained
+from nemo.collections.asr.models.objectives import Answers, require_unheard
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
 from nemo.collections.asr.parts.nonfinite import (
@@ -36,14 +37,15 @@ from nemo.collections.asr.parts.nonfinite import (
     step_was_skipped,
 )
 from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader
+from nemo.collections.asr.parts.utils.resolved_features import Features, Signals
 
 
 class MaskedTokenTraining(MaskedTokenCheckpoints):
-    """The steps of a model that predicts masked tokens; a base class of it, before NeMo's.
+    """The steps of a model that predicts tokens; a base class of it, before NeMo's.
 
     The model says with `_signals` what a batch means for `forward`, with `_heard_and_clean` and `_encode` what
-    `forward` is without the decoder, with `_answers` which token each encoder step answers for, and with
-    `_decodes_masked_only` whether the others may be left out.
+    `forward` is without the decoder, and with `_decodes_masked_only` whether only steps in the loss may be decoded.
+    Its `objective` says what is masked, which tokens each encoder step answers for, and what is counted.
     """
 
     _unreadable_audio = ""  # what rank 0 has found, until it can tell the others
@@ -61,6 +63,8 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         super().setup(stage)
         unreadable, self._unreadable_audio = self._unreadable_audio, ""
         raise_on_all_ranks(unreadable, self._trainer)
+        if stage == "fit":
+            require_unheard(self.objective, self)
 
     def configure_callbacks(self) -> List[Callback]:
         """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for, and exact resuming."""
@@ -91,7 +95,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
         """None for a quantizer of a fork that does not say how many tokens it knows."""
         sizes = [getattr(self.quantizer, name, None) for name in ("num_classes", "num_books")]
-        return MaskedTokenMetrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
+        return self.objective.new_metrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
 
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
@@ -143,7 +147,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
         shown = {"bits": loss.detach() / math.log(2)}
         if self.train_metrics is not None:
-            shown["acc"] = self.train_metrics.num_correct / self.train_metrics.masked.clamp(min=1)
+            shown.update(self.train_metrics.shown())
         self.log_dict(shown, prog_bar=True, logger=False)
         if self._collapse_warning.is_due(self.trainer.global_step):
             self._warn_of_collapse()
@@ -152,20 +156,37 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         self._collapse_warning.check(self.train_metrics, self.trainer.global_step, self.cfg)
 
     def _loss_of(self, batch, apply_mask: bool, metrics: Optional[MaskedTokenMetrics]) -> Tensor:
-        """The loss of a batch; counts it, except for a fork's own loss, which does not say what is masked."""
-        signals = self._signals(batch)
+        """The loss of a batch; counts it, except for a fork's own loss, which does not say what is in it."""
+        signals, apply_mask = self._signals(batch), apply_mask and self.objective.masks_frames
         if self._decodes_masked_only():
-            encoded, lengths, masks, tokens = self._encode(*self._heard_and_clean(signals), apply_mask)
-            tokens, in_loss = self._answers(encoded.transpose(1, 2), lengths, masks, tokens)
-            predictions = decode_masked(self.decoder, encoded, tokens, in_loss)
+            heard, clean = self._heard_and_clean(signals)
+            encoded, *others = self._encode(heard, clean, apply_mask)
+            answers = self._answers(encoded.transpose(1, 2), *others, self._token_lengths(clean))
+            predictions = decode_masked(self.decoder, encoded, answers.targets, answers.in_loss)
             loss = predictions.loss
         else:
-            log_probs, lengths, masks, tokens = self.forward(**signals, apply_mask=apply_mask)
-            loss = self.loss(masks=masks, decoder_outputs=log_probs, targets=tokens, decoder_lengths=lengths)
-            if metrics is None or mlm_loss_of(self.loss) is None:
-                return loss
-            tokens, in_loss = self._answers(log_probs, lengths, masks, tokens)
-            predictions = read_log_probs(log_probs.detach(), tokens, in_loss)
+            outputs, token_lengths = self._outputs(signals, apply_mask)
+            if mlm_loss_of(self.loss) is None:
+                return self.objective.loss(self.loss, outputs)
+            answers = self._answers(*outputs, token_lengths)
+            predictions = read_log_probs(outputs[0], answers.targets, answers.in_loss)
+            loss = self.objective.loss(self.loss, outputs, predictions)
         if metrics is not None:
-            metrics.update(predictions, tokens, lengths)
+            metrics.update(predictions, answers.tokens, answers.lengths)
         return loss
+
+    def _outputs(self, signals: Signals, apply_mask: bool) -> Tuple[Tuple[Tensor, ...], Tensor]:
+        """What `forward` returns, and how many tokens lie within each utterance, (B,)."""
+        if not self._forward_is_known():
+            # of a fork's own, the lengths of the utterances are known in encoder steps only
+            outputs = self.forward(**signals, apply_mask=apply_mask)
+            return outputs, outputs[1] - MAX_STEPS_APART
+        heard, clean = self._heard_and_clean(signals)
+        return self._decode(*self._encode(heard, clean, apply_mask)), self._token_lengths(clean)
+
+    def _token_lengths(self, clean: Features) -> Tensor:
+        """How many tokens all of whose frames lie within the utterance, (B,), features make with `pre_conv`."""
+        return clean.lengths // getattr(self.quantizer, "combine_time_steps", self._subsampling_factor())
+
+    def _answers(self, outputs, lengths, masks, tokens, token_lengths) -> Answers:
+        return self.objective.answers(mlm_loss_of(self.loss), outputs, lengths, masks, tokens, token_lengths)

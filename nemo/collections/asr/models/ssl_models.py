@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Models that learn speech by predicting tokens of masked frames; training steps: `masked_token_training`."""
+"""Models that learn speech by predicting tokens; their training steps are in `masked_token_training`."""
 
 import inspect
-from typing import Dict, Mapping, Optional, Tuple, Union
+from typing import Dict, Optional, Tuple, Union
 
 import torch
 from lightning.pytorch import Trainer
@@ -28,7 +28,7 @@ from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_ma
 from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
 from nemo.collections.asr.models import _ssl_models_base as base
 from nemo.collections.asr.models.masked_token_training import MaskedTokenTraining
-from nemo.collections.asr.modules.conformer_encoder import BANDED_ATTENTION, ConformerEncoder
+from nemo.collections.asr.models.objectives import objective_of_config
 from nemo.collections.asr.modules.ssl_modules.masking import mask_features
 from nemo.collections.asr.modules.ssl_modules.target_normalization import normalized_tokens
 from nemo.collections.asr.parts.contexts import SavesContexts, attention_contexts, tightest_left
@@ -50,9 +50,9 @@ class SpeechEncDecSelfSupervisedModel(SavesContexts, base.SpeechEncDecSelfSuperv
 class EncDecMaskedTokenPredModel(
     MaskedTokenTraining, SpeechEncDecSelfSupervisedModel, base.EncDecMaskedTokenPredModel
 ):
-    """Masked token prediction whose mask knows what a streaming encoder sees.
+    """Prediction of masked or of next tokens, for encoders that stream: the mask knows what they see.
 
-    Source: BEST-RQ (https://arxiv.org/abs/2202.01855).
+    Source: BEST-RQ (https://arxiv.org/abs/2202.01855); NEST-RQ (https://arxiv.org/abs/2409.08680) for next tokens.
 
     Args:
         cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
@@ -61,6 +61,7 @@ class EncDecMaskedTokenPredModel(
             `cfg.target_normalize: per_feature` normalises what the targets are made of, over each utterance; null is
             NeMo's behaviour. `cfg.masked_only_decoding: false` decodes all steps in training and validation, as NeMo
             does; true, the default, those in the loss: the same loss and gradients in less time and memory.
+            `cfg.objective`, `cfg.next_tokens`: see `objective_of_config`; masked tokens where they are left out.
         trainer: Lightning's trainer
 
     Raises:
@@ -76,12 +77,14 @@ class EncDecMaskedTokenPredModel(
         cfg = ssl_config.plain_copy(cfg)
         ssl_config.check_promises(cfg, restoring)
         ssl_config.hand_contexts_to_encoder(cfg)
-        _check_encoder(cfg)
+        ssl_config.check_encoder(cfg)
         ssl_config.check_masking(cfg)
+        objective = objective_of_config(cfg, restoring)
         post_conv = cfg.get("mask_position", "pre_conv") == "post_conv"
         if post_conv:
             ssl_config.prepare_post_conv(cfg, restoring)
         super().__init__(cfg, trainer)
+        self.objective = objective
         if post_conv:
             ssl_config.keep_as_given(self.cfg, cfg)
         with ssl_config.warning_if(restoring):
@@ -89,6 +92,7 @@ class EncDecMaskedTokenPredModel(
         self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
         decode = cfg.get("masked_only_decoding", True)
         self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
+        self.decoder = self.objective.decoder(self.decoder, self.loss, self.cfg.decoder)
         self._prepare_logging()
 
     def _set_context_stride(self):
@@ -126,10 +130,11 @@ class EncDecMaskedTokenPredModel(
                 it, within the encoder's tightest left context, are masked. In feature frames (10 ms) for `pre_conv`,
                 in encoder frames for `post_conv`. None masks whole utterances.
         Returns:
-            log_probs: (B, T', C, H), or (B, T', C) with one codebook and `squeeze_single`
+            log_probs: (B, T', C, H), or (B, T', C) with one head and `squeeze_single`; H is the number of codebooks
+                times that of the predicted tokens, offsets outermost
             encoded_len: valid encoder steps, (B,)
             masks: 1 where masked, (B, D, T) for `pre_conv`, (B, D', T') for `post_conv`
-            tokens: targets (B, T', H), or (B, T')
+            tokens: of the utterance, (B, T', books), or (B, T')
         """
         signals = dict(
             input_signal=input_signal,
@@ -140,9 +145,14 @@ class EncDecMaskedTokenPredModel(
         return self._decode(*self._encode(*self._heard_and_clean(signals), apply_mask, current_frame))
 
     def _decodes_masked_only(self) -> bool:
-        """True if only masked frames are decoded. False if a subclass changed `forward`, the loss or the decoder."""
+        """True if only steps in the loss are decoded; not where a fork changed `forward`, the loss or the decoder."""
+        is_known = self.masked_only_decoding and self._forward_is_known()
+        return is_known and can_decode_masked(self.decoder, self.loss)
+
+    def _forward_is_known(self) -> bool:
+        """True if `forward` is `_encode`, then the decoder. False if a subclass changed it."""
         forward, *known = (inspect.getattr_static(cls, "forward") for cls in (type(self), *MODELS))
-        return self.masked_only_decoding and forward in known and can_decode_masked(self.decoder, self.loss)
+        return forward in known
 
     def _signals(self, batch) -> Signals:
         """A batch of the data loader as arguments of `forward`."""
@@ -172,6 +182,7 @@ class EncDecMaskedTokenPredModel(
 
     def _encode(self, heard: Features, clean: Features, apply_mask: bool, current_frame=None) -> Tuple[Tensor, ...]:
         """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns."""
+        self.objective.check_mask(apply_mask)
         if self.pre_encoder is not None:
             return self._encode_post_conv(heard, clean, apply_mask, current_frame)
         tokens = self._tokens(*clean)
@@ -191,10 +202,6 @@ class EncDecMaskedTokenPredModel(
 
     def _decode(self, encoded, *others):
         return (self.decoder(encoder_output=encoded), *others)
-
-    def _answers(self, outputs, lengths, masks, tokens) -> Tuple[Tensor, Tensor]:
-        """Which token each encoder step answers for: tokens (B, T', H), and which of them are in the loss."""
-        return mlm_loss_of(self.loss).select_tokens(outputs, lengths, masks, tokens)
 
     def _tokens(self, feats, lengths):
         """Targets of features (B, D, T), normalised for the quantizer only: the encoder's stay as they are."""
@@ -290,11 +297,4 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         return self._decode(*self._encode(*self._heard_and_clean(signals), apply_mask, current_frame))
 
 
-MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)  # `forward`: `_encode`, then the decoder
-
-
-def _check_encoder(cfg: Mapping):
-    """Checks our options of the encoder, because an error in a constructor comes out of Hydra as another type."""
-    encoder = ssl_config.target_class(cfg.get("encoder"))
-    if encoder is not None and issubclass(encoder, ConformerEncoder):
-        check_choice("encoder.banded_attention", cfg.encoder.get("banded_attention"), BANDED_ATTENTION)
+MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)

@@ -14,7 +14,7 @@
 
 import math
 from functools import partial
-from typing import Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,11 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
             self.set_layer_contexts(schedule.for_layers(self.n_layers, self.att_context_style))
         if context_cap is not None:
             self.context_cap = context_cap
+
+    @staticmethod
+    def check_options(options: Mapping):
+        """Raises a ValueError if an option of ours, in the encoder's section of a config, is out of its range."""
+        check_choice("encoder.banded_attention", options.get("banded_attention"), BANDED_ATTENTION)
 
     @property
     def banded_attention(self) -> Optional[str]:

@@ -32,8 +32,8 @@ from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import Multi
 from nemo.utils.fast_paths import is_on, runs_eagerly
 from nemo.utils.precision import at_least_float32
 
-# Frames whose logits are there at a time: enough for a matrix product at full speed, and elsewhere than on a CPU for
-# few operations.
+# Frames whose logits of one head are there at a time: enough for a matrix product at full speed, and elsewhere than on
+# a CPU for few operations.
 CHUNK_FRAMES = {"cpu": 256}
 CHUNK_FRAMES_ELSEWHERE = 2048
 
@@ -44,13 +44,20 @@ class TokenPredictions:
 
     Args:
         nats: the sum of their negative log-likelihoods, a scalar, at least float32, with a gradient
-        num_correct: how many of them are their step's most likely token, a scalar
+        head_nats: the same for each of the H heads of the decoder, (H,), without a gradient
+        head_correct: how many of them are their step's most likely token, for each head, (H,)
         in_loss: which tokens are in the loss, (B, T, H) booleans
     """
 
     nats: Tensor
-    num_correct: Tensor
+    head_nats: Tensor
+    head_correct: Tensor
     in_loss: Tensor
+
+    @property
+    def num_correct(self) -> Tensor:
+        """How many are their step's most likely token, over all heads: a scalar."""
+        return self.head_correct.sum()
 
     @property
     def loss(self) -> Tensor:
@@ -66,9 +73,10 @@ def read_log_probs(log_probs: Tensor, targets: Tensor, in_loss: Tensor) -> Token
         in_loss: (B, T, H) booleans
     """
     log_probs = log_probs.reshape(*log_probs.shape[:3], -1)
-    nats = negative_log_likelihoods(log_probs, targets, in_loss).sum()
+    nats = negative_log_likelihoods(log_probs, targets, in_loss)
     likeliest, targets = (x.narrow(1, 0, in_loss.size(1)) for x in (log_probs.argmax(dim=2), targets))
-    return TokenPredictions(nats, torch.logical_and(likeliest == targets, in_loss).sum(), in_loss)
+    head_correct = torch.logical_and(likeliest == targets, in_loss).sum(dim=(0, 1))
+    return TokenPredictions(nats.sum(), nats.detach().sum(dim=(0, 1)), head_correct, in_loss)
 
 
 def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor, in_loss: Tensor) -> TokenPredictions:
@@ -96,8 +104,8 @@ def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor
         frames, weight, bias = (None if x is None else x.to(dtype) for x in (frames, weight, bias))
     # with several codebooks, some tokens of a step may be out of the loss; they hardly ever are
     options = (bool(counted.all()), torch.is_grad_enabled())
-    nats, num_correct = _LinearDecoding.apply(frames, weight, bias, targets.where(counted, 0), counted, *options)
-    return TokenPredictions(nats, num_correct, in_loss)
+    sums = _LinearDecoding.apply(frames, weight, bias, targets.where(counted, 0), counted, *options)
+    return TokenPredictions(*sums, in_loss)
 
 
 def can_decode_masked(decoder: nn.Module, loss: nn.Module) -> bool:
@@ -117,7 +125,8 @@ def _is_linear(decoder: nn.Module) -> bool:
 
 
 class _LinearDecoding(torch.autograd.Function):
-    """Sums, over (M, D) frames, of the negative log-likelihoods of their targets (M, H) and of the correct ones.
+    """Sums, over (M, D) frames, of the negative log-likelihoods of their targets (M, H): of all, and of each head.
+    The third result is the number of correct ones of each head.
 
     Only the targets that are `counted`, (M, H) booleans, are in the sums.
 
@@ -128,9 +137,10 @@ class _LinearDecoding(torch.autograd.Function):
     @staticmethod
     def forward(ctx, frames, weight, bias, targets, counted, all_counted, has_backward):
         dtype = at_least_float32(frames)
-        nats, num_correct = (torch.zeros((), dtype=kind, device=frames.device) for kind in (dtype, torch.long))
+        nats, head_nats = (torch.zeros(shape, dtype=dtype, device=frames.device) for shape in ((), targets.shape[1:]))
+        head_correct = torch.zeros_like(head_nats, dtype=torch.long)
         gradients = _Gradients(frames, weight, bias) if has_backward else None
-        size = CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE)
+        size = max(1, CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE) // max(1, targets.size(1)))
         chunks = zip(*(tensor.split(size) for tensor in (frames, targets.unsqueeze(1), counted.unsqueeze(1))))
         for i, (x, target, counts) in enumerate(chunks):
             logits = F.linear(x, weight, bias).unflatten(1, (-1, target.size(2)))  # the codebook is the last index
@@ -138,19 +148,21 @@ class _LinearDecoding(torch.autograd.Function):
             probabilities = torch.softmax(logits, dim=1, dtype=dtype)
             # the largest probability is at least 1 / C: its logarithm is exact where the target's would be -inf
             behind = largest.to(dtype) - logits.gather(1, target).to(dtype)
-            nats += (behind - probabilities.gather(1, likeliest).log()).where(counts, 0).sum()
-            num_correct += torch.logical_and(likeliest == target, counts).sum()
+            losses = (behind - probabilities.gather(1, likeliest).log()).where(counts, 0)
+            nats += losses.sum()
+            head_nats += losses.sum(dim=(0, 1))
+            head_correct += torch.logical_and(likeliest == target, counts).sum(dim=(0, 1))
             if has_backward:
                 d_logits = probabilities.scatter_add_(1, target, -torch.ones_like(behind))
                 d_logits = d_logits if all_counted else d_logits.mul_(counts)
                 gradients.add(i * size, x, weight, d_logits.flatten(1).to(x.dtype))
         ctx.gradients = gradients
-        ctx.mark_non_differentiable(num_correct)
-        return nats, num_correct
+        ctx.mark_non_differentiable(head_nats, head_correct)
+        return nats, head_nats, head_correct
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad, _):
+    def backward(ctx, grad, *_):
         return (*ctx.gradients.times(grad), None, None, None, None)
 
 

@@ -171,7 +171,7 @@ def tokens_in_loss(outputs: Tensor, targets: Tensor, flags, lengths, ignore_inde
     Raises:
         ValueError: the numbers of steps differ by more than two
     """
-    steps = _common_steps(outputs, targets, flags)
+    steps = common_steps(outputs, targets, flags)
     in_loss = torch.ones(targets.shape[:1] + (steps,), dtype=torch.bool, device=targets.device)
     if flags is not None:
         in_loss = in_loss & flags.narrow(1, 0, steps)
@@ -190,8 +190,12 @@ def negative_log_likelihoods(log_probs: Tensor, targets: Tensor, in_loss: Tensor
     return -of_targets.to(at_least_float32(of_targets)).where(in_loss, 0)
 
 
-def _common_steps(outputs: Tensor, targets: Tensor, flags) -> int:
-    """How many encoder steps outputs, targets and mask have in common."""
+def common_steps(outputs: Tensor, targets: Tensor, flags: Optional[Tensor] = None) -> int:
+    """How many encoder steps outputs (B, T, ...), targets (B, T', ...) and mask (B, T'') have in common.
+
+    Raises:
+        ValueError: they differ by more than two
+    """
     steps = {"outputs": outputs.size(1), "targets": targets.size(1)}
     if flags is not None:
         steps["mask"] = flags.size(1)

@@ -39,6 +39,8 @@ OWN_KEYS = {
         "streaming",
         "allow_lookahead",
         "target_normalize",
+        "objective",
+        "next_tokens",
         "masked_only_decoding",
         "hierarchical_context",
         "curriculum_context",
@@ -135,6 +137,13 @@ def check_masking(cfg: Mapping):
     check_options = getattr(masking, "check_options", None)  # a fork's own class need not have it
     if check_options is not None:
         check_options(cfg["masking"])
+
+
+def check_encoder(cfg: Mapping):
+    """Raises a ValueError if an option of ours is out of its range, for an encoder that has such options."""
+    check_options = getattr(target_class(cfg.get("encoder")), "check_options", None)
+    if check_options is not None:
+        check_options(cfg["encoder"])
 
 
 def prepare_post_conv(cfg: DictConfig, restoring: bool):

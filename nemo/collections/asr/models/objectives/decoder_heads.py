@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The decoder's heads: as many as an objective asks for, made anew where a checkpoint has been trained for another."""
+
+from copy import copy
+from typing import Any, Dict, Mapping
+
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
+from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
+from nemo.core import Serialization
+from nemo.utils import logging
+
+StateDict = Dict[str, Tensor]
+
+
+def decoder_with_heads(decoder: nn.Module, loss: nn.Module, cfg: DictConfig, tokens_per_step: int) -> nn.Module:
+    """A decoder of `tokens_per_step` times as many heads; the one that is there for one token a step.
+
+    Args:
+        decoder, loss: what the model has
+        cfg: the decoder's config, which is left as it is
+
+    Raises:
+        ValueError: decoder or loss are a fork's own, which nothing is known about
+    """
+    if not isinstance(decoder, MultiSoftmaxDecoder):
+        raise ValueError(f"model.decoder={type(decoder).__name__}: must be a MultiSoftmaxDecoder for next_tokens")
+    if mlm_loss_of(loss) is None:
+        raise ValueError(f"model.loss={type(loss).__name__}: must be an MLMLoss or MultiMLMLoss for next_tokens")
+    if tokens_per_step == 1:
+        return decoder
+    cfg = cfg.copy()
+    cfg.num_decoders = decoder.num_decoders * tokens_per_step
+    return Serialization.from_config_dict(cfg)
+
+
+class DecoderHeads:
+    """What a model reads of a checkpoint whose decoder has other heads than its own."""
+
+    def __init__(self, decoder: nn.Module, prefix: str = "decoder."):
+        self._own = {prefix + name: value for name, value in decoder.state_dict().items()}
+        self._tokens = getattr(decoder, "num_classes", None)
+
+    def with_fresh_heads(self, state_dict: StateDict, objective: str) -> StateDict:
+        """The weights of a checkpoint; of the decoder this model's own, if its heads are not the checkpoint's."""
+        others = [name for name, own in self._own.items() if self._are_other_heads(state_dict.get(name), own)]
+        if not others:
+            return state_dict
+        rows = state_dict[others[0]].shape[0], self._own[others[0]].shape[0]
+        given, here = (n // self._tokens for n in rows)
+        logging.warning(
+            f"{others[0]}: the checkpoint's decoder has {given} heads, model.objective={objective} has {here}. It is "
+            "not loaded: the decoder starts anew. The encoder is loaded."
+        )
+        state_dict = copy(state_dict)  # with PyTorch's `_metadata`
+        state_dict.update({name: own for name, own in self._own.items() if name in state_dict})
+        return state_dict
+
+    def _are_other_heads(self, value: Any, own: Tensor) -> bool:
+        """Whether a tensor has the tokens of `own`, for another number of heads."""
+        if not isinstance(value, Tensor) or not self._tokens or value.dim() == 0:
+            return False
+        same_tokens = value.shape[0] % self._tokens == own.shape[0] % self._tokens == 0
+        return same_tokens and value.shape[0] != own.shape[0] and value.shape[1:] == own.shape[1:]
+
+
+def forget_other_shapes(optimizer: Optimizer, state_dict: Mapping) -> Mapping:
+    """A state of an optimizer without the moments of parameters that had other heads when it was saved.
+
+    Meant for `Optimizer.register_load_state_dict_pre_hook`.
+    """
+    own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    saved = [index for group in state_dict["param_groups"] for index in group["params"]]
+    if len(own) != len(saved):
+        return state_dict  # PyTorch says so
+    shapes = {index: parameter.shape for index, parameter in zip(saved, own)}
+    fitting = {i: state for i, state in state_dict["state"].items() if not _has_other_rows(state, shapes.get(i, ()))}
+    return {**state_dict, "state": fitting}
+
+
+def _has_other_rows(state: Any, shape: tuple) -> bool:
+    """Whether moments are of a tensor that has more or fewer rows, and is otherwise of this shape."""
+    moments = [value for value in state.values() if isinstance(value, Tensor)] if isinstance(state, dict) else []
+    return any(x.dim() == len(shape) > 0 and x.shape[1:] == shape[1:] and x.shape != shape for x in moments)

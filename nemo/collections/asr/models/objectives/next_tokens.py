@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Tokens that come next are predicted from what has been heard, which suits an encoder without look-ahead."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nemo.collections.asr.losses.ssl_losses.mlm import common_steps
+from nemo.collections.asr.metrics.next_tokens import NextTokenMetrics
+from nemo.collections.asr.models.objectives.decoder_heads import decoder_with_heads
+from nemo.collections.asr.models.objectives.objective import Answers, Objective
+
+
+class NextTokens(Objective):
+    """Encoder step t predicts the tokens t + first ... t + first + steps - 1 that lie within the utterance.
+
+    Nothing is masked. Source: NEST-RQ (https://arxiv.org/abs/2409.08680).
+
+    Args:
+        steps: how many tokens of each codebook a step predicts
+        first: the first of them, counted from the step's own token; one that the step has not heard all of
+    """
+
+    name = "next_tokens"
+    masks_frames = False
+
+    def __init__(self, steps: int, first: int):
+        self.tokens_per_step, self.first = steps, first
+
+    @property
+    def offsets(self) -> range:
+        """The predicted tokens, counted from a step's own."""
+        return range(self.first, self.first + self.tokens_per_step)
+
+    def answers(self, loss, outputs, lengths, masks, tokens, token_lengths):
+        """The tokens that come next, offsets outermost: index i * books + k is offset i of codebook k.
+
+        See `Objective.answers`.
+        """
+        tokens = tokens.reshape(*tokens.shape[:2], -1)
+        common_steps(outputs, tokens)
+        steps = outputs.size(1)
+        targets = self._following(tokens, steps)
+        token_lengths = token_lengths.clamp(min=0, max=tokens.size(1))
+        in_loss = self._are_within(steps, lengths, token_lengths).repeat_interleave(tokens.size(2), dim=2)
+        return Answers(targets, in_loss & (targets != loss.nll_loss.ignore_index), tokens, token_lengths)
+
+    def loss(self, loss, outputs, predictions=None):
+        """The mean over all predicted tokens; see `Objective.loss`."""
+        return predictions.loss
+
+    def decoder(self, decoder, loss, cfg):
+        """One with a head for each predicted token of each codebook."""
+        return decoder_with_heads(decoder, loss, cfg, self.tokens_per_step)
+
+    def new_metrics(self, num_classes, num_books):
+        """Counts over all steps, and of each offset."""
+        return NextTokenMetrics(num_classes, num_books, self.offsets)
+
+    def _following(self, tokens: Tensor, steps: int) -> Tensor:
+        """The tokens that come next at each step, (B, T, books) -> (B, steps, offsets * books); 0 after the last."""
+        missing = steps + self.first + self.tokens_per_step - 1 - tokens.size(1)
+        padded = F.pad(tokens, (0, 0, 0, missing))
+        return padded[:, self.first :].unfold(1, self.tokens_per_step, 1).transpose(2, 3).flatten(2)
+
+    def _are_within(self, steps: int, lengths: Tensor, token_lengths: Tensor) -> Tensor:
+        """Which steps and predicted tokens are within their utterance, (B, steps, offsets) booleans."""
+        step = torch.arange(steps, device=lengths.device).unsqueeze(1)
+        predicted = step + torch.arange(self.first, self.first + self.tokens_per_step, device=lengths.device)
+        lengths, token_lengths = (x.to(step.device).reshape(-1, 1, 1) for x in (lengths, token_lengths))
+        return (step < lengths) & (predicted < token_lengths)

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which tokens of the future a model may be asked for: the answer must not lie in what it has heard."""
+
+import math
+from typing import Any, Iterator, Mapping
+
+from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section, read_options
+from nemo.collections.asr.parts.lookahead.reach import frames_ahead
+from nemo.collections.asr.parts.lookahead.reasons import Reason, find_reasons
+
+
+def first_unheard_token(config_or_model: Any) -> int:
+    """The first token, counted from an encoder step's own, of which the step has not heard every feature frame.
+
+    Token t is made of the `subsampling_factor` feature frames from the one that encoder step t stands for. So it is 0
+    with `causal_downsampling`, where the step has heard the first of them, and 1 without, where it has heard all.
+
+    Args:
+        config_or_model: see `report_lookahead`
+
+    Raises:
+        ValueError: attention, a normalisation or the front end looks ahead, with each reason; see also
+            `report_lookahead`.
+    """
+    options = read_options(config_or_model)
+    leaks = [reason.what for reason in find_reasons(options) if _leaks(reason)]
+    if not leaks:
+        leaks = list(_other_contexts(config_or_model))
+    if leaks:
+        raise ValueError("the model hears what it would predict:\n" + "\n".join(f"  - {leak}" for leak in leaks))
+    return (_feature_frames_ahead(options) + 1) // options.timing.stride
+
+
+def _leaks(reason: Reason) -> bool:
+    """Whether it shows a step more than a fixed number of feature frames ahead."""
+    return reason.part in ("attention", "normalisation") or reason.ms == math.inf
+
+
+def _other_contexts(config_or_model: Any) -> Iterator[str]:
+    """Contexts that training draws from, beside the first, which is the one that the report is about."""
+    config = config_or_model if isinstance(config_or_model, Mapping) else config_or_model.cfg
+    sizes = model_section(config).encoder.get("att_context_size") or []
+    for size in sizes:
+        if not isinstance(size, int) and size[1] != 0:
+            yield f"attention: encoder.att_context_size has {list(size)}, whose right context is not 0"
+
+
+def _feature_frames_ahead(options: ModelOptions) -> int:
+    """How many feature frames beyond the one that it stands for an encoder step has heard."""
+    layers = frames_ahead(options.contexts, options.style, options.convolution.ahead)
+    return int(layers * options.timing.stride + options.subsampled.ahead)
