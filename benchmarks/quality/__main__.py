@@ -31,6 +31,11 @@ from benchmarks.quality.options import read_options
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The whole command; returns its exit status, 2 for options that cannot be."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any(argument.partition('=')[0] == '--plan' for argument in arguments):
+        from benchmarks.quality.corpora.command import main as on_corpora
+
+        return on_corpora(arguments)
     options = read_options(arguments)
     if missing(options.device):
         print(f'device={options.device}: is not on this machine', file=sys.stderr)

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""NeMo's data sets and batches of utterances of similar length."""
+
+import contextlib
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.quality.corpora.prepare import SAMPLE_RATE
+from nemo.collections.asr.data.audio_to_text import AudioToCharDataset
+from nemo.collections.asr.data.ssl_dataset import AudioNoiseDataset
+from nemo.collections.asr.parts.utils.asr_batching import SemiSortBatchSampler
+from nemo.core.classes import Serialization
+
+SORTED_WITHIN = 0.1  # of the range of durations
+
+
+@contextlib.contextmanager
+def numpy_seed(*seed: int) -> Iterator[None]:
+    """NumPy's global random numbers begin with this seed, and go on afterwards where they were."""
+    state = np.random.get_state()
+    np.random.seed(np.random.SeedSequence(seed).generate_state(1))
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+class SeededBatches(SemiSortBatchSampler):
+    """NeMo's batches of similar length; those of an epoch depend on the seed and the epoch alone."""
+
+    def __iter__(self) -> Iterator[List[int]]:
+        with numpy_seed(self.seed, self.epoch):
+            batches = list(super().__iter__())
+        self.epoch += 1
+        yield from batches
+
+
+def text_dataset(manifest: Path, labels: List[str]) -> AudioToCharDataset:
+    """Audio and the indices of the text's labels."""
+    return AudioToCharDataset(str(manifest), labels=labels, sample_rate=SAMPLE_RATE, normalize=False)
+
+
+def speech_dataset(manifest: Path, noisy: bool, noise: Optional[Path] = None, augmentor=None) -> Dataset:
+    """Audio for pretraining.
+
+    Args:
+        manifest: pieces of speech
+        noisy: whether batches hold clean and noisy audio, as the denoising model wants it
+        noise: a manifest of noise; without it, the noisy audio is the clean one
+        augmentor: config of what mixes the two
+    """
+    if not noisy:
+        return AudioToCharDataset(str(manifest), labels=[' '], sample_rate=SAMPLE_RATE, normalize=False, bos_id=0)
+    return AudioNoiseDataset(
+        noise_manifest=str(noise) if noise else None,
+        batch_augmentor=Serialization.from_config_dict(augmentor) if augmentor else None,
+        min_audio_len_secs=0.0,
+        manifest_filepath=str(manifest),
+        labels=[' '],
+        sample_rate=SAMPLE_RATE,
+        normalize=False,
+    )
+
+
+def training_loader(dataset: Dataset, batch_size: int, seed: int, num_workers: int) -> DataLoader:
+    """Batches of similar length, in an order that comes from the seed alone."""
+    durations = [sample.duration for sample in dataset.manifest_processor.collection]
+    batches = SeededBatches(
+        0, 1, durations, min(batch_size, len(durations)), drop_last=True, randomization_factor=SORTED_WITHIN, seed=seed
+    )
+    return loader(dataset, num_workers, batch_sampler=batches)
+
+
+def test_loader(dataset: Dataset, batch_size: int, num_workers: int) -> DataLoader:
+    """Batches in the manifest's order."""
+    return loader(dataset, num_workers, batch_size=batch_size)
+
+
+def loader(dataset: Dataset, num_workers: int, **others) -> DataLoader:
+    """A loader of the data set's own batches."""
+    return DataLoader(
+        dataset, collate_fn=dataset._collate_fn, num_workers=num_workers, persistent_workers=num_workers > 0, **others
+    )

@@ -1,0 +1,223 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is compared: arms (ways to pretrain) and runs (how much of which speech, with which seed)."""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Tuple, Union
+
+from omegaconf import OmegaConf
+
+ALL = 'all'
+SETS = ('test', 'dev')
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Training of the recogniser: steps, utterances in a batch, the highest rate, and NeMo's spectrogram masks."""
+
+    steps: int = 800
+    lr: float = 1e-3
+    batch_size: int = 16
+    freq_masks: int = 2
+    freq_width: int = 27  # mel bins at most
+    time_masks: int = 2
+    time_width: float = 0.05  # share of the utterance at most
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What all arms share.
+
+    Args:
+        overrides: Hydra overrides of the shipped streaming config
+        batch_size: pieces of speech in a batch of pretraining
+        crop_seconds: longer utterances are cut for pretraining
+        lr: highest rate of pretraining, after `warmup` of the steps; then down to 0 (cosine)
+        warmup: share of the steps, also of fine-tuning's
+        weight_decay, betas: AdamW's, also of fine-tuning
+        precision: Lightning's
+        num_workers: processes that read audio, 0 is none
+        masks_drawn: how often the dev speakers are masked anew to measure bits per token
+        finetune: see `Finetune`
+    """
+
+    overrides: Tuple[str, ...] = ()
+    batch_size: int = 16
+    crop_seconds: float = 8.0
+    lr: float = 1.5e-3
+    warmup: float = 0.08
+    weight_decay: float = 1e-3
+    betas: Tuple[float, float] = (0.9, 0.98)
+    precision: Union[int, str] = 32
+    num_workers: int = 0
+    masks_drawn: int = 3
+    finetune: Finetune = field(default_factory=Finetune)
+
+    def __post_init__(self):
+        for name in ('batch_size', 'lr', 'masks_drawn'):
+            require(getattr(self, name) > 0, f'common.{name}', getattr(self, name), 'above 0')
+        require(self.crop_seconds >= 1, 'common.crop_seconds', self.crop_seconds, '1 or more')
+        require(0 <= self.warmup < 1, 'common.warmup', self.warmup, 'from 0 to below 1')
+        for name in ('steps', 'lr', 'batch_size'):
+            value = getattr(self.finetune, name)
+            require(value > 0, f'common.finetune.{name}', value, 'above 0')
+
+
+@dataclass(frozen=True)
+class Arm:
+    """
+    One way to pretrain.
+
+    Args:
+        overrides: Hydra overrides on top of those that all arms share
+        steps: of pretraining; 0 leaves the initial weights
+        noise: whether noise and other speakers are mixed in
+        lr: of pretraining, in place of the common one
+        finetune_overrides: Hydra overrides for fine-tuning and test alone, such as other contexts
+    """
+
+    overrides: Tuple[str, ...] = ()
+    steps: int = 1000
+    noise: bool = False
+    lr: Union[float, None] = None
+    finetune_overrides: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the results. `minutes` of labelled speech, or `all`; `on` is what is tested on, `test` or `dev`."""
+
+    arm: str
+    steps: int
+    seed: int
+    minutes: Union[float, str]
+    on: str
+
+    @property
+    def name(self) -> str:
+        """What `--only` looks at, and the row's key."""
+        return f'{self.arm}-steps{self.steps}-seed{self.seed}-min{self.minutes}-{self.on}'
+
+    @property
+    def pretraining(self) -> Tuple[str, int, int]:
+        """Runs with the same one share an encoder."""
+        return self.arm, self.steps, self.seed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a plan's file says; `runs` in the order of work."""
+
+    common: Settings
+    arms: Dict[str, Arm]
+    runs: List[Run]
+
+    def configuration(self, run: Run) -> Dict[str, Any]:
+        """What decides a run's pretrained encoder, as plain values."""
+        arm, common = asdict(self.arms[run.arm]), asdict(self.common)
+        for name in ('finetune', 'num_workers'):
+            del common[name]
+        del arm['finetune_overrides'], arm['steps']
+        return plain({'common': common, 'arm': arm})
+
+    def finetuning(self, run: Run) -> Dict[str, Any]:
+        """What decides its fine-tuning besides."""
+        overrides = self.arms[run.arm].finetune_overrides
+        return plain({**asdict(self.common.finetune), 'finetune_overrides': overrides})
+
+
+def require(fine: bool, name: str, value: Any, allowed: str):
+    """Raises a ValueError that names an item of the plan, unless it is fine."""
+    if not fine:
+        raise ValueError(f'{name}={value}: must be {allowed}')
+
+
+def plain(value: Any) -> Any:
+    """The same with lists in place of tuples, as JSON gives it back."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def filled(cls, given: Mapping, where: str):
+    """An object of `cls` from a part of the plan."""
+    require(isinstance(given, Mapping), where, given, 'a mapping')
+    known = [each.name for each in fields(cls)]
+    for key in given:
+        if key not in known:
+            raise ValueError(f'{where}.{key}: unknown key of the plan; allowed are {", ".join(known)}')
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    if isinstance(values.get('finetune'), Mapping):
+        values['finetune'] = filled(Finetune, values['finetune'], f'{where}.finetune')
+    return cls(**values)
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan of a file.
+
+    Raises:
+        ValueError: an unknown key or arm, or a value that is not allowed
+    """
+    given = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    require(isinstance(given, Mapping), 'plan', path, 'a mapping with common, arms and runs')
+    for key in given:
+        require(key in ('common', 'arms', 'runs'), 'plan', key, 'common, arms or runs')
+    arms = {name: filled(Arm, arm or {}, f'arms.{name}') for name, arm in (given.get('arms') or {}).items()}
+    common = filled(Settings, given.get('common') or {}, 'common')
+    for name, arm in arms.items():
+        require(isinstance(arm.steps, int) and arm.steps >= 0, f'arms.{name}.steps', arm.steps, '0 or more')
+    return Plan(common, arms, read_runs(given.get('runs') or [], arms))
+
+
+def read_runs(blocks: List[Mapping], arms: Mapping[str, Arm]) -> List[Run]:
+    """Every run once, in order: within a block by seed, then arm, then minutes."""
+    runs: Dict[str, Run] = {}
+    for number, block in enumerate(blocks):
+        where = f'runs[{number}]'
+        if isinstance(block, Mapping):
+            block = {'on' if key is True else key: value for key, value in block.items()}  # YAML reads `on` as true
+        check_block(block, where, arms)
+        for seed in block['seeds']:
+            for arm in block['arms']:
+                for steps in block.get('steps', [arms[arm].steps]):
+                    for minutes in block['minutes']:
+                        run = Run(arm, steps, seed, minutes, block.get('on', 'test'))
+                        runs.setdefault(run.name, run)
+    return list(runs.values())
+
+
+def check_block(block: Mapping, where: str, arms: Mapping[str, Arm]):
+    """Raises a ValueError for an item of `runs` that cannot be."""
+    require(isinstance(block, Mapping), where, block, 'a mapping')
+    for key in block:
+        require(key in ('arms', 'minutes', 'seeds', 'on', 'steps'), where, key, 'arms, minutes, seeds, on or steps')
+    for key in ('arms', 'minutes', 'seeds'):
+        require(isinstance(block.get(key), list), f'{where}.{key}', block.get(key), 'a list')
+    for arm in block['arms']:
+        require(arm in arms, f'{where}.arms', arm, f'one of {", ".join(arms)}')
+    for minutes in block['minutes']:
+        fine = minutes == ALL or (is_number(minutes) and minutes > 0)
+        require(fine, f'{where}.minutes', minutes, f'above 0, or {ALL}')
+    for key in ('seeds', 'steps'):
+        for value in block.get(key, []):
+            require(isinstance(value, int) and value >= 0, f'{where}.{key}', value, '0 or more')
+    require(block.get('on', 'test') in SETS, f'{where}.on', block.get('on'), ' or '.join(SETS))
+
+
+def is_number(value: Any) -> bool:
+    """True for an int or a float, not for a bool."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
