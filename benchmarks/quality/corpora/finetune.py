@@ -33,7 +33,7 @@ from nemo.collections.asr.parts.utils.ssl_config import hand_contexts_to_encoder
 def ctc_config(plan: Plan, run: Run, data: Prepared) -> DictConfig:
     """The recogniser's config: preprocessor and encoder as they were pretrained, with the arm's overrides for it."""
     arm, tuning = plan.arms[run.arm], plan.common.finetune
-    overrides = [*plan.common.overrides, *arm.overrides, *arm.finetune_overrides]
+    overrides = [*plan.common.overrides, *arm.overrides, *tuning.overrides, *arm.finetune_overrides]
     cfg = model_config(overrides)
     hand_contexts_to_encoder(cfg)
     common = plan.common

@@ -26,7 +26,8 @@ SETS = ('test', 'dev')
 
 @dataclass(frozen=True)
 class Finetune:
-    """Training of the recogniser: steps, utterances in a batch, the highest rate, and NeMo's spectrogram masks."""
+    """Training of the recogniser: steps, utterances in a batch, the highest rate, NeMo's spectrogram masks, and Hydra
+    overrides for all arms."""
 
     steps: int = 800
     lr: float = 1e-3
@@ -35,6 +36,7 @@ class Finetune:
     freq_width: int = 27  # mel bins at most
     time_masks: int = 2
     time_width: float = 0.05  # share of the utterance at most
+    overrides: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
