@@ -16,9 +16,11 @@
 Linear phone probes on frozen features: log-mel, a random encoder, and encoders pretrained with three kinds of context.
 
     python -m benchmarks.quality [--seeds 0 1 2] [--minutes 10] [--steps 500] [--device cpu] ...
+    python -m benchmarks.quality --plan PLAN ...       error rates on real corpora instead, see corpora/options.py
+    python -m benchmarks.quality --report CSV          tables and plots of these
 
-Writes a table (CSV) and a plot, and prints the table. The command starts itself once more with the settings of
-benchmarks/malloc.py in its environment, if none of them is set: they make training on a CPU faster.
+The first writes a table (CSV) and a plot, and prints the table. The command starts itself once more with the settings
+of benchmarks/malloc.py in its environment, if none of them is set: they make training on a CPU faster.
 """
 
 import os
@@ -26,16 +28,15 @@ import sys
 from typing import Optional, Sequence
 
 from benchmarks import malloc
+from benchmarks.quality.corpora import command
 from benchmarks.quality.options import read_options
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The whole command; returns its exit status, 2 for options that cannot be."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if any(argument.partition('=')[0] == '--plan' for argument in arguments):
-        from benchmarks.quality.corpora.command import main as on_corpora
-
-        return on_corpora(arguments)
+    if command.is_meant(arguments):
+        return command.main(arguments)
     options = read_options(arguments)
     if missing(options.device):
         print(f'device={options.device}: is not on this machine', file=sys.stderr)

@@ -19,8 +19,12 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 import numpy as np
+import soundfile
+import torch
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.quality.corpora import manifests
 from benchmarks.quality.corpora.prepare import SAMPLE_RATE
 from nemo.collections.asr.data.audio_to_text import AudioToCharDataset
 from nemo.collections.asr.data.ssl_dataset import AudioNoiseDataset
@@ -56,6 +60,34 @@ def text_dataset(manifest: Path, labels: List[str]) -> AudioToCharDataset:
     return AudioToCharDataset(str(manifest), labels=labels, sample_rate=SAMPLE_RATE, normalize=False)
 
 
+class NoisySpeech(AudioNoiseDataset):
+    """NeMo's data set of clean audio and noise; the noise is kept in memory.
+
+    NeMo itself reads a piece of noise again and again until its samples, added up in Python, have a positive sum: half
+    a second for each utterance.
+
+    Args:
+        noise: a manifest of noise, or None for silence
+        others: as of NeMo's class
+    """
+
+    def __init__(self, noise: Optional[Path], **others):
+        super().__init__(noise_manifest=None, **others)
+        paths = [entry['audio_filepath'] for entry in manifests.read(noise)] if noise else []
+        self._noise = [torch.from_numpy(soundfile.read(path, dtype='float32')[0]) for path in paths]
+
+    def __getitem__(self, index: int):
+        """An utterance with a random piece of random noise."""
+        item = super().__getitem__(index)
+        if self._noise:
+            length = int(item.audio_len)
+            noise = self._noise[np.random.randint(len(self._noise))]
+            start = np.random.randint(max(0, len(noise) - length) + 1)
+            noise = noise[start : start + length]
+            item.noise, item.noise_len = pad(noise, (0, length - len(noise))), torch.tensor(len(noise))
+        return item
+
+
 def speech_dataset(manifest: Path, noisy: bool, noise: Optional[Path] = None, augmentor=None) -> Dataset:
     """Audio for pretraining.
 
@@ -67,8 +99,8 @@ def speech_dataset(manifest: Path, noisy: bool, noise: Optional[Path] = None, au
     """
     if not noisy:
         return AudioToCharDataset(str(manifest), labels=[' '], sample_rate=SAMPLE_RATE, normalize=False, bos_id=0)
-    return AudioNoiseDataset(
-        noise_manifest=str(noise) if noise else None,
+    return NoisySpeech(
+        noise,
         batch_augmentor=Serialization.from_config_dict(augmentor) if augmentor else None,
         min_audio_len_secs=0.0,
         manifest_filepath=str(manifest),

@@ -16,7 +16,7 @@
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, Tuple, Union
 
 from omegaconf import OmegaConf
 
@@ -153,6 +153,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def differences(there: Mapping[str, Mapping], wanted: Mapping[str, Mapping]) -> Iterator[str]:
+    """What differs between two configurations, in words; keys that only one of them knows do not count."""
+    for part, values in wanted.items():
+        for key, value in values.items():
+            if there[part].get(key, value) != value:
+                yield f'{part}.{key}={there[part][key]}, the plan has {value}'
 
 
 def filled(cls, given: Mapping, where: str):

@@ -19,7 +19,7 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import Dict, List, Set
+from typing import Dict, List, Set, Tuple, Union
 
 import soundfile
 import torch
@@ -87,11 +87,11 @@ def check_minutes(plan: Plan, train: List[Entry]):
             raise ValueError(f'minutes={run.minutes}: must be at most {there:.1f}, without the dev speakers')
 
 
-def prepare(options: Options, plan: Plan) -> Path:
-    """The folder of the prepared data; makes it if it is not there.
+def checked_data(options: Options, plan: Plan) -> Tuple[Dict[str, List[Entry]], Union[Phones, Characters]]:
+    """The entries of each part, and what spells their texts.
 
     Raises:
-        ValueError: data that cannot be used, or a folder that was prepared from other files
+        ValueError: data that cannot be used for the plan
     """
     noise = any(plan.arms[run.arm].noise for run in plan.runs)
     if noise and not options.noise:
@@ -100,6 +100,15 @@ def prepare(options: Options, plan: Plan) -> Path:
     check_minutes(plan, parts['train'])
     units = Phones(options.lexicon) if options.lexicon else Characters()
     units.check(parts['train'] + parts['dev'] + parts['test'])
+    return parts, units
+
+
+def prepare(options: Options, plan: Plan, parts: Dict[str, List[Entry]], units: Union[Phones, Characters]) -> Path:
+    """The folder of the prepared data; makes it if it is not there.
+
+    Raises:
+        ValueError: the folder was prepared from other files
+    """
     about = describe(options, plan)
     folder = options.work / 'data'
     with locked(folder):

@@ -24,7 +24,7 @@ from benchmarks.quality.corpora.features import normalize_by
 from benchmarks.quality.corpora.files import locked, replacing
 from benchmarks.quality.corpora.loaders import speech_dataset, test_loader, training_loader
 from benchmarks.quality.corpora.model_config import model_config
-from benchmarks.quality.corpora.plan import Plan, Run
+from benchmarks.quality.corpora.plan import Plan, Run, differences
 from benchmarks.quality.corpora.prepared import Prepared
 from benchmarks.quality.corpora.training import LossCurve, fit, make_trainer, optimizer
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
@@ -49,22 +49,12 @@ def pretrained(plan: Plan, run: Run, data: Prepared, work: Path, device: str) ->
             made = {'configuration': wanted, **pretrain(plan, run, data, device)}
             with replacing(path) as unfinished:
                 torch.save(made, unfinished)
-            bits = made['dev'].get('loss_bits', float('nan'))
-            print(f"{path.stem}: pretrained, {bits:.3f} bits, {made['seconds']:.0f} s", flush=True)
+            bits = f"{made['dev']['loss_bits']:.3f} bits" if made['dev'] else 'initial weights'
+            print(f"{path.stem}: pretrained, {bits}, {made['seconds']:.0f} s", flush=True)
     found = torch.load(path, map_location='cpu', weights_only=False)
-    check_same(path, found['configuration'], wanted)
+    for what in differences(found['configuration'], wanted):
+        raise ValueError(f'{path}: was made with {what}; remove it, or give the arm another name')
     return found
-
-
-def check_same(path: Path, there: dict, wanted: dict):
-    """Raises a ValueError if an encoder was made with other settings."""
-    for part in wanted:
-        for key, value in wanted[part].items():
-            if there[part].get(key) != value:
-                raise ValueError(
-                    f'{path.name}: was made with {part}.{key}={there[part].get(key)}, the plan has {value}; '
-                    'remove it, or give the arm another name'
-                )
 
 
 def build(plan: Plan, run: Run, data: Prepared, trainer=None):

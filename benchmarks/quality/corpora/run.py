@@ -15,8 +15,8 @@
 """The plan's runs, those first that come first; runs with one pretrained encoder are one task."""
 
 import contextlib
+import json
 import multiprocessing
-import os
 import re
 import time
 import traceback
@@ -29,8 +29,8 @@ import torch
 
 from benchmarks.quality.corpora.model_config import model_config
 from benchmarks.quality.corpora.options import Options
-from benchmarks.quality.corpora.plan import Plan, Run, plain, read_plan
-from benchmarks.quality.corpora.prepare import prepare
+from benchmarks.quality.corpora.plan import Plan, Run, differences, plain, read_plan
+from benchmarks.quality.corpora.prepare import checked_data, prepare
 from benchmarks.quality.corpora.results import append, check_columns, circumstances, read_rows
 
 Task = List[Run]
@@ -46,8 +46,11 @@ def run_plan(options: Options) -> int:
     check_overrides(plan)
     check_columns(options.csv)
     tasks = tasks_of(plan, options)
+    data = checked_data(options, plan)
+    # NeMo takes seconds to import: not before everything is known to be good
+    set_up(threads_of(options.jobs))
     started = time.perf_counter()
-    folder = prepare(options, plan)
+    folder = prepare(options, plan, *data)
     print(f'prepared, {time.perf_counter() - started:.0f} s; {sum(map(len, tasks))} runs to do', flush=True)
     with workers(options) as each:
         return sum(each(partial(attempt, options, plan, folder), tasks))
@@ -63,12 +66,22 @@ def check_overrides(plan: Plan):
 
 def tasks_of(plan: Plan, options: Options) -> List[Task]:
     """The runs that have no row yet and that `--only` takes, grouped by their encoder, in the plan's order."""
-    done = {row['name'] for row in read_rows(options.csv)}
+    done = {row['name']: row for row in read_rows(options.csv)}
     tasks: Dict[tuple, Task] = {}
     for run in plan.runs:
-        if run.name not in done and re.search(options.only, run.name):
+        if run.name in done:
+            check_row(plan, run, done[run.name])
+        elif re.search(options.only, run.name):
             tasks.setdefault(run.pretraining, []).append(run)
     return list(tasks.values())
+
+
+def check_row(plan: Plan, run: Run, row: Dict[str, str]):
+    """Raises a ValueError if a run's row was made with other settings than the plan has now."""
+    there, tuned = json.loads(row['configuration']), json.loads(row['finetune_configuration'])
+    wanted = {**plan.configuration(run), 'finetune': plan.finetuning(run)}
+    for what in differences({**there, 'finetune': tuned}, wanted):
+        raise ValueError(f'{run.name}: its row was made with {what}; remove the row, or give the arm another name')
 
 
 @contextlib.contextmanager
@@ -83,8 +96,8 @@ def workers(options: Options) -> Iterator:
 
 
 def threads_of(jobs: int) -> int:
-    """A process's share of the cores."""
-    return max(1, (os.cpu_count() or 1) // jobs)
+    """A process's share of the threads that torch would take, which `OMP_NUM_THREADS` can make fewer."""
+    return max(1, torch.get_num_threads() // jobs)
 
 
 def set_up(threads: int):

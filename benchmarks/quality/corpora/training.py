@@ -16,6 +16,7 @@
 
 import math
 import warnings
+from logging import ERROR, getLogger
 from typing import List, Sequence
 
 import torch
@@ -30,10 +31,10 @@ CURVE_STEPS = 50  # of which a value of the curve is the mean
 
 def be_quiet():
     """Leaves errors to say."""
-    logging.setLevel(logging.ERROR)
+    logging.setLevel(ERROR)
     warnings.filterwarnings('ignore')
-    for name in ('lightning', 'lightning.pytorch', 'pytorch_lightning'):
-        __import__('logging').getLogger(name).setLevel('ERROR')
+    for name in ('lightning.pytorch', 'lightning.fabric', 'pytorch_lightning', 'lightning_fabric'):
+        getLogger(name).setLevel(ERROR)
 
 
 class LossCurve(Callback):

@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Masked prediction that waits: an objective for one of the comparisons, made of the models' own."""
+
+import torch
+import torch.nn.functional as F
+
+from nemo.collections.asr.models.objectives import Answers, MaskedTokens
+
+
+class DelayedMaskedTokens(MaskedTokens):
+    """A masked token is predicted by a later encoder step, which has heard all of the token's frames, masked.
+
+    Step t of a causal encoder has heard the first of the frames of token t; step t + 1 has heard all of them.
+
+    Args:
+        delay: how many encoder steps later
+    """
+
+    def __init__(self, delay: int):
+        self.delay = delay
+
+    def answers(self, loss, outputs, lengths, masks, tokens, token_lengths):
+        """The token of an earlier step, in the loss if that step is masked; see `Objective.answers`."""
+        at_once = super().answers(loss, outputs, lengths, masks, tokens, token_lengths)
+        steps = at_once.in_loss.size(1)
+        targets, in_loss = (
+            F.pad(part[:, :steps], (0, 0, self.delay, 0))[:, :steps] for part in (at_once.targets, at_once.in_loss)
+        )
+        in_time = torch.arange(steps, device=in_loss.device) < lengths.unsqueeze(1)
+        return Answers(targets, in_loss & in_time.unsqueeze(2), at_once.tokens, at_once.lengths)

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Tables (Markdown) and plots of the results, from the CSV alone."""
+
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Dict, Iterable, List, Tuple
+
+from benchmarks.quality.corpora.plan import ALL
+from benchmarks.quality.corpora.plot import draw_minutes, draw_steps
+from benchmarks.quality.corpora.results import read_rows
+
+Row = Dict[str, str]
+Arm = Tuple[str, int]  # its name, and steps of pretraining
+
+
+def write_report(path: Path, output: Path) -> str:
+    """Writes `{name of the CSV}.md` and plots into a folder; returns the Markdown.
+
+    Raises:
+        ValueError: there is no such CSV, or it has no rows
+    """
+    rows = read_rows(path)
+    if not rows:
+        raise ValueError(f'report={path}: there is no such file, or it has no rows')
+    output.mkdir(parents=True, exist_ok=True)
+    parts = [section(name, [row for row in rows if row['on'] == name]) for name in in_order(rows, 'on')]
+    text = '\n\n'.join([*parts, pretraining(rows), how(rows)]) + '\n'
+    for name in in_order(rows, 'on'):
+        tested = [row for row in rows if row['on'] == name]
+        draw_minutes(output / f'{path.stem}-{name}-minutes.png', tested)
+        draw_steps(output / f'{path.stem}-{name}-steps.png', tested)
+    (output / f'{path.stem}.md').write_text(text, encoding='utf-8')
+    return text
+
+
+def in_order(rows: Iterable[Row], column: str) -> List[str]:
+    """The different values of a column, in the order in which they come."""
+    return list(dict.fromkeys(row[column] for row in rows))
+
+
+def amounts(rows: Iterable[Row]) -> List[str]:
+    """The amounts of labelled speech, the smallest first."""
+    return sorted({row['minutes'] for row in rows}, key=lambda value: float('inf' if value == ALL else value))
+
+
+def arms(rows: Iterable[Row]) -> List[Arm]:
+    """Arms with their steps, arms in the order in which they come."""
+    found = dict.fromkeys((row['arm'], int(row['steps'])) for row in rows)
+    names = in_order(rows, 'arm')
+    return sorted(found, key=lambda arm: (names.index(arm[0]), arm[1]))
+
+
+def of(rows: Iterable[Row], arm: Arm) -> List[Row]:
+    """The rows of an arm, by seed."""
+    return sorted((row for row in rows if (row['arm'], int(row['steps'])) == arm), key=lambda row: int(row['seed']))
+
+
+def section(name: str, rows: List[Row]) -> str:
+    """The table of the error rates on one set."""
+    columns = amounts(rows)
+    unit = '/'.join(in_order(rows, 'unit'))
+    heads = [f'{minutes} min' if minutes != ALL else 'all labels' for minutes in columns]
+    lines = [f'## Errors on {name}, % of the {unit}', '', line(['arm', 'pretraining steps', *heads])]
+    lines.append(line(['---', '---:', *['---:'] * len(columns)]))
+    for arm in arms(rows):
+        own = of(rows, arm)
+        cells = [
+            cell([100 * float(row['error']) for row in own if row['minutes'] == minutes], '.1f') for minutes in columns
+        ]
+        lines.append(line([*map(str, arm), *cells]))
+    return '\n'.join(lines)
+
+
+def pretraining(rows: List[Row]) -> str:
+    """The table of what pretraining reached on the dev speakers."""
+    lines = ['## Pretraining, bits per token on the dev speakers', '']
+    lines.append(line(['arm', 'steps', 'objective', 'loss', 'target entropy', 'minutes of training']))
+    lines.append(line(['---', '---:', '---', '---:', '---:', '---:']))
+    for arm in arms(rows):
+        own = list({row['seed']: row for row in of(rows, arm)}.values())
+        if arm[1]:
+            spent = cell([float(row['pretrain_seconds']) / 60 for row in own], '.1f')
+            bits = [
+                cell([float(row[name]) for row in own if row[name]], '.3f')
+                for name in ('dev_loss_bits', 'dev_target_entropy_bits')
+            ]
+            lines.append(line([*map(str, arm), own[0]['objective'], *bits, spent]))
+    return '\n'.join(lines)
+
+
+def how(rows: List[Row]) -> str:
+    """Where the numbers come from."""
+    versions = [
+        ', '.join(f'{key} {value}' for key, value in json.loads(text).items()) for text in in_order(rows, 'versions')
+    ]
+    differences = [float(row['stream_difference']) for row in rows if row['stream_difference']]
+    stream = f' Largest difference between stream and whole: {max(differences):.1g}.' if differences else ''
+    seeds = ', '.join(sorted(in_order(rows, 'seed'), key=int))
+    where = '; '.join([*in_order(rows, 'device'), *versions, f"commit {', '.join(in_order(rows, 'commit'))}"])
+    return f'Mean (every seed: {seeds}). {where}.{stream}'
+
+
+def cell(values: List[float], form: str) -> str:
+    """The mean, and every value if there are several; nothing if there is none."""
+    if not values:
+        return ''
+    every = f" ({', '.join(format(value, form) for value in values)})" if len(values) > 1 else ''
+    return format(mean(values), form) + every
+
+
+def line(cells: Iterable[str]) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
