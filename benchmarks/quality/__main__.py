@@ -13,14 +13,14 @@
 # limitations under the License.
 
 """
-Linear phone probes on frozen features: log-mel, a random encoder, and encoders pretrained with three kinds of context.
+How good is an encoder that was pretrained here?
 
-    python -m benchmarks.quality [--seeds 0 1 2] [--minutes 10] [--steps 500] [--device cpu] ...
-    python -m benchmarks.quality --plan PLAN ...       error rates on real corpora instead, see corpora/options.py
+    python -m benchmarks.quality [--seeds 0 1 2] ...   phone probes on synthetic speech: benchmarks/quality/synthetic/
+    python -m benchmarks.quality --plan PLAN ...       error rates on real corpora: benchmarks/quality/corpora/
     python -m benchmarks.quality --report CSV          tables and plots of these
 
-The first writes a table (CSV) and a plot, and prints the table. The command starts itself once more with the settings
-of benchmarks/malloc.py in its environment, if none of them is set: they make training on a CPU faster.
+The command starts itself once more with the settings of benchmarks/malloc.py in its environment, if none of them is
+set: they make training on a CPU faster.
 """
 
 import os
@@ -28,40 +28,15 @@ import sys
 from typing import Optional, Sequence
 
 from benchmarks import malloc
-from benchmarks.quality.corpora import command
-from benchmarks.quality.options import read_options
+from benchmarks.quality.corpora import command as corpora
+from benchmarks.quality.synthetic import command as synthetic
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """The whole command; returns its exit status, 2 for options that cannot be."""
+    """The command that is meant; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if command.is_meant(arguments):
-        return command.main(arguments)
-    options = read_options(arguments)
-    if missing(options.device):
-        print(f'device={options.device}: is not on this machine', file=sys.stderr)
-        sys.exit(2)
-    # NeMo takes seconds to import: not before the options are known to be good
-    from benchmarks.quality.experiment import run
-    from benchmarks.quality.plot import draw
-    from benchmarks.quality.report import table, write_csv
-
-    rows = run(options)
-    options.output.mkdir(parents=True, exist_ok=True)
-    write_csv(options.output / 'quality.csv', rows, options)
-    draw(options.output / 'quality.png', rows)
-    print(f"\n{table(rows)}\n\n{options.output / 'quality.csv'}\n{options.output / 'quality.png'}")
-    return 0
-
-
-def missing(device: str) -> bool:
-    """Whether torch cannot compute there."""
-    import torch
-
-    try:
-        return not torch.zeros(1, device=device).isfinite()
-    except (AssertionError, RuntimeError):
-        return True
+    meant = corpora if corpora.is_meant(arguments) else synthetic
+    return meant.main(arguments)
 
 
 def start_again_with_malloc_settings():

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Sequence
 
 from benchmarks.quality.corpora.options import read_options
+from benchmarks.quality.device import missing
 
 FLAGS = ('--plan', '--report')
 
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Does the runs of a plan."""
     options = read_options(arguments)
+    if missing(options.device):
+        raise ValueError(f'device={options.device}: is not on this machine')
     from benchmarks.quality.corpora.run import run_plan
 
     failed = run_plan(options)

@@ -170,6 +170,8 @@ def filled(cls, given: Mapping, where: str):
     for key in given:
         if key not in known:
             raise ValueError(f'{where}.{key}: unknown key of the plan; allowed are {", ".join(known)}')
+        if key.endswith('overrides'):
+            require(isinstance(given[key], list), f'{where}.{key}', given[key], 'a list')
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     if isinstance(values.get('finetune'), Mapping):
         values['finetune'] = filled(Finetune, values['finetune'], f'{where}.finetune')

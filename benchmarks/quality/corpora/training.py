@@ -33,6 +33,10 @@ def be_quiet():
     """Leaves errors to say."""
     logging.setLevel(ERROR)
     warnings.filterwarnings('ignore')
+
+
+def quiet_lightning():
+    """Lightning says errors only; to be called after all imports, because each of its packages sets its own level."""
     for name in ('lightning.pytorch', 'lightning.fabric', 'pytorch_lightning', 'lightning_fabric'):
         getLogger(name).setLevel(ERROR)
 
@@ -63,6 +67,7 @@ def optimizer(lr: float, steps: int, warmup: float, weight_decay: float, betas: 
 
 def make_trainer(steps: int, device: str, precision, *callbacks: Callback) -> Trainer:
     """A trainer that takes `steps` steps and writes nothing."""
+    quiet_lightning()
     kind, _, index = device.partition(':')
     return Trainer(
         accelerator='gpu' if kind == 'cuda' else kind,

@@ -24,13 +24,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.quality.__main__ import main  # noqa: E402
-from benchmarks.quality.data import Utterance, frame_phones  # noqa: E402
-from benchmarks.quality.encoders import VARIANTS, build, streaming_contexts, training_contexts  # noqa: E402
-from benchmarks.quality.features import layer_outputs, log_mel  # noqa: E402
-from benchmarks.quality.options import Options, read_options  # noqa: E402
-from benchmarks.quality.pretraining import batches, lr_share  # noqa: E402
-from benchmarks.quality.probe import held_out  # noqa: E402
-from benchmarks.quality.report import summaries, with_gains  # noqa: E402
+from benchmarks.quality.synthetic.data import Utterance, frame_phones  # noqa: E402
+from benchmarks.quality.synthetic.encoders import VARIANTS, build, streaming_contexts, training_contexts  # noqa: E402
+from benchmarks.quality.synthetic.features import layer_outputs, log_mel  # noqa: E402
+from benchmarks.quality.synthetic.options import Options, read_options  # noqa: E402
+from benchmarks.quality.synthetic.pretraining import batches, lr_share  # noqa: E402
+from benchmarks.quality.synthetic.probe import held_out  # noqa: E402
+from benchmarks.quality.synthetic.report import summaries, with_gains  # noqa: E402
 
 TINY = '--minutes 0.2 --steps 2 --batch-size 2 --crop-seconds 1 --d-model 16 --layers 2 --classes 16 --contexts 2 6'
 

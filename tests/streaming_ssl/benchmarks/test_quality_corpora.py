@@ -78,6 +78,7 @@ class TestPlan:
             ('minutes: [0.1], seeds: [3], on', 'minutes: [0], seeds: [3], on', r'runs\[1\].minutes=0'),
             ('seeds: [3], on', 'seeds: 3, on', r'runs\[1\].seeds=3: must be a list'),
             ('crop_seconds: 1', 'crop_seconds: 0', 'common.crop_seconds=0'),
+            ('[model.masking.mask_prob=0.06, model.masking.block_size=8]', 'x=1', 'overrides=x=1: must be a list'),
             ('runs:', 'run:', 'plan=run: must be common, arms or runs'),
         ],
     )
@@ -169,6 +170,10 @@ class TestCommand:
         (corpus / file).write_text(text.replace(old, new))
         assert main(command(corpus)) == 2 and message in capsys.readouterr().err
         assert not (corpus / 'work' / 'data').exists()
+
+    def test_a_device_that_is_not_there_is_refused(self, corpus, capsys):
+        assert main(command(corpus, '--device', 'cuda:99')) == 2
+        assert 'device=cuda:99: is not on this machine' in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         'flags, message',

@@ -21,7 +21,7 @@ from typing import List
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.quality.report import by_features, spread
+from benchmarks.quality.synthetic.report import by_features, spread
 
 COLOURS = {'log-mel': '#9aa5b1', 'random': '#9aa5b1', 'full, offline': '#d3deeb'}
 PRETRAINED = '#3b6ea5'

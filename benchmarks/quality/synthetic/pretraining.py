@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from benchmarks.quality.data import STRIDE, Utterance
-from benchmarks.quality.options import Options
+from benchmarks.quality.synthetic.data import STRIDE, Utterance
+from benchmarks.quality.synthetic.options import Options
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import read_log_probs
 from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps, tokens_in_loss
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics

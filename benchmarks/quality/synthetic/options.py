@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
-RESULTS = Path(__file__).resolve().parents[1] / 'results'
+RESULTS = Path(__file__).resolve().parents[2] / 'results'
 
 
 @dataclass(frozen=True)

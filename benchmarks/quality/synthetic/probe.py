@@ -30,7 +30,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from benchmarks.quality.data import Speech, Utterance
+from benchmarks.quality.synthetic.data import Speech, Utterance
 
 PENALTIES = (0.03, 0.3, 3.0)  # scikit-learn's C, the inverse of the regularisation
 HELD_OUT_VOICES = 2

@@ -21,10 +21,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.quality.options import Options
+from benchmarks.quality.synthetic.options import Options
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'examples/asr/conf/ssl/nest'
+CONFIGS = Path(__file__).resolve().parents[3] / 'examples/asr/conf/ssl/nest'
 UNLIMITED = -1
 VARIANTS = ('hierarchical', 'uniform', 'full')
 

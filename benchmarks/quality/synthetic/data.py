@@ -26,7 +26,7 @@ from torch import Tensor
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
 
-DEMO = Path(__file__).resolve().parents[2] / 'examples/asr/speech_pretraining/demo'
+DEMO = Path(__file__).resolve().parents[3] / 'examples/asr/speech_pretraining/demo'
 STRIDE = 8  # feature frames per encoder frame
 FRAME_SECONDS = 0.08  # of an encoder frame
 

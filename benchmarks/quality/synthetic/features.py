@@ -28,7 +28,7 @@ from typing import Dict, List
 import torch
 from torch import Tensor
 
-from benchmarks.quality.data import STRIDE, Utterance
+from benchmarks.quality.synthetic.data import STRIDE, Utterance
 
 LAG = 1  # outputs, see above
 

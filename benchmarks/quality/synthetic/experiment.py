@@ -27,12 +27,12 @@ from typing import Dict, Iterator, List, Tuple
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.quality.data import Speech, make_speech
-from benchmarks.quality.encoders import UNLIMITED, build, streaming_contexts
-from benchmarks.quality.features import encoder_features, log_mel_features
-from benchmarks.quality.options import Options
-from benchmarks.quality.pretraining import measure, pretrain
-from benchmarks.quality.probe import levels, probe
+from benchmarks.quality.synthetic.data import Speech, make_speech
+from benchmarks.quality.synthetic.encoders import UNLIMITED, build, streaming_contexts
+from benchmarks.quality.synthetic.features import encoder_features, log_mel_features
+from benchmarks.quality.synthetic.options import Options
+from benchmarks.quality.synthetic.pretraining import measure, pretrain
+from benchmarks.quality.synthetic.probe import levels, probe
 from nemo.utils import logging
 
 Row = Dict[str, object]

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Dict, List
 
-from benchmarks.quality.options import Options
+from benchmarks.quality.synthetic.options import Options
 
 PACKAGES = ('nemo_toolkit', 'torch', 'scikit-learn', 'numpy')
 MEASURES = (
