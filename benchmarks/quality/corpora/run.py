@@ -61,7 +61,8 @@ def check_overrides(plan: Plan):
     for name in {run.arm: None for run in plan.runs}:
         arm = plan.arms[name]
         model_config([*plan.common.overrides, *arm.overrides])
-        model_config([*plan.common.overrides, *arm.overrides, *arm.finetune_overrides])
+        tuning = [*plan.common.finetune.overrides, *arm.finetune_overrides]
+        model_config([*plan.common.overrides, *arm.overrides, *tuning])
 
 
 def tasks_of(plan: Plan, options: Options) -> List[Task]:
