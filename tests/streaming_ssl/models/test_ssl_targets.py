@@ -155,7 +155,8 @@ class TestMaskedTokenMetrics:
 def one_step(right=1, nats=0.0):
     """Arguments of `update` for a batch of one utterance with one step, which is in the loss."""
     in_loss, token = torch.ones(1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1, dtype=torch.long)
-    return TokenPredictions(torch.tensor(nats), torch.tensor(right), in_loss), token, torch.tensor([1])
+    sums = torch.tensor(nats), torch.tensor([nats]), torch.tensor([right])
+    return TokenPredictions(*sums, in_loss), token, torch.tensor([1])
 
 
 CONVERSIONS = {
