@@ -89,6 +89,7 @@ class Arm:
         steps: of pretraining; 0 leaves the initial weights
         noise: whether noise and other speakers are mixed in
         lr: of pretraining, in place of the common one
+        delay: encoder steps by which a masked token is predicted later, see `DelayedMaskedTokens`
         finetune_overrides: Hydra overrides for fine-tuning and test alone, such as other contexts
     """
 
@@ -96,6 +97,7 @@ class Arm:
     steps: int = 1000
     noise: bool = False
     lr: Union[float, None] = None
+    delay: int = 0
     finetune_overrides: Tuple[str, ...] = ()
 
 
@@ -191,7 +193,9 @@ def read_plan(path: Path) -> Plan:
     arms = {name: filled(Arm, arm or {}, f'arms.{name}') for name, arm in (given.get('arms') or {}).items()}
     common = filled(Settings, given.get('common') or {}, 'common')
     for name, arm in arms.items():
-        require(isinstance(arm.steps, int) and arm.steps >= 0, f'arms.{name}.steps', arm.steps, '0 or more')
+        for key in ('steps', 'delay'):
+            value = getattr(arm, key)
+            require(isinstance(value, int) and value >= 0, f'arms.{name}.{key}', value, '0 or more')
     return Plan(common, arms, read_runs(given.get('runs') or [], arms))
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch import seed_everything
 
+from benchmarks.quality.corpora.delayed import DelayedMaskedTokens
 from benchmarks.quality.corpora.features import normalize_by
 from benchmarks.quality.corpora.files import locked, replacing
 from benchmarks.quality.corpora.loaders import speech_dataset, test_loader, training_loader
@@ -68,6 +69,8 @@ def build(plan: Plan, run: Run, data: Prepared, trainer=None):
     seed_everything(run.seed, verbose=False)
     model = kind(cfg=cfg, trainer=trainer)
     normalize_by(model, data.constants)
+    if arm.delay:
+        model.objective = DelayedMaskedTokens(arm.delay)
     return model, augmentor
 
 
