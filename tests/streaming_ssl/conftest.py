@@ -124,7 +124,8 @@ TINY = """
 # what makes nest_fast-conformer_streaming.yaml differ from NeMo's own nest_fast-conformer.yaml
 LIKE_NEMO = """
     ~model.masking.causal ~model.masking.left_context_size ~model.masking.context_stride ~model.masking.max_mask_ratio
-    ~model.seed ~model.target_normalize ~model.masked_only_decoding ~model.on_bad_audio ~model.on_nonfinite
+    ~model.seed ~model.objective ~model.next_tokens ~model.target_normalize ~model.masked_only_decoding
+    ~model.on_bad_audio ~model.on_nonfinite
     ~model.encoder.banded_attention
     model.preprocessor.normalize=per_feature model.encoder.att_context_size=[-1,-1]
     model.encoder.causal_downsampling=false model.encoder.conv_context_size=null
