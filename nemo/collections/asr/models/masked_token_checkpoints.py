@@ -15,12 +15,13 @@
 """What files of a model that predicts masked tokens have in them, and how files with other targets are read."""
 
 from copy import copy
-from typing import Dict, Optional
+from typing import Dict, Mapping, Optional
 
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
+from torch.optim import Optimizer
 
-from nemo.collections.asr.models.objectives.decoder_heads import DecoderHeads, forget_other_shapes
+from nemo.collections.asr.models.objectives.decoder_heads import DecoderHeads, forget_moments
 from nemo.collections.asr.parts.contexts import SavesContexts
 from nemo.utils import logging
 
@@ -29,6 +30,8 @@ PROJECTION = "quantizer.proj.weight"
 
 class MaskedTokenCheckpoints(SavesContexts):
     """Saving and loading of a model that predicts masked tokens; a base class of it, before NeMo's."""
+
+    _decoder_starts_anew = False  # the weights that were loaded last have other heads
 
     def write_in_force(self, cfg: DictConfig):
         """Also `masked_only_decoding`, which changes the speed only: at its default it is left out."""
@@ -46,7 +49,8 @@ class MaskedTokenCheckpoints(SavesContexts):
 
         A decoder with other heads, of another objective, is not loaded.
         """
-        state_dict = DecoderHeads(self.decoder).with_fresh_heads(state_dict, self.objective.name)
+        given, state_dict = state_dict, DecoderHeads(self.decoder).with_fresh_heads(state_dict, self.objective.name)
+        self._decoder_starts_anew = state_dict is not given
         frames = self._frames_per_token(state_dict.get(PROJECTION))
         if frames is not None and frames != self.quantizer.combine_time_steps:
             state_dict = self._with_one_frame_per_token(state_dict, frames)
@@ -56,8 +60,14 @@ class MaskedTokenCheckpoints(SavesContexts):
         """NeMo's; the optimizer can go on from a checkpoint whose decoder has other heads."""
         optimization = super().setup_optimization(*args, **kwargs)
         if self._optimizer is not None:
-            self._optimizer.register_load_state_dict_pre_hook(forget_other_shapes)
+            self._optimizer.register_load_state_dict_pre_hook(self._without_moments_of_other_heads)
         return optimization
+
+    def _without_moments_of_other_heads(self, optimizer: Optimizer, state_dict: Mapping) -> Mapping:
+        """The state that goes with the weights that were loaded last, by whatever optimizer it was made."""
+        if not self._decoder_starts_anew:
+            return state_dict
+        return forget_moments(optimizer, state_dict, of=self.decoder.parameters())
 
     def _frames_per_token(self, projection: Optional[Tensor]) -> Optional[int]:
         """Encoder frames per token with these weights; None if there is nothing to choose, or they are of no model."""

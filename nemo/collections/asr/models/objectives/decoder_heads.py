@@ -15,7 +15,7 @@
 """The decoder's heads: as many as an objective asks for, made anew where a checkpoint has been trained for another."""
 
 from copy import copy
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Iterable, Mapping
 
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -80,21 +80,15 @@ class DecoderHeads:
         return same_tokens and value.shape[0] != own.shape[0] and value.shape[1:] == own.shape[1:]
 
 
-def forget_other_shapes(optimizer: Optimizer, state_dict: Mapping) -> Mapping:
-    """A state of an optimizer without the moments of parameters that had other heads when it was saved.
+def forget_moments(optimizer: Optimizer, state_dict: Mapping, of: Iterable[nn.Parameter]) -> Mapping:
+    """A state of an optimizer without what it says of the parameters `of`; the learning rate and all else stay.
 
-    Meant for `Optimizer.register_load_state_dict_pre_hook`.
+    Args:
+        optimizer: it holds as many parameters, in the same order, as the one that was saved
+        state_dict: of the one that was saved; where it holds more or fewer parameters, PyTorch says so
     """
+    forgotten = {id(parameter) for parameter in of}
     own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     saved = [index for group in state_dict["param_groups"] for index in group["params"]]
-    if len(own) != len(saved):
-        return state_dict  # PyTorch says so
-    shapes = {index: parameter.shape for index, parameter in zip(saved, own)}
-    fitting = {i: state for i, state in state_dict["state"].items() if not _has_other_rows(state, shapes.get(i, ()))}
-    return {**state_dict, "state": fitting}
-
-
-def _has_other_rows(state: Any, shape: tuple) -> bool:
-    """Whether moments are of a tensor that has more or fewer rows, and is otherwise of this shape."""
-    moments = [value for value in state.values() if isinstance(value, Tensor)] if isinstance(state, dict) else []
-    return any(x.dim() == len(shape) > 0 and x.shape[1:] == shape[1:] and x.shape != shape for x in moments)
+    indices = {index for parameter, index in zip(own, saved) if id(parameter) in forgotten}
+    return {**state_dict, "state": {i: state for i, state in state_dict["state"].items() if i not in indices}}
