@@ -80,8 +80,10 @@ class TestObjectiveChanges:
         said = [text for text in nemo_warnings() if f"decoder has {heads[0]} heads" in text]
         assert len(said) == 1 and f"has {heads[1]}" in said[0]
 
-    @pytest.mark.parametrize("before, after", CHANGES)
-    @pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "novograd"])
+    @pytest.mark.parametrize(
+        "before, after, optimizer",
+        [(*change, "adamw") for change in CHANGES] + [(MASKED, NEXT_2, "adafactor"), (NEXT_2, NEXT_4, "novograd")],
+    )
     def test_a_run_goes_on(self, build, tmp_path, before, after, optimizer):
         path, _ = fit(build(before, optimizer), tmp_path, 2)
         model = build(after, optimizer, seed=1)
@@ -109,7 +111,7 @@ class TestTheSameObjective:
 
     def test_training_lowers_the_loss(self, build, tmp_path):
         model = build(NEXT_2)
-        assert fit(model, tmp_path, 40)[1] < fit(build(NEXT_2), tmp_path, 1)[1]
+        assert fit(model, tmp_path, 15)[1] < fit(build(NEXT_2), tmp_path, 1)[1]
 
     def test_a_nemo_file_keeps_heads_and_config(self, build, tmp_path):
         model = build(NEXT_4)

@@ -73,7 +73,7 @@ def both_ways(decoder, encoded, answers):
 @pytest.mark.unit
 class TestNextTokenLoss:
     @given(questions())
-    @settings(max_examples=60)
+    @settings(max_examples=30)
     def test_loss_and_gradients_equal_those_of_loops(self, question):
         objective, decoder, encoded, *others = question
         encoded.requires_grad_()
@@ -86,7 +86,7 @@ class TestNextTokenLoss:
             torch.testing.assert_close(found, expected_gradients, rtol=1e-4, atol=1e-5)
 
     @given(questions())
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     def test_padding_may_hold_anything(self, question):
         objective, decoder, encoded, lengths, tokens, token_lengths = question
         before = answers_of(objective, encoded, lengths, tokens, token_lengths)
@@ -101,7 +101,7 @@ class TestNextTokenLoss:
             torch.testing.assert_close(first.loss, second.loss)
 
     @given(questions())
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     def test_a_batch_is_the_sum_of_its_utterances_alone(self, question):
         objective, decoder, encoded, lengths, tokens, token_lengths = question
         whole = decode_masked(decoder, encoded, *self.asked(objective, encoded, lengths, tokens, token_lengths))
@@ -148,7 +148,7 @@ class TestNextTokenLoss:
 @pytest.mark.unit
 class TestNextTokenMetrics:
     @given(questions())
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     def test_each_offset_is_counted_by_itself(self, question):
         objective, decoder, encoded, lengths, tokens, token_lengths = question
         tokens = tokens.clamp(min=0)

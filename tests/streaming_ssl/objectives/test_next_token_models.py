@@ -14,26 +14,9 @@
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.models.objectives import NextTokens, objective_of_config, require_unheard
-
-HEARS = "model.objective=next_tokens: the model hears what it would predict"
-
-
-@pytest.fixture(scope="module")
-def next_config(nest_config):
-    """A tiny model's config that asks for next tokens; what the shipped config says of them is overridden."""
-
-    def config(*overrides, steps=4, first=None, **changes):
-        cfg = nest_config(*overrides)
-        cfg.objective, cfg.next_tokens = "next_tokens", {"steps": steps, "first": first}
-        cfg.preprocessor.dither = 0.0
-        return OmegaConf.merge(cfg, OmegaConf.create(changes))
-
-    return config
+from nemo.collections.asr.models.objectives import require_unheard
 
 
 @pytest.mark.unit
@@ -48,7 +31,7 @@ class TestHeads:
 
     def test_the_encoder_starts_as_it_does_with_masked_tokens(self, nest_config, next_config):
         states = []
-        for cfg in (nest_config("+model.objective=masked_tokens"), next_config()):
+        for cfg in (nest_config("model.objective=masked_tokens"), next_config()):
             torch.manual_seed(0)
             states.append(EncDecMaskedTokenPredModel(cfg).encoder.state_dict())
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -101,30 +84,39 @@ class TestHeads:
 @pytest.mark.unit
 class TestNothingLeaks:
     @staticmethod
-    def moved(model, step):
-        """Whether log_probs up to `step` change with the first token that it predicts, and all that follows."""
+    def moved(model, step, offset=None):
+        """Whether log_probs up to `step` change with the last frame of a token, and all that follows."""
         torch.manual_seed(1)
         feats, lengths = torch.randn(1, 80, 160), torch.tensor([160])
-        start = (step + model.objective.first) * 8
+        offset = model.objective.first if offset is None else offset
         changed = feats.clone()
-        changed[:, :, start + 8 - 1 :] += 10.0  # its last frame is the first that must not be heard
+        changed[:, :, (step + offset + 1) * 8 - 1 :] += 10.0
         with torch.no_grad():
             before, after = (
                 model(processed_signal=x, processed_signal_length=lengths)[0][:, : step + 1] for x in (feats, changed)
             )
         return not torch.equal(before, after)
 
-    @pytest.mark.parametrize("downsampling, first", [(True, 0), (False, 1)])
-    @pytest.mark.parametrize("step", [0, 3, 11])
-    def test_outputs_have_not_heard_the_end_of_a_token(self, next_config, downsampling, first, step):
-        changes = {} if downsampling else {"streaming": False}
-        model = EncDecMaskedTokenPredModel(
-            next_config(f"model.encoder.causal_downsampling={downsampling}", **changes)
-        ).eval()
+    @pytest.mark.parametrize(
+        "downsampling, kernel, convolution, first",
+        [
+            (True, 9, "causal", 0),
+            (False, 9, "causal", 1),
+            (True, 5, None, 4),  # two layers, each two steps ahead
+            (False, 5, None, 5),
+            (True, 5, [3, 1], 2),
+        ],
+    )
+    def test_the_first_token_is_the_first_whose_end_a_step_has_not_heard(
+        self, next_config, downsampling, kernel, convolution, first
+    ):
+        cfg = next_config(streaming=False)
+        cfg.encoder.causal_downsampling = downsampling
+        cfg.encoder.conv_kernel_size, cfg.encoder.conv_context_size = kernel, convolution
+        model = EncDecMaskedTokenPredModel(cfg).eval()
         assert model.objective.first == first
-        assert not self.moved(model, step)
-        model.objective.first -= 1
-        assert first == 0 or self.moved(model, step)  # the smallest such offset
+        for step in (0, 3, 11):
+            assert [self.moved(model, step, offset) for offset in range(first + 2)] == [True] * first + [False] * 2
 
     def test_the_test_sees_a_look_ahead(self, next_config):
         model = EncDecMaskedTokenPredModel(next_config()).eval()
@@ -132,59 +124,3 @@ class TestNothingLeaks:
         assert self.moved(model, 3)
         with pytest.raises(ValueError, match="the model hears what it would predict"):
             require_unheard(model.objective, model)
-
-
-@pytest.mark.unit
-class TestOptions:
-    @pytest.mark.parametrize(
-        "changes, message",
-        [
-            ({"objective": "next"}, "model.objective='next': must be one of masked_tokens, next_tokens"),
-            ({"next_tokens": {"step": 2}}, "model.next_tokens.step=2: unknown option; allowed are steps, first"),
-            ({"next_tokens": {"steps": 0}}, "model.next_tokens.steps=0: must be an integer >= 1"),
-            ({"next_tokens": {"steps": True}}, "model.next_tokens.steps=True: must be an integer >= 1"),
-            ({"next_tokens": {"steps": "4"}}, "model.next_tokens.steps='4': must be an integer >= 1"),
-            ({"next_tokens": {"first": -1}}, "model.next_tokens.first=-1: must be an integer >= 0"),
-            ({"next_token": {"steps": 2}}, "next_token.*next_tokens"),
-            ({"mask_position": "post_conv"}, "model.mask_position=post_conv: must be pre_conv"),
-            ({"decoder": {"num_decoders": 4}}, "model.decoder.num_decoders=4: must be model.num_books=1"),
-            ({"encoder": {"att_context_size": [40, 1]}}, HEARS),
-            ({"encoder": {"att_context_size": [[40, 0], [40, 1]]}}, HEARS),
-            ({"encoder": {"att_context_size": [42, 6], "att_context_style": "chunked_limited"}}, HEARS),
-            ({"preprocessor": {"normalize": "per_feature"}}, HEARS),
-            (
-                {"encoder": {"causal_downsampling": False}, "next_tokens": {"first": 0}},
-                "model.next_tokens.first=0: encoder step t has heard all of token t \\+ 0; must be 1 or more, or null",
-            ),
-        ],
-    )
-    def test_a_value_that_cannot_be_is_refused_by_name(self, next_config, changes, message):
-        cfg = OmegaConf.merge(next_config(), OmegaConf.create(changes))
-        with pytest.raises(ValueError, match=message):
-            EncDecMaskedTokenPredModel(cfg)
-
-    def test_a_block_must_be_one(self, next_config):
-        cfg = next_config()
-        cfg.next_tokens = 4
-        with pytest.raises(ValueError, match="model.next_tokens=4: must have the keys steps and first"):
-            EncDecMaskedTokenPredModel(cfg)
-
-    def test_values_may_be_interpolated(self, next_config):
-        cfg = next_config(horizon=3)
-        cfg.next_tokens.steps = "${..horizon}"
-        assert objective_of_config(cfg).offsets == range(0, 3)
-        assert EncDecMaskedTokenPredModel(cfg).decoder.num_decoders == 3
-
-    def test_a_missing_block_has_defaults(self, next_config):
-        cfg = next_config()
-        del cfg.next_tokens
-        objective = objective_of_config(cfg)
-        assert isinstance(objective, NextTokens) and objective.offsets == range(0, 4)
-
-    def test_a_forks_own_loss_and_decoder_are_refused(self, next_config):
-        objective, cfg = NextTokens(2, 0), next_config().decoder
-        with pytest.raises(ValueError, match="model.decoder=Linear: must be a MultiSoftmaxDecoder"):
-            objective.decoder(torch.nn.Linear(2, 2), MLMLoss(), cfg)
-        decoder = EncDecMaskedTokenPredModel(next_config()).decoder
-        with pytest.raises(ValueError, match="model.loss=NLLLoss: must be an MLMLoss or MultiMLMLoss"):
-            objective.decoder(decoder, torch.nn.NLLLoss(), cfg)

@@ -15,13 +15,14 @@
 """The decoder's heads: as many as an objective asks for, made anew where a checkpoint has been trained for another."""
 
 from copy import copy
+from inspect import getattr_static
 from typing import Any, Dict, Iterable, Mapping
 
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, mlm_loss_of
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
 from nemo.core import Serialization
 from nemo.utils import logging
@@ -37,17 +38,25 @@ def decoder_with_heads(decoder: nn.Module, loss: nn.Module, cfg: DictConfig, tok
         cfg: the decoder's config, which is left as it is
 
     Raises:
-        ValueError: decoder or loss are a fork's own, which nothing is known about
+        ValueError: the decoder is a fork's own, or the loss or its `forward` is: nothing is known about them
     """
     if not isinstance(decoder, MultiSoftmaxDecoder):
         raise ValueError(f"model.decoder={type(decoder).__name__}: must be a MultiSoftmaxDecoder for next_tokens")
-    if mlm_loss_of(loss) is None:
-        raise ValueError(f"model.loss={type(loss).__name__}: must be an MLMLoss or MultiMLMLoss for next_tokens")
+    if not _is_mean_over_tokens(loss):
+        raise ValueError(
+            f"model.loss={type(loss).__name__}: must be MLMLoss or MultiMLMLoss, with their `forward`, for next_tokens"
+        )
     if tokens_per_step == 1:
         return decoder
     cfg = cfg.copy()
     cfg.num_decoders = decoder.num_decoders * tokens_per_step
     return Serialization.from_config_dict(cfg)
+
+
+def _is_mean_over_tokens(loss: nn.Module) -> bool:
+    """Whether a loss is known to be what is computed in its place; not if a subclass has its own `forward`."""
+    forward, *known = (getattr_static(owner, "forward", None) for owner in (loss, MLMLoss, MultiMLMLoss))
+    return mlm_loss_of(loss) is not None and forward in known
 
 
 class DecoderHeads:
