@@ -16,12 +16,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo.collections.asr.parts.streaming.requirements import front_end_obstacles
 
 PLAIN = dict(normalize="NA", window_size=0.025, window_stride=0.01, features=16, n_fft=512)
+FIXED = {"fixed_mean": [0.5 * i - 9 for i in range(16)], "fixed_std": [1.0 + 0.1 * i for i in range(16)]}
 OPTIONS = {
     "as configured": {},
     "no pre-emphasis, no padding": dict(preemph=None, pad_to=0),
@@ -33,6 +35,8 @@ OPTIONS = {
     "8 kHz": dict(sample_rate=8000, n_fft=256),
     "exact_pad": dict(exact_pad=True),
     "exact_pad without pre-emphasis": dict(exact_pad=True, preemph=None),
+    "normalised by constants": dict(normalize=FIXED),
+    "normalised by constants, no logarithm": dict(normalize=FIXED, log=False),
 }
 
 
@@ -134,3 +138,33 @@ class TestStreamingLogMel:
         assert "averages over the whole utterance" in reason(preprocessor(normalize="per_feature"))
         assert "frame_splicing=3: must be 1" in reason(preprocessor(frame_splicing=3))
         assert "Linear is not supported" in reason(torch.nn.Linear(1, 1))
+
+    def test_constants_normalise_every_stream_of_a_batch(self):
+        # NeMo's own preprocessor takes them for one utterance at a time
+        processor, lengths = preprocessor(normalize=FIXED), [2000, 1333]
+        audio = 0.1 * torch.randn(2, 2000)
+        rows = streamed(processor, audio, [[700, 400], [1300, 933]])
+        for row, length, ours in zip(audio, lengths, rows):
+            expected = offline(processor, row[None, :length], [length])[0]
+            torch.testing.assert_close(ours, expected, rtol=0, atol=2e-5)
+
+    def test_constants_of_a_config_are_as_good(self):
+        from_config = preprocessor(normalize=OmegaConf.create(FIXED))
+        audio = 0.1 * torch.randn(1, 2000)
+        expected = streamed(preprocessor(normalize=FIXED), audio, [[2000]])[0]
+        assert torch.equal(streamed(from_config, audio, [[2000]])[0], expected)
+
+    @pytest.mark.parametrize(
+        "changed, problem",
+        [
+            ({"fixed_mean": [0.0] * 3}, "fixed_mean has 3 numbers, must have 16, one for each feature"),
+            ({"fixed_std": [1.0] * 32}, "fixed_std has 32 numbers, must have 16, one for each feature"),
+            ({"fixed_mean": 0.5}, "fixed_mean has 0 numbers, must have 16, one for each feature"),
+            ({"fixed_std": None}, "fixed_std has 0 numbers, must have 16, one for each feature"),
+            ({"fixed_std": [1.0] * 15 + [0.0]}, "fixed_std has a 0, must have none"),
+        ],
+    )
+    def test_constants_that_cannot_be_used_are_named(self, changed, problem):
+        (obstacle,) = front_end_obstacles(preprocessor(normalize={**FIXED, **changed}))
+        assert obstacle.what == f"fixed normalisation: preprocessor.normalize.{problem}"
+        assert not list(front_end_obstacles(preprocessor(normalize=FIXED)))

@@ -162,6 +162,15 @@ class TestEqualsOffline:
         model, audio = build(kind), speech(length)
         assert_same(streamed(StreamingEncoderSession(model), audio, sizes), offline(model, audio))
 
+    @given(length=LENGTHS, sizes=SIZES)
+    @settings(max_examples=5)
+    def test_with_features_normalised_by_constants(self, build, length, sizes):
+        features = build().cfg.preprocessor.features
+        mean, std = [0.1 * i - 9 for i in range(features)], [1 + 0.01 * i for i in range(features)]
+        model = build("regular", f"model.preprocessor.normalize={{fixed_mean:{mean},fixed_std:{std}}}")
+        audio = speech(length)
+        assert_same(streamed(StreamingEncoderSession(model), audio, sizes), offline(model, audio))
+
     @pytest.mark.parametrize("name", LAYERS)
     @given(length=LENGTHS, sizes=SIZES)
     @settings(max_examples=8)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from nemo.collections.asr.parts.streaming.batch_rows import slices_from
 from nemo.collections.asr.parts.streaming.batch_state import BatchState
+from nemo.collections.asr.parts.streaming.fixed_statistics import fixed_statistics
 
 # added to the power spectrum by NeMo's extractor when it is built with `use_grads`
 GRADIENT_GUARD = 1e-5
@@ -65,6 +66,7 @@ class StreamingLogMel:
         self.filters = (
             featurizer.fb.squeeze(0).float().transpose(0, 1).clone(memory_format=torch.contiguous_format)
         )  # (bins, mels)
+        self.statistics = fixed_statistics(featurizer.normalize, self.filters)
         pad = featurizer.stft_pad_amount
         before = self.n_fft // 2 if pad is None else pad
         self.first_sample = (self.n_fft - self.window_size) // 2 - before
@@ -160,7 +162,13 @@ class StreamingLogMel:
                 power = power + GRADIENT_GUARD
             if self.featurizer.mag_power != 2.0:
                 power = power.pow(self.featurizer.mag_power / 2)
-            return self._log(torch.matmul(power, self.filters))
+            return self._normalized(self._log(torch.matmul(power, self.filters)))
+
+    def _normalized(self, features: Tensor) -> Tensor:
+        if self.statistics is None:
+            return features
+        mean, std = self.statistics
+        return (features - mean) / std
 
     def _log(self, mel: Tensor) -> Tensor:
         if not self.featurizer.log:

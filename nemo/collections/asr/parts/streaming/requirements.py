@@ -21,6 +21,7 @@ from torch import nn
 
 from nemo.collections.asr.parts.contexts import UNLIMITED, AttentionContext
 from nemo.collections.asr.parts.lookahead import LookaheadReport, report_lookahead
+from nemo.collections.asr.parts.streaming.fixed_statistics import statistics_problem
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
 from nemo.utils.option_checks import check_integer
 
@@ -104,8 +105,17 @@ def front_end_obstacles(preprocessor: Any) -> Iterator[Obstacle]:
         return
     if featurizer.frame_splicing > 1:
         yield Obstacle("front end", f"preprocessor.frame_splicing={featurizer.frame_splicing}: must be 1")
-    if featurizer.normalize in UTTERANCE_STATISTICS or isinstance(featurizer.normalize, Mapping):
-        what = f"preprocessor.normalize={featurizer.normalize} averages over the whole utterance (NA does not)"
+    yield from _normalisation_obstacles(featurizer)
+
+
+def _normalisation_obstacles(featurizer: Any) -> Iterator[Obstacle]:
+    normalize = featurizer.normalize
+    if isinstance(normalize, Mapping):
+        problem = statistics_problem(normalize, featurizer.nfilt)
+        if problem:
+            yield Obstacle("front end", f"fixed normalisation: {problem}")
+    elif normalize in UTTERANCE_STATISTICS:
+        what = f"preprocessor.normalize={normalize} averages over the whole utterance (NA does not)"
         yield Obstacle("front end", f"utterance normalisation: {what}")
 
 
