@@ -15,8 +15,9 @@
 """`nemo-streaming-ssl strip`: a `.nemo` file without our options, for plain NeMo, and what is lost with them.
 
 A `.nemo` file is a tar archive. Its weights and everything else are copied byte for byte, its `model_config.yaml` is
-written anew. A file of ours with `mask_position: post_conv` needs no more than that: its `masking.block_size` is in
-feature frames, and plain NeMo divides it when it opens the file.
+written anew. Weights are written anew with `objective: next_tokens`, whose decoder has more heads than plain NeMo's.
+A file of ours with `mask_position: post_conv` needs no more than that: its `masking.block_size` is in feature frames,
+and plain NeMo divides it when it opens the file.
 """
 
 import argparse
@@ -28,10 +29,11 @@ import sys
 import tarfile
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
 
 from nemo_streaming_ssl.check import InputError, Subcommands
 from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS, strip_contexts
+from nemo_streaming_ssl.stripped_objective import WEIGHTS, cut_weights, has_other_heads
 
 CONFIG = 'model_config.yaml'
 # What reading an archive that is none, or not all of one, raises.
@@ -57,6 +59,11 @@ OWN_KEYS = {
         'streaming': 'plain NeMo does not check it',
         'allow_lookahead': '',
         'target_normalize': f'plain NeMo makes other targets in training; {SAME_OUTPUTS}',
+        'objective': (
+            'plain NeMo predicts masked tokens; the decoder keeps the heads of the first of the next tokens; '
+            f'{SAME_OUTPUTS}'
+        ),
+        'next_tokens': '',
         'masked_only_decoding': 'speed',
         'hierarchical_context': '',
         'curriculum_context': 'plain NeMo trains with the same contexts at all steps',
@@ -161,7 +168,7 @@ def _is_set(key: str, value: Any) -> bool:
         return bool(value)
     if isinstance(value, dict):
         return bool(value.get('enabled', True))
-    return value not in (None, False, 'never')
+    return value not in (None, False, 'never', 'masked_tokens')
 
 
 def _shown(value: Any) -> str:
@@ -182,30 +189,62 @@ def _check_paths(model: Path, out: Path, force: bool) -> None:
 
 
 def _copy(model: Path, part: Path) -> List[str]:
-    """Copies the archive, with another config."""
-    lost = None
+    """Copies the archive, with another config and, where its decoder has more heads than plain NeMo's, weights."""
+    cfg = _read_config(model)
+    changed: Dict[str, IO[bytes]] = {}
+    if has_other_heads(cfg):
+        weights = cut_weights(model, cfg.get('decoder') or {}, part.parent)
+        changed = {} if weights is None else {WEIGHTS: weights}
+    text, lost = _stripped_yaml(model, cfg)
+    changed[CONFIG] = io.BytesIO(text)
     with tarfile.open(model) as source, tarfile.open(part, 'x:') as target:
         for member in source:
             content: Any = source.extractfile(member) if member.isfile() else None
-            if posixpath.normpath(member.name) == CONFIG:
-                text, lost = _stripped_yaml(model, content.read().decode())
-                content, member.size = io.BytesIO(text), len(text)
+            content = _take_in_place(member, changed.get(posixpath.normpath(member.name)), content)
             target.addfile(member, content)
-    if lost is None:
-        raise InputError(str(model), ValueError(f'is no .nemo file: it has no {CONFIG}'))
     return lost
 
 
-def _stripped_yaml(model: Path, text: str) -> Tuple[bytes, List[str]]:
-    """The text of a config without our options, and what is lost."""
+def _take_in_place(member: tarfile.TarInfo, changed: Optional[IO[bytes]], content: Any) -> Any:
+    """What a file of the archive has in it: `changed`, whose size it then says, or what it had."""
+    if changed is None:
+        return content
+    member.size = changed.seek(0, os.SEEK_END)
+    member.pax_headers.pop('size', None)  # it would be believed
+    changed.seek(0)
+    return changed
+
+
+def _read_config(model: Path) -> Config:
+    """The config in a `.nemo` file, with our options."""
     # OmegaConf reads 1e-3 as a number, which YAML by itself does not
     from omegaconf import OmegaConf
 
+    text = _text_of_config(model)
     try:
         cfg: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
         if not isinstance(cfg, dict):
             raise ValueError('is no mapping')
+    except Exception as error:  # OmegaConf and YAML have no common type
+        raise InputError(f'{model}: {CONFIG}', error) from error
+    return cfg
+
+
+def _text_of_config(model: Path) -> str:
+    with tarfile.open(model) as source:
+        for member in source:
+            if posixpath.normpath(member.name) == CONFIG and member.isfile():
+                content: Any = source.extractfile(member)
+                return content.read().decode()
+    raise InputError(str(model), ValueError(f'is no .nemo file: it has no {CONFIG}'))
+
+
+def _stripped_yaml(model: Path, cfg: Config) -> Tuple[bytes, List[str]]:
+    """The text of a config without our options, which are taken out of `cfg`, and what is lost."""
+    from omegaconf import OmegaConf
+
+    try:
         lost = strip_config(cfg)
-    except Exception as error:  # OmegaConf and YAML have no common type; a context in it may be none
+    except Exception as error:  # a context in it may be none
         raise InputError(f'{model}: {CONFIG}', error) from error
     return OmegaConf.to_yaml(OmegaConf.create(cfg)).encode(), lost
