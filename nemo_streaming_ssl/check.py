@@ -53,7 +53,8 @@ def run_check(args: argparse.Namespace) -> int:
     """Prints the report and the result of the probe.
 
     Returns:
-        0 if the model is streaming and nothing moves that should not, 1 if not, 2 if the input cannot be read
+        0 if the model is streaming, nothing moves that should not, and it hears nothing that its objective asks for;
+        1 if not, 2 if the input cannot be read
     """
     try:
         return _check(args)
@@ -66,8 +67,9 @@ def _check(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.overrides)
     report = read_report(args.config, config)
     print(report)
-    if args.no_probe:
-        return 1 if report.violations else 0
+    hears_answers = report.predicted is not None and report.predicted.problem is not None
+    if args.no_probe or hears_answers:  # such a model cannot be built
+        return 1 if report.violations or hears_answers else 0
 
     from nemo.collections.asr.parts.lookahead import probe_causality
 

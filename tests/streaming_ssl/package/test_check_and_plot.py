@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from nemo_streaming_ssl import cli
+from nemo_streaming_ssl import check, cli
 
+CHUNK = 'model.encoder.att_context_size=[6,1]'
 PNG = b'\x89PNG'
 TINY = """
     model.num_classes=64 model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4
@@ -136,6 +137,41 @@ class TestCheck:
         assert '  1       [20, 0]' in capsys.readouterr().out
         assert cli.main(['check', saved, 'model.encoder.n_layers=1']) == 2
         assert 'cannot be replaced' in capsys.readouterr().err
+
+
+class TestCheckOfNextTokens:
+    NEXT = 'model.objective=next_tokens'
+
+    @pytest.mark.unit
+    def test_the_line_is_the_last_of_the_report(self, hierarchical, capsys):
+        assert cli.main(['check', hierarchical, *TINY, self.NEXT]) == 0
+        text = capsys.readouterr().out
+        assert 'step t predicts tokens t + 0 ... t + 3' in text and 'Causal to the bit: ' in text
+
+    @pytest.mark.unit
+    def test_what_is_heard_is_told_and_no_model_is_built(self, hierarchical, capsys, monkeypatch):
+        monkeypatch.setattr(check, '_build_model', None)
+        words = ['model.hierarchical_context=null', 'model.encoder.att_context_style=chunked_limited']
+        for more in ([], ['--no-probe']):
+            assert cli.main(['check', hierarchical, self.NEXT, *words, CHUNK, *more]) == 1
+            out = capsys.readouterr().out
+            assert 'Verdict: streaming' in out and 'Objective next_tokens: NOT possible' in out
+
+    @pytest.mark.unit
+    def test_a_nemo_file(self, hierarchical, tmp_path, capsys):
+        from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
+
+        nothing = ['model.train_ds=null', 'model.validation_ds=null']
+        config = check.load_config(Path(hierarchical), [*TINY, *nothing, self.NEXT, 'model.next_tokens.steps=2'])
+        model = EncDecDenoiseMaskedTokenPredModel(config.model)
+        file = str(tmp_path / 'next.nemo')
+        model.save_to(file)
+        assert cli.main(['check', file]) == 0
+        assert 'step t predicts tokens t + 0 ... t + 1' in capsys.readouterr().out
+        model.encoder.set_layer_contexts([[20, 1], [20, 0]])
+        model.save_to(file)
+        assert cli.main(['check', file]) == 1
+        assert 'Objective next_tokens: NOT possible' in capsys.readouterr().out
 
 
 class TestUnreadableInput:

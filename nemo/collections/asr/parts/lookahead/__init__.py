@@ -15,7 +15,15 @@
 """How far ahead a streaming model looks: reported from its config, proved on the model."""
 
 from nemo.collections.asr.parts.lookahead.causality import probe_causality
+from nemo.collections.asr.parts.lookahead.predicted import PredictedTokens
 from nemo.collections.asr.parts.lookahead.report import LookaheadReport, report_lookahead, require_streaming
 from nemo.collections.asr.parts.lookahead.unheard import first_unheard_token
 
-__all__ = ["LookaheadReport", "first_unheard_token", "probe_causality", "report_lookahead", "require_streaming"]
+__all__ = [
+    "LookaheadReport",
+    "PredictedTokens",
+    "first_unheard_token",
+    "probe_causality",
+    "report_lookahead",
+    "require_streaming",
+]

@@ -20,7 +20,13 @@ from typing import Any, Mapping, Optional, Tuple
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.contexts import STYLES, UNLIMITED, AttentionContext, ContextSchedule
-from nemo.collections.asr.parts.lookahead.reach import SUBSAMPLING_STEPS, Reach, Timing, subsampling_reach
+from nemo.collections.asr.parts.lookahead.reach import (
+    SUBSAMPLING_STEPS,
+    Reach,
+    Timing,
+    frames_ahead,
+    subsampling_reach,
+)
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.option_checks import check_integer
 
@@ -54,6 +60,13 @@ class ModelOptions:
     subsampling: Optional[str]
     subsampled: Reach
     normalize: Any
+
+    @property
+    def feature_frames_ahead(self) -> float:
+        """How many feature frames beyond the one that it stands for an encoder frame sees, window and normalisation
+        aside; inf: all of them."""
+        layers = frames_ahead(self.contexts, self.style, self.convolution.ahead)
+        return layers * self.timing.stride + self.subsampled.ahead
 
 
 def read_options(config_or_model: Any) -> ModelOptions:

@@ -19,10 +19,11 @@ for the sample at its hop. Look-ahead is what is seen beyond that, in millisecon
 """
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Tuple
+from typing import Any, Iterator, Mapping, Optional, Tuple
 
 from nemo.collections.asr.parts.contexts.context import AttentionContext
 from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section, read_flag, read_options
+from nemo.collections.asr.parts.lookahead.predicted import PredictedTokens, predicted_tokens
 from nemo.collections.asr.parts.lookahead.reach import (
     Reach,
     Timing,
@@ -49,6 +50,8 @@ class LookaheadReport:
             largest limited right context of one layer
         convolution: how far back and ahead the convolution of each layer sees, in encoder frames
         left_reach_ms: how far back an encoder frame sees through all layers, subsampling and window; inf: all the way
+        predicted: with `objective: next_tokens`, which tokens each encoder step predicts, and what keeps it from being
+            trained; otherwise None
     """
 
     contexts: Tuple[AttentionContext, ...]
@@ -58,6 +61,7 @@ class LookaheadReport:
     stated_frames: int
     convolution: Reach
     left_reach_ms: float
+    predicted: Optional[PredictedTokens] = None
 
     @property
     def total_ms(self) -> float:
@@ -82,7 +86,8 @@ class LookaheadReport:
         return back * self.timing.encoder_ms, ahead * self.timing.encoder_ms
 
     def __str__(self) -> str:
-        return "\n".join([*self._layer_lines(), *self._reason_lines(), *self._verdict_lines()])
+        lines = [*self._layer_lines(), *self._reason_lines(), *self._verdict_lines()]
+        return "\n".join(lines if self.predicted is None else [*lines, str(self.predicted)])
 
     def _layer_lines(self) -> Iterator[str]:
         yield f"Attention, {self.style}, in encoder frames of {number_text(self.timing.encoder_ms)} ms"
@@ -127,6 +132,7 @@ def report_lookahead(config_or_model: Any) -> LookaheadReport:
         stated_frames=stated_frames(options),
         convolution=options.convolution,
         left_reach_ms=_left_reach_ms(options),
+        predicted=predicted_tokens(config_or_model, options),
     )
 
 

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which tokens each encoder step predicts with `model.objective: next_tokens`, and whether it has heard them."""
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+
+from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section
+from nemo.collections.asr.parts.lookahead.unheard import first_unheard_token
+from nemo.utils.option_checks import check_choice, check_integer
+
+OBJECTIVES = ("masked_tokens", "next_tokens")
+DEFAULT_STEPS = 4
+
+
+@dataclass(frozen=True)
+class PredictedTokens:
+    """What encoder step t predicts: the tokens t + first ... t + first + steps - 1.
+
+    Args:
+        steps: how many tokens of each codebook
+        first: the first of them, counted from the step's own; None where `problem` is that there is none
+        heard_frames: feature frames of token t + first that step t has heard; None where `first` is
+        token_frames: feature frames of a token
+        problem: why it cannot be trained: the model hears what it would predict; None if it does not
+    """
+
+    steps: int
+    first: Optional[int]
+    heard_frames: Optional[int]
+    token_frames: int
+    problem: Optional[str] = None
+
+    def __str__(self) -> str:
+        if self.problem is not None:
+            return f"Objective next_tokens: NOT possible; {self.problem}"
+        last = self.first + self.steps - 1
+        tokens = f"tokens t + {self.first} ... t + {last}" if self.steps > 1 else f"token t + {self.first}"
+        token = f"token t + {self.first}" if self.first else "token t"
+        heard = f"it has heard {self.heard_frames} of the {self.token_frames} frames of {token}"
+        return f"Objective next_tokens: step t predicts {tokens}; {heard}"
+
+
+def predicted_tokens(config_or_model: Any, options: ModelOptions) -> Optional[PredictedTokens]:
+    """What a model is asked in pretraining; None with `masked_tokens`, and for a model that predicts no tokens.
+
+    Args:
+        config_or_model: see `report_lookahead`
+        options: what `read_options` makes of it
+
+    Raises:
+        ValueError: an option has a value that means nothing. That the model hears what it would predict is none, it
+            is in the answer.
+    """
+    model = model_section(config_or_model if isinstance(config_or_model, Mapping) else config_or_model.cfg)
+    if "quantizer" not in model or _objective(model) != "next_tokens":
+        return None
+    block = model.get("next_tokens") or {}
+    steps = check_integer("model.next_tokens.steps", block.get("steps", DEFAULT_STEPS), 1)
+    first = block.get("first")
+    if first is not None:
+        check_integer("model.next_tokens.first", first, 0)
+    frames = options.timing.stride
+    try:
+        unheard = first_unheard_token(config_or_model)
+    except ValueError as error:
+        return PredictedTokens(steps, first, None, frames, str(error))
+    first = unheard if first is None else first
+    heard = min(max(int(options.feature_frames_ahead) + 1 - first * frames, 0), frames)
+    return PredictedTokens(steps, first, heard, frames, _problem(first, unheard))
+
+
+def _objective(model: Mapping) -> str:
+    return check_choice("model.objective", model.get("objective", OBJECTIVES[0]), OBJECTIVES)
+
+
+def _problem(first: int, unheard: int) -> Optional[str]:
+    if first >= unheard:
+        return None
+    return (
+        f"model.next_tokens.first={first}: step t has heard all of token t + {first}; must be {unheard} or more, or "
+        "null"
+    )
