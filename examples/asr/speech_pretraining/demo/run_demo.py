@@ -102,7 +102,7 @@ def codes_and_masks(model, manifest: Path) -> tuple:
                 processed_signal_length=feats_len,
                 processed_noisy_input_signal=feats,
                 processed_noisy_input_signal_length=feats_len,
-                apply_mask=True,
+                apply_mask=model.objective.masks_frames,
             )
         valid = int(feats_len)
         counts += torch.bincount(tokens[0, : valid // 8].flatten(), minlength=len(counts))
@@ -131,7 +131,8 @@ def report(checkpoint: Path, data: Path, runs: Path):
     perplexity = float((-shares * shares.log()).sum().exp())
     print(f"\nloss               {losses[0]:.2f} at the first of {len(losses)} steps, {losses[-1]:.2f} at the last")
     print(f"codebook use       {len(shares)} of {len(counts)} codes, perplexity {perplexity:.0f}")
-    print(f"masked share       {masked:.0%} of the frames")
+    if model.objective.masks_frames:
+        print(f"masked share       {masked:.0%} of the frames")
     print(f"checkpoint         {os.path.relpath(checkpoint)}")
 
 
