@@ -91,6 +91,19 @@ class TestObjectiveChanges:
         state = torch.load(path, map_location="cpu", weights_only=False)
         assert state["global_step"] == 3 and torch.isfinite(torch.tensor(loss))
 
+    @pytest.mark.parametrize("before, after", [(MASKED, NEXT_2), (NEXT_2, NEXT_4)])
+    def test_the_encoders_moments_are_taken_over(self, build, tmp_path, before, after):
+        source, target = build(before), build(after, seed=1)
+        path, _ = fit(source, tmp_path, 2)
+        fit(target, tmp_path, 2, ckpt_path=path)  # it has been trained for 2 steps already
+        states = [dict(model._optimizer.state) for model in (source, target)]
+        pairs = list(zip(source.encoder.parameters(), target.encoder.parameters()))
+        trained = [(states[0][one], states[1][other]) for one, other in pairs if one in states[0]]
+        assert len(trained) > 50 and all(state["exp_avg"].any() for state, _ in trained)
+        for one, other in trained:
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+        assert not any(parameter in states[1] for parameter in target.decoder.parameters())
+
     def test_other_classes_are_pytorchs_error(self, build):
         other = build(NEXT_2)
         state = {**other.state_dict(), "decoder.decoder_layers.0.weight": torch.zeros(2 * 63, 32, 1)}
