@@ -17,8 +17,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, read_log_probs
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import CHUNK_FRAMES, decode_masked, read_log_probs
 from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss
 from nemo.collections.asr.metrics.next_tokens import NextTokenMetrics
 from nemo.collections.asr.models.objectives import NextTokens
@@ -143,6 +146,66 @@ class TestNextTokenLoss:
             answers_of(
                 NextTokens(2, 0), torch.zeros(1, DIM, 4), torch.tensor([4]), torch.zeros(1, 32, 1), torch.tensor([32])
             )
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor has that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        sizes = (x.numel() for x in tree_leaves(made) if isinstance(x, torch.Tensor))
+        self.numbers = max(self.numbers, *sizes, 0)
+        return made
+
+
+@pytest.mark.unit
+class TestMemoryAndDevices:
+    @pytest.mark.parametrize("horizon, books", [(1, 1), (4, 2)])
+    def test_what_is_made_does_not_grow_with_steps_and_offsets(self, horizon, books):
+        objective, classes, steps = NextTokens(horizon, 0), 500, 600
+        decoder = MultiSoftmaxDecoder(DIM, classes, horizon * books)
+        encoded, lengths = torch.randn(1, DIM, steps, requires_grad=True), torch.tensor([steps])
+        answers = answers_of(objective, encoded, lengths, torch.randint(classes, (1, steps, books)), lengths)
+        with Largest() as largest:
+            decode_masked(decoder, encoded, answers.targets, answers.in_loss).loss.backward()
+        assert largest.numbers <= CHUNK_FRAMES["cpu"] * classes < steps * classes
+
+    @staticmethod
+    def counted(device, metrics):
+        """Counts made-up predictions on a device."""
+        lengths = torch.empty(2, device=device, dtype=torch.long)
+        tokens = torch.empty(2, 9, 2, device=device, dtype=torch.long)
+        log_probs = torch.empty(2, 10, CLASSES, 6, device=device)
+        answers = NextTokens(3, 0).answers(MLMLoss(), log_probs, lengths, None, tokens, lengths)
+        predictions = read_log_probs(log_probs, answers.targets, answers.in_loss)
+        if metrics is not None:
+            metrics.update(predictions, answers.tokens, answers.lengths)
+        assert predictions.loss.device == log_probs.device and predictions.loss.shape == ()
+
+    def test_nothing_waits_for_the_device(self):
+        with FakeTensorMode():
+            self.counted("cuda:0", None)
+        # on `meta`, as on a GPU, no value can be looked at without an error or a wait
+        metrics = NextTokenMetrics(CLASSES, 2, range(3)).to("meta")
+        self.counted("meta", metrics)
+        assert all(value.is_meta for value in (*metrics.shown().values(), *metrics.compute().values()))
+
+    @pytest.mark.run_only_on("GPU")
+    def test_on_a_gpu_loss_gradients_and_counts_are_the_cpus(self):
+        objective, decoder = NextTokens(4, 0), MultiSoftmaxDecoder(DIM, CLASSES, 8, use_bias=True)
+        encoded, lengths = torch.randn(2, DIM, 40, requires_grad=True), torch.tensor([40, 25])
+        tokens, found = torch.randint(CLASSES, (2, 40, 2)), []
+        for device in ("cpu", "cuda"):
+            here = decoder.to(device), encoded.detach().to(device).requires_grad_()
+            answers = answers_of(objective, here[1], *(x.to(device) for x in (lengths, tokens, lengths)))
+            metrics = NextTokenMetrics(CLASSES, 2, objective.offsets).to(device)
+            predictions = decode_masked(*here, answers.targets, answers.in_loss)
+            metrics.update(predictions, answers.tokens, answers.lengths)
+            values = [predictions.loss, *gradients(predictions.loss, *here), *metrics.compute().values()]
+            found.append([value.cpu() for value in values])
+        torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.unit

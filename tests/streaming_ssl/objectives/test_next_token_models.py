@@ -15,6 +15,7 @@
 import pytest
 import torch
 
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.models.objectives import require_unheard
 
@@ -79,6 +80,68 @@ class TestHeads:
         first = model(**clean, **silent)
         other_clean = model(**{**clean, "input_signal": batch.noise}, **silent)
         assert torch.equal(first[0], other_clean[0]) and not torch.equal(first[3], other_clean[3])
+
+
+@pytest.fixture(scope="module")
+def model(next_config):
+    torch.manual_seed(0)
+    return EncDecMaskedTokenPredModel(next_config("model.num_books=2", steps=3)).eval()
+
+
+@pytest.mark.unit
+class TestWholeTokens:
+    SAMPLES = (16000, 9000, 1279, 1280, 100)
+
+    @torch.no_grad()
+    def asked(self, model, audio, lengths):
+        """Feature frames of each utterance, its encoder steps, and what the model says of its tokens."""
+        heard, clean = model._heard_and_clean({"input_signal": audio, "input_signal_length": lengths})
+        encoded, *others = model._encode(heard, clean, False)
+        answers = model._answers(encoded.transpose(1, 2), *others, model._token_lengths(clean))
+        return clean.lengths, others[0], decode_masked(model.decoder, encoded, answers.targets, answers.in_loss)
+
+    @staticmethod
+    def batch(samples):
+        torch.manual_seed(2)
+        return 0.1 * torch.randn(len(samples), max(samples)), torch.tensor(samples)
+
+    def test_every_frame_of_a_predicted_token_lies_within_the_utterance(self, model):
+        frames, steps, predictions = self.asked(model, *self.batch(self.SAMPLES))
+        books = 2
+        for b in range(len(self.SAMPLES)):
+            for step in range(predictions.in_loss.size(1)):
+                for i, offset in enumerate(model.objective.offsets):
+                    is_whole = step < steps[b] and (step + offset + 1) * 8 <= frames[b]
+                    asked = predictions.in_loss[b, step, i * books : (i + 1) * books]
+                    assert asked.tolist() == [bool(is_whole)] * books
+
+    def test_a_batch_asks_what_its_utterances_ask_alone(self, model):
+        audio, lengths = self.batch(self.SAMPLES)
+        *_, whole = self.asked(model, audio, lengths)
+        nats, count = 0.0, 0
+        for one, length in zip(audio, lengths):
+            *_, alone = self.asked(model, one[:length].unsqueeze(0), length.reshape(1))
+            nats, count = nats + alone.nats, count + int(alone.in_loss.sum())
+        assert count == int(whole.in_loss.sum()) > 0
+        torch.testing.assert_close(whole.nats, nats, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.unit
+class TestMaskedTokensStay:
+    def test_the_key_is_as_good_as_none(self, nest_config):
+        losses = []
+        for objective in ("model.objective=masked_tokens", "~model.objective"):
+            torch.manual_seed(0)
+            model = EncDecMaskedTokenPredModel(nest_config(objective, "~model.next_tokens"))
+            optimizer, found = torch.optim.SGD(model.parameters(), lr=0.1), []
+            for _ in range(3):
+                optimizer.zero_grad()
+                loss = model._loss_of((0.1 * torch.randn(2, 16000), torch.tensor([16000, 9000])), True, None)
+                loss.backward()
+                optimizer.step()
+                found.append(loss.item())
+            losses.append(found)
+        assert losses[0] == losses[1] and len(set(losses[0])) == 3
 
 
 @pytest.mark.unit

@@ -72,9 +72,10 @@ class NextTokens(Objective):
 
     def _following(self, tokens: Tensor, steps: int) -> Tensor:
         """The tokens that come next at each step, (B, T, books) -> (B, steps, offsets * books); 0 after the last."""
-        missing = steps + self.first + self.tokens_per_step - 1 - tokens.size(1)
-        padded = F.pad(tokens, (0, 0, 0, missing))
-        return padded[:, self.first :].unfold(1, self.tokens_per_step, 1).transpose(2, 3).flatten(2)
+        count = steps + self.tokens_per_step - 1
+        padded = F.pad(tokens, (0, 0, 0, self.first + count - tokens.size(1)))
+        following = padded.narrow(1, self.first, count)
+        return following.unfold(1, self.tokens_per_step, 1).transpose(2, 3).flatten(2)
 
     def _are_within(self, steps: int, lengths: Tensor, token_lengths: Tensor) -> Tensor:
         """Which steps and predicted tokens are within their utterance, (B, steps, offsets) booleans."""
