@@ -74,6 +74,21 @@ def with_our_options(checkpoints, case, encoder, contexts):
     return model
 
 
+def next_token_model(checkpoints):
+    """A model that predicts three tokens of two codebooks at each step.
+
+    Its downsampling is not causal: plain NeMo cannot train one that is.
+    """
+    causal = dict(att_context_size=[3, 0], conv_context_size="causal")
+    config = OmegaConf.create(checkpoints.plain_models().nest_config("pre_conv"))
+    config.update(objective="next_tokens", next_tokens={"steps": 3})
+    config.encoder.update(**causal, conv_norm_type="layer_norm")
+    config.preprocessor.normalize, config.quantizer.num_books = "NA", 2
+    config.decoder.num_decoders = config.loss.num_decoders = 2
+    torch.manual_seed(0)
+    return EncDecMaskedTokenPredModel(config)
+
+
 @pytest.fixture(scope="module")
 def folder(checkpoints, tmp_path_factory):
     """Files of ours in `ours`, and what plain NeMo made of it, in `plain` and `answers.pt`."""
@@ -88,6 +103,8 @@ def folder(checkpoints, tmp_path_factory):
         file = folder / "unstripped" / f"{name}.nemo"
         with_our_options(checkpoints, case, encoder, contexts).save_to(str(file))
         strip(file, folder / "ours" / f"{name}.nemo")
+    next_token_model(checkpoints).save_to(str(folder / "unstripped" / "next tokens.nemo"))
+    strip(folder / "unstripped" / "next tokens.nemo", folder / "ours" / "next tokens.nemo")
     environment = {**os.environ, "NEMO_STREAMING_SSL": "off"}
     subprocess.run([sys.executable, str(SCRIPT), str(folder)], check=True, env=environment, capture_output=True)
     return folder
@@ -184,3 +201,14 @@ class TestStrippedFiles:
         model = checkpoints.opened(folder / "ours" / f"{name}.nemo")
         assert not model.encoder.has_layer_contexts
         assert torch.equal(checkpoints.encoded(model), plain["opened"][f"{name}.nemo"]["encoded"])
+
+    def test_of_next_tokens_predict_masked_ones(self, checkpoints, folder, plain):
+        """With the heads of the first token, one for each codebook."""
+        ours = checkpoints.opened(folder / "unstripped" / "next tokens.nemo")
+        found, model = plain["opened"]["next tokens.nemo"], checkpoints.opened(folder / "ours" / "next tokens.nemo")
+        encoded = checkpoints.encoded(ours)
+        assert torch.equal(found["encoded"], encoded) and model.objective.name == "masked_tokens"
+        log_probs = [each.decoder(encoder_output=encoded) for each in (ours, model)]
+        assert log_probs[0].shape[3] == 6 and torch.equal(log_probs[0][..., :2], log_probs[1])
+        expected = checkpoints.facts_of(folder / "ours" / "next tokens.nemo")["next"]
+        torch.testing.assert_close(found["next"], expected, rtol=1e-5, atol=1e-6)
