@@ -15,6 +15,7 @@
 """What a trainer shows and logs, one process or two; and a run that goes on in the middle of an epoch."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,8 @@ from omegaconf import OmegaConf
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.models.objectives import NextTokens
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "distributed"), str(TESTS / "resume")]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "distributed"), str(HERE.parent / "resume")]
 import rank_runs  # noqa: E402
 import resume_runs  # noqa: E402
 
@@ -114,14 +115,15 @@ def ranks(run, tmp_path_factory):
     """What each of two ranks has made of it."""
     folder = tmp_path_factory.mktemp("ranks")
     torch.save({"run": run}, folder / "runs.pt")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += [str(TESTS / "distributed" / "rank_runs.py"), str(folder / "runs.pt"), str(folder)]
+    command = [sys.executable, str(HERE / "forked_ranks.py"), str(folder / "runs.pt"), str(folder)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    streams = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=env, start_new_session=True, **streams) as process:
         try:
             log = process.communicate(timeout=600)[1]
-        finally:
-            process.terminate()  # it ends its ranks; a SIGKILL would leave them alone
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # the ranks too
+            raise
     files = [folder / f"rank{rank}.pt" for rank in range(2)]
     assert all(file.exists() for file in files), log[-5000:]
     found = [torch.load(file, weights_only=False)["run"] for file in files]
