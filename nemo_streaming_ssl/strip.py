@@ -210,7 +210,8 @@ def _take_in_place(member: tarfile.TarInfo, changed: Optional[IO[bytes]], conten
     if changed is None:
         return content
     member.size = changed.seek(0, os.SEEK_END)
-    member.pax_headers.pop('size', None)  # it would be believed
+    headers: Any = member.pax_headers
+    headers.pop('size', None)  # it would be believed
     changed.seek(0)
     return changed
 

@@ -17,13 +17,12 @@
 from nemo.collections.asr.models.objectives.masked_tokens import MaskedTokens
 from nemo.collections.asr.models.objectives.next_tokens import NextTokens
 from nemo.collections.asr.models.objectives.objective import Answers, Objective
-from nemo.collections.asr.models.objectives.options import OBJECTIVES, objective_of_config, require_unheard
+from nemo.collections.asr.models.objectives.options import objective_of_config, require_unheard
 
 __all__ = [
     "Answers",
     "MaskedTokens",
     "NextTokens",
-    "OBJECTIVES",
     "Objective",
     "objective_of_config",
     "require_unheard",

@@ -16,12 +16,13 @@
 
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.collections.asr.models.objectives.objective import Answers, Objective
+from nemo.collections.asr.parts.lookahead import MASKED_TOKENS
 
 
 class MaskedTokens(Objective):
     """Each masked encoder step predicts its own token. Source: BEST-RQ (https://arxiv.org/abs/2202.01855)."""
 
-    name = "masked_tokens"
+    name = MASKED_TOKENS
     masks_frames = True
 
     def answers(self, loss, outputs, lengths, masks, tokens, token_lengths):

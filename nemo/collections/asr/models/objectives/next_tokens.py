@@ -22,6 +22,7 @@ from nemo.collections.asr.losses.ssl_losses.mlm import common_steps
 from nemo.collections.asr.metrics.next_tokens import NextTokenMetrics
 from nemo.collections.asr.models.objectives.decoder_heads import decoder_with_heads
 from nemo.collections.asr.models.objectives.objective import Answers, Objective
+from nemo.collections.asr.parts.lookahead import NEXT_TOKENS
 
 
 class NextTokens(Objective):
@@ -34,7 +35,7 @@ class NextTokens(Objective):
         first: the first of them, counted from the step's own token; one that the step has not heard all of
     """
 
-    name = "next_tokens"
+    name = NEXT_TOKENS
     masks_frames = False
 
     def __init__(self, steps: int, first: int):

@@ -18,11 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
 from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section
-from nemo.collections.asr.parts.lookahead.unheard import first_unheard_token
-from nemo.utils.option_checks import check_choice, check_integer
-
-OBJECTIVES = ("masked_tokens", "next_tokens")
-DEFAULT_STEPS = 4
+from nemo.collections.asr.parts.lookahead.objective_options import NEXT_TOKENS, read_next_tokens, read_objective
+from nemo.collections.asr.parts.lookahead.unheard import first_predicted_token
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,8 @@ class PredictedTokens:
 
     Args:
         steps: how many tokens of each codebook
-        first: the first of them, counted from the step's own; None where `problem` is that there is none
-        heard_frames: feature frames of token t + first that step t has heard; None where `first` is
+        first: the first of them, counted from the step's own; where there is a problem, what the config says
+        heard_frames: feature frames of token t + first that step t has heard; None where there is a problem
         token_frames: feature frames of a token
         problem: why it cannot be trained: the model hears what it would predict; None if it does not
     """
@@ -44,7 +41,7 @@ class PredictedTokens:
     problem: Optional[str] = None
 
     def __str__(self) -> str:
-        if self.problem is not None:
+        if self.problem is not None or self.first is None:
             return f"Objective next_tokens: NOT possible; {self.problem}"
         last = self.first + self.steps - 1
         tokens = f"tokens t + {self.first} ... t + {last}" if self.steps > 1 else f"token t + {self.first}"
@@ -65,31 +62,12 @@ def predicted_tokens(config_or_model: Any, options: ModelOptions) -> Optional[Pr
             is in the answer.
     """
     model = model_section(config_or_model if isinstance(config_or_model, Mapping) else config_or_model.cfg)
-    if "quantizer" not in model or _objective(model) != "next_tokens":
+    if "quantizer" not in model or read_objective(model) != NEXT_TOKENS:
         return None
-    block = model.get("next_tokens") or {}
-    steps = check_integer("model.next_tokens.steps", block.get("steps", DEFAULT_STEPS), 1)
-    first = block.get("first")
-    if first is not None:
-        check_integer("model.next_tokens.first", first, 0)
-    frames = options.timing.stride
+    given, frames = read_next_tokens(model), options.timing.stride
     try:
-        unheard = first_unheard_token(config_or_model)
+        first = first_predicted_token(given.first, config_or_model)
     except ValueError as error:
-        return PredictedTokens(steps, first, None, frames, str(error))
-    first = unheard if first is None else first
+        return PredictedTokens(given.steps, given.first, None, frames, str(error))
     heard = min(max(int(options.feature_frames_ahead) + 1 - first * frames, 0), frames)
-    return PredictedTokens(steps, first, heard, frames, _problem(first, unheard))
-
-
-def _objective(model: Mapping) -> str:
-    return check_choice("model.objective", model.get("objective", OBJECTIVES[0]), OBJECTIVES)
-
-
-def _problem(first: int, unheard: int) -> Optional[str]:
-    if first >= unheard:
-        return None
-    return (
-        f"model.next_tokens.first={first}: step t has heard all of token t + {first}; must be {unheard} or more, or "
-        "null"
-    )
+    return PredictedTokens(given.steps, first, heard, frames)

@@ -15,10 +15,9 @@
 """Which tokens of the future a model may be asked for: the answer must not lie in what it has heard."""
 
 import math
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Optional
 
-from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section, read_options
-from nemo.collections.asr.parts.lookahead.reach import frames_ahead
+from nemo.collections.asr.parts.lookahead.from_config import model_section, read_options
 from nemo.collections.asr.parts.lookahead.reasons import Reason, find_reasons
 
 
@@ -41,7 +40,24 @@ def first_unheard_token(config_or_model: Any) -> int:
         leaks = list(_other_contexts(config_or_model))
     if leaks:
         raise ValueError("the model hears what it would predict:\n" + "\n".join(f"  - {leak}" for leak in leaks))
-    return (_feature_frames_ahead(options) + 1) // options.timing.stride
+    return int(options.feature_frames_ahead + 1) // options.timing.stride
+
+
+def first_predicted_token(first: Optional[int], config_or_model: Any) -> int:
+    """The first token that a step predicts: `first` of the config, or where that is None the first unheard one.
+
+    Raises:
+        ValueError: the step has heard all of it, see also `first_unheard_token`.
+    """
+    unheard = first_unheard_token(config_or_model)
+    if first is None:
+        return unheard
+    if first < unheard:
+        raise ValueError(
+            f"model.next_tokens.first={first}: encoder step t has heard all of token t + {first}; must be {unheard} "
+            "or more, or null"
+        )
+    return first
 
 
 def _leaks(reason: Reason) -> bool:
@@ -56,9 +72,3 @@ def _other_contexts(config_or_model: Any) -> Iterator[str]:
     for size in sizes:
         if not isinstance(size, int) and size[1] != 0:
             yield f"attention: encoder.att_context_size has {list(size)}, whose right context is not 0"
-
-
-def _feature_frames_ahead(options: ModelOptions) -> int:
-    """How many feature frames beyond the one that it stands for an encoder step has heard."""
-    layers = frames_ahead(options.contexts, options.style, options.convolution.ahead)
-    return int(layers * options.timing.stride + options.subsampled.ahead)
