@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 
 ENCODER = "model.encoder."
@@ -280,6 +281,19 @@ class TestFeatures:
             )
             assert_same(ours, theirs)
 
+    def test_are_what_a_preprocessor_of_ones_own_takes(self, build, monkeypatch):
+        class Louder(AudioToMelSpectrogramPreprocessor):
+            def get_features(self, input_signal, length):
+                feats, lengths = super().get_features(input_signal, length)
+                return feats + 1, lengths
+
+        model = build()
+        monkeypatch.setattr(model.preprocessor, "__class__", Louder)
+        session = StreamingEncoderSession(model)
+        with pytest.raises(ValueError, match="preprocessor=Louder: has its own get_features, .* push_features"):
+            session.push(speech(1, 16000))
+        assert session.push_features(torch.randn(1, 80, 40)).lengths.item() > 0
+
     def test_count_as_heard_and_are_masked(self, build):
         model = build("regular", "model.masking.mask_prob=0.2")
         session = StreamingEncoderSession(model, batch_size=2, apply_mask=True)
@@ -424,6 +438,7 @@ CONTINUE = """
 import sys, torch
 torch.set_num_threads(1)
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 given = torch.load(sys.argv[1], weights_only=False)
 model = EncDecMaskedTokenPredModel(given["cfg"]).eval()

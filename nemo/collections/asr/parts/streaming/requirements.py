@@ -108,6 +108,17 @@ def front_end_obstacles(preprocessor: Any) -> Iterator[Obstacle]:
     yield from _normalisation_obstacles(featurizer)
 
 
+def require_known_features(preprocessor: Any) -> None:
+    """Raises a ValueError for a preprocessor that does more than its featurizer, which makes a stream's features."""
+    for name in ("forward", "get_features"):
+        owner = next((cls for cls in type(preprocessor).__mro__ if name in vars(cls)), None)
+        if owner is not None and not owner.__module__.startswith("nemo."):
+            raise ValueError(
+                f"preprocessor={owner.__name__}: has its own {name}, which audio in pieces does not go through; push "
+                "its features with push_features"
+            )
+
+
 def _normalisation_obstacles(featurizer: Any) -> Iterator[Obstacle]:
     normalize = featurizer.normalize
     if isinstance(normalize, Mapping):

@@ -35,6 +35,7 @@ from nemo.collections.asr.parts.streaming.output import StreamingOutput, decode
 from nemo.collections.asr.parts.streaming.requirements import (
     require_decoder,
     require_eval_mode,
+    require_known_features,
     require_masking,
     require_streamable,
 )
@@ -167,9 +168,10 @@ class StreamingEncoderSession:
 
         Raises:
             ValueError: samples that are not floats, a shape or length that does not fit, a stream that has had
-                features, a model in train mode
+                features, a model in train mode, a preprocessor that does more than NeMo's
         """
         require_eval_mode(self.model)
+        require_known_features(self.model.preprocessor)
         samples = as_samples(samples, self.batch_size)
         counts = as_counts(lengths, self.batch_size, samples.size(1), "samples")
         self._refuse("audio", "features", [row for row, n in enumerate(counts) if n and self._state.has_features(row)])
