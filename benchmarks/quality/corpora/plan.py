@@ -46,6 +46,7 @@ class Settings:
 
     Args:
         overrides: Hydra overrides of the shipped streaming config
+        steps: of pretraining, where neither an arm nor a block of runs says how many
         batch_size: pieces of speech in a batch of pretraining
         crop_seconds: longer utterances are cut for pretraining
         lr: highest rate of pretraining, after `warmup` of the steps; then down to 0 (cosine)
@@ -58,6 +59,7 @@ class Settings:
     """
 
     overrides: Tuple[str, ...] = ()
+    steps: int = 1000
     batch_size: int = 16
     crop_seconds: float = 8.0
     lr: float = 1.5e-3
@@ -70,7 +72,7 @@ class Settings:
     finetune: Finetune = field(default_factory=Finetune)
 
     def __post_init__(self):
-        for name in ('batch_size', 'lr', 'masks_drawn'):
+        for name in ('steps', 'batch_size', 'lr', 'masks_drawn'):
             require(getattr(self, name) > 0, f'common.{name}', getattr(self, name), 'above 0')
         require(self.crop_seconds >= 1, 'common.crop_seconds', self.crop_seconds, '1 or more')
         require(0 <= self.warmup < 1, 'common.warmup', self.warmup, 'from 0 to below 1')
@@ -86,7 +88,7 @@ class Arm:
 
     Args:
         overrides: Hydra overrides on top of those that all arms share
-        steps: of pretraining; 0 leaves the initial weights
+        steps: of pretraining, None: the common ones; 0 leaves the initial weights
         noise: whether noise and other speakers are mixed in
         lr: of pretraining, in place of the common one
         delay: encoder steps by which a masked token is predicted later, see `DelayedMaskedTokens`
@@ -94,7 +96,7 @@ class Arm:
     """
 
     overrides: Tuple[str, ...] = ()
-    steps: int = 1000
+    steps: Union[int, None] = None
     noise: bool = False
     lr: Union[float, None] = None
     delay: int = 0
@@ -133,7 +135,7 @@ class Plan:
     def configuration(self, run: Run) -> Dict[str, Any]:
         """What decides a run's pretrained encoder, as plain values."""
         arm, common = asdict(self.arms[run.arm]), asdict(self.common)
-        for name in ('finetune', 'num_workers'):
+        for name in ('finetune', 'num_workers', 'steps'):
             del common[name]
         del arm['finetune_overrides'], arm['steps']
         return plain({'common': common, 'arm': arm})
@@ -195,11 +197,12 @@ def read_plan(path: Path) -> Plan:
     for name, arm in arms.items():
         for key in ('steps', 'delay'):
             value = getattr(arm, key)
-            require(isinstance(value, int) and value >= 0, f'arms.{name}.{key}', value, '0 or more')
-    return Plan(common, arms, read_runs(given.get('runs') or [], arms))
+            fine = value is None or (isinstance(value, int) and value >= 0)
+            require(fine, f'arms.{name}.{key}', value, '0 or more')
+    return Plan(common, arms, read_runs(given.get('runs') or [], arms, common.steps))
 
 
-def read_runs(blocks: List[Mapping], arms: Mapping[str, Arm]) -> List[Run]:
+def read_runs(blocks: List[Mapping], arms: Mapping[str, Arm], steps_of_others: int) -> List[Run]:
     """Every run once, in order: within a block by seed, then arm, then minutes."""
     runs: Dict[str, Run] = {}
     for number, block in enumerate(blocks):
@@ -209,7 +212,8 @@ def read_runs(blocks: List[Mapping], arms: Mapping[str, Arm]) -> List[Run]:
         check_block(block, where, arms)
         for seed in block['seeds']:
             for arm in block['arms']:
-                for steps in block.get('steps', [arms[arm].steps]):
+                own = arms[arm].steps
+                for steps in block.get('steps', [steps_of_others if own is None else own]):
                     for minutes in block['minutes']:
                         run = Run(arm, steps, seed, minutes, block.get('on', 'test'))
                         runs.setdefault(run.name, run)
