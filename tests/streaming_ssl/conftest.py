@@ -163,3 +163,16 @@ def plain_models():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def next_config(nest_config):
+    """A tiny model's config that asks for next tokens; what the shipped config says of them is overridden."""
+
+    def config(*overrides, steps=4, first=None, **changes):
+        cfg = nest_config(*overrides)
+        cfg.objective, cfg.next_tokens = "next_tokens", {"steps": steps, "first": first}
+        cfg.preprocessor.dither = 0.0
+        return OmegaConf.merge(cfg, OmegaConf.create(changes))
+
+    return config
