@@ -19,6 +19,8 @@ import os
 from pathlib import Path
 from typing import Dict, Iterable, List, Sequence
 
+from benchmarks.quality.corpora.files import replacing
+
 Entry = Dict[str, object]
 
 
@@ -59,10 +61,8 @@ def checked(line: str, where: str, folder: Path, needed: Sequence[str]) -> Entry
 
 def write(path: Path, entries: Iterable[Entry]):
     """Writes a manifest; the file is there completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}')
-    unfinished.write_text(''.join(json.dumps(entry) + '\n' for entry in entries), encoding='utf-8')
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(''.join(json.dumps(entry) + '\n' for entry in entries), encoding='utf-8')
 
 
 def minutes_of(entries: Iterable[Entry]) -> float:

@@ -14,24 +14,15 @@
 
 """The model's config: the shipped streaming one, with the overrides of the plan and of an arm."""
 
-from pathlib import Path
 from typing import Iterable, List
 
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-CONFIGS = Path(__file__).resolve().parents[3] / 'examples/asr/conf/ssl/nest'
-NAME = 'nest_fast-conformer_streaming'
-NEW_KEYS = ('model.objective', 'model.next_tokens')  # of the model; an older config does not have them
+from benchmarks.quality.shipped_config import shipped_config
+
 # seeds are set here, for weights and data alike; features come without noise and without padding
 FIXED = ('model.seed=null', 'model.preprocessor.dither=0.0', 'model.preprocessor.pad_to=0')
-
-
-def tolerant(override: str) -> str:
-    """The override; one of a key that the config may lack adds it."""
-    bare = override.lstrip('+')
-    return f'++{bare}' if bare.startswith(NEW_KEYS) else override
 
 
 def model_config(overrides: Iterable[str]) -> DictConfig:
@@ -40,10 +31,8 @@ def model_config(overrides: Iterable[str]) -> DictConfig:
     Raises:
         ValueError: an override that Hydra does not take
     """
-    overrides: List[str] = [*FIXED, *map(tolerant, overrides)]
+    overrides: List[str] = [*FIXED, *overrides]
     try:
-        with initialize_config_dir(str(CONFIGS), version_base=None):
-            composed = compose(NAME, overrides=overrides)
+        return shipped_config(overrides)
     except HydraException as error:
         raise ValueError(f'overrides={overrides}: {error}') from error
-    return OmegaConf.create(OmegaConf.to_container(composed, resolve=True)).model

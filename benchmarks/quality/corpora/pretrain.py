@@ -93,8 +93,7 @@ def summary(model, curve: list, dev: dict, started: float) -> dict:
     """What is kept of a model."""
     weights = {name: value.detach().cpu() for name, value in model.encoder.state_dict().items()}
     seconds = time.perf_counter() - started
-    objective = getattr(getattr(model, 'objective', None), 'name', 'masked_tokens')
-    return {'encoder': weights, 'curve': curve, 'dev': dev, 'seconds': seconds, 'objective': objective}
+    return {'encoder': weights, 'curve': curve, 'dev': dev, 'seconds': seconds, 'objective': model.objective.name}
 
 
 @torch.no_grad()

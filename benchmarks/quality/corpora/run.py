@@ -14,16 +14,13 @@
 
 """The plan's runs, those first that come first; runs with one pretrained encoder are one task."""
 
-import contextlib
 import json
-import multiprocessing
 import re
 import time
 import traceback
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, List
 
 import torch
 
@@ -32,6 +29,7 @@ from benchmarks.quality.corpora.options import Options
 from benchmarks.quality.corpora.plan import Plan, Run, differences, plain, read_plan
 from benchmarks.quality.corpora.prepare import checked_data, prepare
 from benchmarks.quality.corpora.results import append, check_columns, circumstances, read_rows
+from benchmarks.quality.workers import workers
 
 Task = List[Run]
 
@@ -48,11 +46,12 @@ def run_plan(options: Options) -> int:
     tasks = tasks_of(plan, options)
     data = checked_data(options, plan)
     # NeMo takes seconds to import: not before everything is known to be good
-    set_up(threads_of(options.jobs))
+    threads = threads_of(options.jobs)
+    set_up(threads)
     started = time.perf_counter()
     folder = prepare(options, plan, *data)
     print(f'prepared, {time.perf_counter() - started:.0f} s; {sum(map(len, tasks))} runs to do', flush=True)
-    with workers(options) as each:
+    with workers(options.jobs, set_up, threads) as each:
         return sum(each(partial(attempt, options, plan, folder), tasks))
 
 
@@ -83,17 +82,6 @@ def check_row(plan: Plan, run: Run, row: Dict[str, str]):
     wanted = {**plan.configuration(run), 'finetune': plan.finetuning(run)}
     for what in differences({**there, 'finetune': tuned}, wanted):
         raise ValueError(f'{run.name}: its row was made with {what}; remove the row, or give the arm another name')
-
-
-@contextlib.contextmanager
-def workers(options: Options) -> Iterator:
-    """A `map` over `options.jobs` processes; one job runs in this process."""
-    if options.jobs == 1:
-        yield map
-        return
-    spawn = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(options.jobs, spawn, initializer=set_up, initargs=(threads_of(options.jobs),)) as pool:
-        yield pool.map
 
 
 def threads_of(jobs: int) -> int:

@@ -14,17 +14,15 @@
 
 """The tiny causal Conformers that are compared, and the attention contexts that make the difference."""
 
-from pathlib import Path
 from typing import List
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from benchmarks.quality.shipped_config import shipped_config
 from benchmarks.quality.synthetic.options import Options
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 
-CONFIGS = Path(__file__).resolve().parents[3] / 'examples/asr/conf/ssl/nest'
 UNLIMITED = -1
 VARIANTS = ('hierarchical', 'uniform', 'full')
 
@@ -62,9 +60,7 @@ def overrides(options: Options) -> List[str]:
 
 def config(options: Options) -> DictConfig:
     """The shipped streaming config, made tiny."""
-    with initialize_config_dir(str(CONFIGS), version_base=None):
-        composed = compose('nest_fast-conformer_streaming', overrides=overrides(options))
-    return OmegaConf.create(OmegaConf.to_container(composed, resolve=True)).model
+    return shipped_config(overrides(options))
 
 
 def build(variant: str, options: Options, seed: int) -> EncDecMaskedTokenPredModel:

@@ -14,15 +14,12 @@
 
 """Every seed with every kind of features; processes of their own share the cores."""
 
-import contextlib
-import multiprocessing
 import os
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, List, Tuple
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -33,6 +30,7 @@ from benchmarks.quality.synthetic.features import encoder_features, log_mel_feat
 from benchmarks.quality.synthetic.options import Options
 from benchmarks.quality.synthetic.pretraining import measure, pretrain
 from benchmarks.quality.synthetic.probe import levels, probe
+from benchmarks.quality.workers import workers
 from nemo.utils import logging
 
 Row = Dict[str, object]
@@ -42,26 +40,15 @@ KINDS = ('full', 'hierarchical', 'uniform', 'log-mel', 'random')
 
 def run(options: Options) -> List[Row]:
     """A row for each seed and kind of features, in the order of the table."""
-    with tempfile.TemporaryDirectory() as folder, workers(options) as each:
+    threads = max(1, (os.cpu_count() or 1) // options.jobs)
+    quiet = logging.temp_verbosity(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder, quiet, workers(options.jobs, set_up, threads) as each:
         list(each(partial(prepare, options, Path(folder)), options.seeds))
         tasks = [(seed, kind) for seed in options.seeds for kind in KINDS]
         found = each(partial(rows_of, options, Path(folder)), tasks)
         rows = [row for rows in found for row in rows]
     order = ('log-mel', 'random', 'hierarchical', 'uniform', 'full', 'full, offline')
     return sorted(rows, key=lambda row: (order.index(row['features']), row['seed']))
-
-
-@contextlib.contextmanager
-def workers(options: Options) -> Iterator:
-    """A `map` over `options.jobs` processes; one job runs in this process."""
-    if options.jobs == 1:
-        with logging.temp_verbosity(logging.ERROR):
-            yield map
-        return
-    spawn = multiprocessing.get_context('spawn')
-    threads = max(1, (os.cpu_count() or 1) // options.jobs)
-    with ProcessPoolExecutor(options.jobs, spawn, initializer=set_up, initargs=(threads,)) as pool:
-        yield pool.map
 
 
 def set_up(threads: int):

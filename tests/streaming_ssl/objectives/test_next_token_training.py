@@ -23,38 +23,22 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers.logger import Logger
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.models.objectives import NextTokens
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "distributed"), str(HERE.parent / "resume")]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "distributed"), str(HERE.parent / "resume")]
 import rank_runs  # noqa: E402
 import resume_runs  # noqa: E402
+from memory_logger import MemoryLogger  # noqa: E402
 
 CURRICULUM = {"enabled": True, "start_context": 2, "end_context": 12, "warmup_steps": 2}
 SGD = "model.optim.name=sgd ~model.optim.betas ~model.optim.sched model.optim.lr=0.1".split()
 SHORT = (9, (0.05, 0.04))  # fewer frames than a token is made of
 RAGGED = [(1, (1.2, 0.7)), (2, (0.5, 0.9)), (3, (0.8, 1.0))]
 WITH_EMPTY = [SHORT, (6, (1.5, 1.4)), SHORT]
-
-
-class NamesLogger(Logger):
-    """Remembers what is logged."""
-
-    name, version = "names", 0
-
-    def __init__(self):
-        super().__init__()
-        self.logged = {}
-
-    def log_hyperparams(self, params, *args, **kwargs):
-        pass
-
-    def log_metrics(self, metrics, step=None):
-        self.logged.update(metrics)
 
 
 class Watch(Callback):
@@ -73,12 +57,13 @@ def watched(next_config, tmp_path_factory):
     """A short run with validation and a curriculum: what the progress bar, the logger and the trainer had."""
     torch.manual_seed(0)
     cfg = next_config(*SGD, steps=2, curriculum_context=CURRICULUM)
-    watch, logger = Watch(), NamesLogger()
+    watch, logger = Watch(), MemoryLogger()
     folder = tmp_path_factory.mktemp("run")
     trainer = rank_runs.make_trainer(callbacks=[watch], logger=logger, devices=1, default_root_dir=folder)
     model = EncDecMaskedTokenPredModel(cfg, trainer)
     trainer.fit(model, rank_runs.loader("masked", RAGGED), rank_runs.loader("masked", RAGGED[:1]))
-    return watch, logger.logged, trainer.callback_metrics
+    logged = {name: value for metrics in logger.logged.values() for name, value in metrics.items()}
+    return watch, logged, trainer.callback_metrics
 
 
 @pytest.mark.unit

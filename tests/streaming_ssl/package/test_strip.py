@@ -16,8 +16,8 @@
 
 import importlib
 import inspect
-import io
-import tarfile
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -26,6 +26,9 @@ from nemo_streaming_ssl import strip as command
 from nemo_streaming_ssl.cli import main
 from nemo_streaming_ssl.strip import strip_config
 from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS
+
+sys.path.insert(0, str(Path(__file__).parent))
+from nemo_archives import read, write  # noqa: E402
 
 WEIGHTS = bytes(range(256)) * 100
 ENCODER = {
@@ -49,20 +52,6 @@ def with_contexts(*contexts, **more):
     """A model's config with a context for each of its four layers."""
     points = [[layer, list(context)] for layer, context in enumerate(contexts)]
     return {'encoder': {**ENCODER, 'hierarchical_context': {'enabled': True, 'schedule': points}, **more}}
-
-
-def write(path, files, mode='w'):
-    with tarfile.open(path, mode) as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def read(path):
-    with tarfile.open(path) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive if member.isfile()}
 
 
 @pytest.fixture

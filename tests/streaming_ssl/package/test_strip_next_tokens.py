@@ -15,7 +15,8 @@
 """`nemo-streaming-ssl strip` of models that predict next tokens: which of the decoder's heads stay."""
 
 import io
-import tarfile
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,19 +24,8 @@ import yaml
 
 from nemo_streaming_ssl.cli import main
 
-
-def write(path, files):
-    with tarfile.open(path, 'w') as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def read(path):
-    with tarfile.open(path) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive}
+sys.path.insert(0, str(Path(__file__).parent))
+from nemo_archives import read, write  # noqa: E402
 
 
 @pytest.mark.unit

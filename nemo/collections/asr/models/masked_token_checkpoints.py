@@ -21,7 +21,7 @@ from omegaconf import DictConfig, open_dict
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nemo.collections.asr.models.objectives.decoder_heads import DecoderHeads, forget_moments
+from nemo.collections.asr.models.objectives.decoder_heads import forget_moments, with_fresh_heads
 from nemo.collections.asr.parts.contexts import SavesContexts
 from nemo.utils import logging
 
@@ -49,7 +49,7 @@ class MaskedTokenCheckpoints(SavesContexts):
 
         A decoder with other heads, of another objective, is not loaded.
         """
-        given, state_dict = state_dict, DecoderHeads(self.decoder).with_fresh_heads(state_dict, self.objective.name)
+        given, state_dict = state_dict, with_fresh_heads(self.decoder, state_dict, self.objective.name)
         self._decoder_starts_anew = state_dict is not given
         frames = self._frames_per_token(state_dict.get(PROJECTION))
         if frames is not None and frames != self.quantizer.combine_time_steps:

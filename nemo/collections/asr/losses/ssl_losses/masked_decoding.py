@@ -140,7 +140,7 @@ class _LinearDecoding(torch.autograd.Function):
         nats, head_nats = (torch.zeros(shape, dtype=dtype, device=frames.device) for shape in ((), targets.shape[1:]))
         head_correct = torch.zeros_like(head_nats, dtype=torch.long)
         gradients = _Gradients(frames, weight, bias) if has_backward else None
-        size = max(1, CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE) // max(1, targets.size(1)))
+        size = max(1, CHUNK_FRAMES.get(frames.device.type, CHUNK_FRAMES_ELSEWHERE) // targets.size(1))
         chunks = zip(*(tensor.split(size) for tensor in (frames, targets.unsqueeze(1), counted.unsqueeze(1))))
         for i, (x, target, counts) in enumerate(chunks):
             logits = F.linear(x, weight, bias).unflatten(1, (-1, target.size(2)))  # the codebook is the last index

@@ -16,7 +16,7 @@
 
 from copy import copy
 from inspect import getattr_static
-from typing import Any, Dict, Iterable, Mapping
+from typing import Any, Dict, Iterable, Mapping, Optional
 
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -59,34 +59,35 @@ def _is_mean_over_tokens(loss: nn.Module) -> bool:
     return mlm_loss_of(loss) is not None and forward in known
 
 
-class DecoderHeads:
-    """What a model reads of a checkpoint whose decoder has other heads than its own."""
+def with_fresh_heads(decoder: nn.Module, state_dict: StateDict, objective: str) -> StateDict:
+    """The weights of a checkpoint; those of this decoder in place of the decoder's, if it has other heads.
 
-    def __init__(self, decoder: nn.Module, prefix: str = "decoder."):
-        self._own = {prefix + name: value for name, value in decoder.state_dict().items()}
-        self._tokens = getattr(decoder, "num_classes", None)
-
-    def with_fresh_heads(self, state_dict: StateDict, objective: str) -> StateDict:
-        """The weights of a checkpoint; of the decoder this model's own, if its heads are not the checkpoint's."""
-        others = [name for name, own in self._own.items() if self._are_other_heads(state_dict.get(name), own)]
-        if not others:
-            return state_dict
-        rows = state_dict[others[0]].shape[0], self._own[others[0]].shape[0]
-        given, here = (n // self._tokens for n in rows)
-        logging.warning(
-            f"{others[0]}: the checkpoint's decoder has {given} heads, model.objective={objective} has {here}. It is "
-            "not loaded: the decoder starts anew. The encoder is loaded."
-        )
-        state_dict = copy(state_dict)  # with PyTorch's `_metadata`
-        state_dict.update({name: own for name, own in self._own.items() if name in state_dict})
+    Args:
+        decoder: the model's attribute of that name
+        state_dict: of the checkpoint, which is left as it is
+        objective: its name, for the warning
+    """
+    tokens = getattr(decoder, "num_classes", None)
+    fresh = {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
+    others = [name for name, value in fresh.items() if _are_other_heads(state_dict.get(name), value, tokens)]
+    if not others:
         return state_dict
+    given, here = (weights[others[0]].shape[0] // tokens for weights in (state_dict, fresh))
+    logging.warning(
+        f"{others[0]}: the checkpoint's decoder has {given} heads, model.objective={objective} has {here}. It is not "
+        "loaded: the decoder starts anew. The encoder is loaded."
+    )
+    state_dict = copy(state_dict)  # with PyTorch's `_metadata`
+    state_dict.update({name: value for name, value in fresh.items() if name in state_dict})
+    return state_dict
 
-    def _are_other_heads(self, value: Any, own: Tensor) -> bool:
-        """Whether a tensor has the tokens of `own`, for another number of heads."""
-        if not isinstance(value, Tensor) or not self._tokens or value.dim() == 0:
-            return False
-        same_tokens = value.shape[0] % self._tokens == own.shape[0] % self._tokens == 0
-        return same_tokens and value.shape[0] != own.shape[0] and value.shape[1:] == own.shape[1:]
+
+def _are_other_heads(value: Any, own: Tensor, tokens: Optional[int]) -> bool:
+    """Whether a tensor of a checkpoint has the tokens of `own`, for another number of heads."""
+    if not isinstance(value, Tensor) or not tokens or value.dim() == 0:
+        return False
+    same_tokens = value.shape[0] % tokens == own.shape[0] % tokens == 0
+    return same_tokens and value.shape[0] != own.shape[0] and value.shape[1:] == own.shape[1:]
 
 
 def forget_moments(optimizer: Optimizer, state_dict: Mapping, of: Iterable[nn.Parameter]) -> Mapping:
