@@ -57,7 +57,7 @@ def ctc_config(plan: Plan, run: Run, data: Prepared) -> DictConfig:
                 'time_masks': tuning.time_masks,
                 'time_width': tuning.time_width,
             },
-            'optim': optimizer(tuning.lr, tuning.steps, common.warmup, common.weight_decay, common.betas),
+            'optim': optimizer(tuning.lr, run.finetune_steps, common.warmup, common.weight_decay, common.betas),
         }
     )
 
@@ -65,7 +65,7 @@ def ctc_config(plan: Plan, run: Run, data: Prepared) -> DictConfig:
 def finetune(plan: Plan, run: Run, data: Prepared, encoder: dict, device: str) -> Tuple[EncDecCTCModel, dict]:
     """The trained recogniser in eval mode on its device, and its loss curve and seconds."""
     started, tuning = time.perf_counter(), plan.common.finetune
-    trainer = make_trainer(tuning.steps, device, plan.common.precision, LossCurve())
+    trainer = make_trainer(run.finetune_steps, device, plan.common.precision, LossCurve())
     seed_everything(run.seed, verbose=False)
     model = EncDecCTCModel(cfg=ctc_config(plan, run, data), trainer=trainer)
     normalize_by(model, data.constants)

@@ -15,6 +15,7 @@
 """What is compared: arms (ways to pretrain) and runs (how much of which speech, with which seed)."""
 
 from dataclasses import asdict, dataclass, field, fields
+from itertools import product
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Tuple, Union
 
@@ -22,12 +23,13 @@ from omegaconf import OmegaConf
 
 ALL = 'all'
 SETS = ('test', 'dev')
+BLOCK = ('arms', 'minutes', 'seeds', 'on', 'steps', 'finetune_steps')  # keys of an item of `runs`
 
 
 @dataclass(frozen=True)
 class Finetune:
-    """Training of the recogniser: steps, utterances in a batch, the highest rate, NeMo's spectrogram masks, and Hydra
-    overrides for all arms."""
+    """Training of the recogniser: steps where a block of runs does not say how many, utterances in a batch, the highest
+    rate, NeMo's spectrogram masks, and Hydra overrides for all arms."""
 
     steps: int = 800
     lr: float = 1e-3
@@ -105,23 +107,30 @@ class Arm:
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the results. `minutes` of labelled speech, or `all`; `on` is what is tested on, `test` or `dev`."""
+    """One row of the results. `steps` of pretraining, `minutes` of labelled speech (or `all`); `on` is what is tested on,
+    `test` or `dev`."""
 
     arm: str
     steps: int
     seed: int
     minutes: Union[float, str]
+    finetune_steps: int
     on: str
 
     @property
     def name(self) -> str:
         """What `--only` looks at, and the row's key."""
-        return f'{self.arm}-steps{self.steps}-seed{self.seed}-min{self.minutes}-{self.on}'
+        return f'{self.arm}-steps{self.steps}-seed{self.seed}-min{self.minutes}-ft{self.finetune_steps}-{self.on}'
 
     @property
     def pretraining(self) -> Tuple[str, int, int]:
         """Runs with the same one share an encoder."""
         return self.arm, self.steps, self.seed
+
+    @property
+    def finetuning(self) -> Tuple[Union[float, str], int]:
+        """Runs with one encoder and the same one share a recogniser."""
+        return self.minutes, self.finetune_steps
 
 
 @dataclass(frozen=True)
@@ -142,8 +151,8 @@ class Plan:
 
     def finetuning(self, run: Run) -> Dict[str, Any]:
         """What decides its fine-tuning besides."""
-        overrides = self.arms[run.arm].finetune_overrides
-        return plain({**asdict(self.common.finetune), 'finetune_overrides': overrides})
+        own = {'steps': run.finetune_steps, 'finetune_overrides': self.arms[run.arm].finetune_overrides}
+        return plain({**asdict(self.common.finetune), **own})
 
 
 def require(fine: bool, name: str, value: Any, allowed: str):
@@ -199,10 +208,10 @@ def read_plan(path: Path) -> Plan:
             value = getattr(arm, key)
             fine = value is None or (isinstance(value, int) and value >= 0)
             require(fine, f'arms.{name}.{key}', value, '0 or more')
-    return Plan(common, arms, read_runs(given.get('runs') or [], arms, common.steps))
+    return Plan(common, arms, read_runs(given.get('runs') or [], arms, common))
 
 
-def read_runs(blocks: List[Mapping], arms: Mapping[str, Arm], steps_of_others: int) -> List[Run]:
+def read_runs(blocks: List[Mapping], arms: Mapping[str, Arm], common: Settings) -> List[Run]:
     """Every run once, in order: within a block by seed, then arm, then minutes."""
     runs: Dict[str, Run] = {}
     for number, block in enumerate(blocks):
@@ -210,21 +219,26 @@ def read_runs(blocks: List[Mapping], arms: Mapping[str, Arm], steps_of_others: i
         if isinstance(block, Mapping):
             block = {'on' if key is True else key: value for key, value in block.items()}  # YAML reads `on` as true
         check_block(block, where, arms)
-        for seed in block['seeds']:
-            for arm in block['arms']:
-                own = arms[arm].steps
-                for steps in block.get('steps', [steps_of_others if own is None else own]):
-                    for minutes in block['minutes']:
-                        run = Run(arm, steps, seed, minutes, block.get('on', 'test'))
-                        runs.setdefault(run.name, run)
+        for run in runs_of(block, arms, common):
+            runs.setdefault(run.name, run)
     return list(runs.values())
+
+
+def runs_of(block: Mapping, arms: Mapping[str, Arm], common: Settings) -> Iterator[Run]:
+    """The runs of one item of `runs`."""
+    for seed, arm in product(block['seeds'], block['arms']):
+        own = arms[arm].steps
+        lengths = block.get('steps', [common.steps if own is None else own])
+        tuned = block.get('finetune_steps', [common.finetune.steps])
+        for steps, minutes, finetune_steps in product(lengths, block['minutes'], tuned):
+            yield Run(arm, steps, seed, minutes, finetune_steps, block.get('on', 'test'))
 
 
 def check_block(block: Mapping, where: str, arms: Mapping[str, Arm]):
     """Raises a ValueError for an item of `runs` that cannot be."""
     require(isinstance(block, Mapping), where, block, 'a mapping')
     for key in block:
-        require(key in ('arms', 'minutes', 'seeds', 'on', 'steps'), where, key, 'arms, minutes, seeds, on or steps')
+        require(key in BLOCK, where, key, f'one of {", ".join(BLOCK)}')
     for key in ('arms', 'minutes', 'seeds'):
         require(isinstance(block.get(key), list), f'{where}.{key}', block.get(key), 'a list')
     for arm in block['arms']:
@@ -235,6 +249,8 @@ def check_block(block: Mapping, where: str, arms: Mapping[str, Arm]):
     for key in ('seeds', 'steps'):
         for value in block.get(key, []):
             require(isinstance(value, int) and value >= 0, f'{where}.{key}', value, '0 or more')
+    for value in block.get('finetune_steps', []):
+        require(isinstance(value, int) and value > 0, f'{where}.finetune_steps', value, 'above 0')
     require(block.get('on', 'test') in SETS, f'{where}.on', block.get('on'), ' or '.join(SETS))
 
 

@@ -25,6 +25,7 @@ from benchmarks.quality.corpora.results import read_rows
 
 Row = Dict[str, str]
 Arm = Tuple[str, int]  # its name, and steps of pretraining
+Tuning = Tuple[str, int]  # minutes of labelled speech, and steps of fine-tuning
 
 
 def write_report(path: Path, output: Path) -> str:
@@ -52,9 +53,20 @@ def in_order(rows: Iterable[Row], column: str) -> List[str]:
     return list(dict.fromkeys(row[column] for row in rows))
 
 
-def amounts(rows: Iterable[Row]) -> List[str]:
-    """The amounts of labelled speech, the smallest first."""
-    return sorted({row['minutes'] for row in rows}, key=lambda value: float('inf' if value == ALL else value))
+def tuning_of(row: Row) -> Tuning:
+    """How a row's recogniser was fine-tuned."""
+    return row['minutes'], int(row['finetune_steps'])
+
+
+def tunings(rows: Iterable[Row]) -> List[Tuning]:
+    """The ways of fine-tuning, the fewest labels first."""
+    return sorted({tuning_of(row) for row in rows}, key=lambda way: (float('inf' if way[0] == ALL else way[0]), way[1]))
+
+
+def in_words(tuning: Tuning) -> str:
+    """A way of fine-tuning as the head of a column or a plot's label."""
+    minutes, steps = tuning
+    return f"{'all labels' if minutes == ALL else f'{minutes} min'}, {steps} steps"
 
 
 def arms(rows: Iterable[Row]) -> List[Arm]:
@@ -71,16 +83,14 @@ def of(rows: Iterable[Row], arm: Arm) -> List[Row]:
 
 def section(name: str, rows: List[Row]) -> str:
     """The table of the error rates on one set."""
-    columns = amounts(rows)
+    columns = tunings(rows)
     unit = '/'.join(in_order(rows, 'unit'))
-    heads = [f'{minutes} min' if minutes != ALL else 'all labels' for minutes in columns]
-    lines = [f'## Errors on {name}, % of the {unit}', '', line(['arm', 'pretraining steps', *heads])]
+    heads = ['arm', 'pretraining steps', *map(in_words, columns)]
+    lines = [f'## Errors on {name}, % of the {unit}, by labelled speech and steps of fine-tuning', '', line(heads)]
     lines.append(line(['---', '---:', *['---:'] * len(columns)]))
     for arm in arms(rows):
         own = of(rows, arm)
-        cells = [
-            cell([100 * float(row['error']) for row in own if row['minutes'] == minutes], '.1f') for minutes in columns
-        ]
+        cells = [cell([100 * float(row['error']) for row in own if tuning_of(row) == way], '.1f') for way in columns]
         lines.append(line([*map(str, arm), *cells]))
     return '\n'.join(lines)
 

@@ -108,15 +108,15 @@ def attempt(options: Options, plan: Plan, folder: Path, task: Task) -> int:
 
 
 def do(options: Options, plan: Plan, folder: Path, task: Task):
-    """Pretrains, or finds the encoder, then fine-tunes for each amount of speech and tests."""
+    """Pretrains, or finds the encoder, then fine-tunes for each amount of speech and number of steps, and tests."""
     from benchmarks.quality.corpora.finetune import finetune
     from benchmarks.quality.corpora.prepared import Prepared
     from benchmarks.quality.corpora.pretrain import pretrained
 
     data = Prepared(folder)
     found = pretrained(plan, task[0], data, options.work, options.device)
-    for minutes in {run.minutes: None for run in task}:
-        runs = [run for run in task if run.minutes == minutes]
+    for tuning in {run.finetuning: None for run in task}:
+        runs = [run for run in task if run.finetuning == tuning]
         model, tuned = finetune(plan, runs[0], data, found['encoder'], options.device)
         print(f"{runs[0].name}: fine-tuned, {tuned['finetune_seconds']:.0f} s", flush=True)
         for run in runs:
@@ -130,7 +130,7 @@ def row_of(plan: Plan, run: Run, data, found: dict, model, tuned: dict, device: 
     tested = evaluate(model, data, run.on)
     print(f"{run.name}: error {tested['error']:.4f}, {tested['test_seconds']:.0f} s", flush=True)
     arm, dev = plan.arms[run.arm], found['dev']
-    names = ('arm', 'steps', 'seed', 'minutes', 'on')
+    names = ('arm', 'steps', 'seed', 'minutes', 'finetune_steps', 'on')
     return {
         'name': run.name,
         **{name: getattr(run, name) for name in names},
