@@ -239,8 +239,9 @@ def check_block(block: Mapping, where: str, arms: Mapping[str, Arm]):
     require(isinstance(block, Mapping), where, block, 'a mapping')
     for key in block:
         require(key in BLOCK, where, key, f'one of {", ".join(BLOCK)}')
-    for key in ('arms', 'minutes', 'seeds'):
-        require(isinstance(block.get(key), list), f'{where}.{key}', block.get(key), 'a list')
+    for key in ('arms', 'minutes', 'seeds', 'steps', 'finetune_steps'):
+        optional = key.endswith('steps') and key not in block
+        require(optional or isinstance(block.get(key), list), f'{where}.{key}', block.get(key), 'a list')
     for arm in block['arms']:
         require(arm in arms, f'{where}.arms', arm, f'one of {", ".join(arms)}')
     for minutes in block['minutes']:

@@ -12,8 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Plots of the error rates: over labelled speech, and over steps of pretraining. Lines are means, dots are seeds."""
+"""Plots of the results, dots are seeds: errors over labelled speech and over steps of pretraining, and loss curves of
+fine-tuning."""
 
+import json
 from pathlib import Path
 from statistics import mean
 from typing import Dict, List, Tuple
@@ -21,36 +23,61 @@ from typing import Dict, List, Tuple
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.quality.corpora.plan import ALL
+from benchmarks.quality.corpora.results import CURVE_STEPS
+from benchmarks.quality.corpora.tables import Row, in_words, label_of, several_seeds, tuning_of, tunings
 
-Row = Dict[str, str]
 Values = Dict[float, List[float]]  # place on the x axis: the errors of all seeds in percent
+Lines = Dict[str, Values]
 
 
 def draw_minutes(path: Path, rows: List[Row]):
-    """Writes a PNG with a line for each arm and number of steps; amounts of speech stand side by side."""
-    columns = sorted({row['minutes'] for row in rows}, key=lambda value: float('inf' if value == ALL else value))
-    lines: Dict[Tuple, Values] = {}
+    """Writes a PNG with a line for each arm that was tested with several amounts of speech, all fine-tuned as long;
+    amounts stand side by side."""
+    ways = tunings(rows)
+    columns = list(dict.fromkeys(minutes for minutes, _ in ways))
+    lines: Lines = {}
     for row in rows:
-        steps = f", {row['steps']} steps" if int(row['steps']) else ''
-        place = columns.index(row['minutes'])
-        lines.setdefault((row['arm'] + steps,), {}).setdefault(place, []).append(100 * float(row['error']))
+        label = f"{label_of(row)}, {row['finetune_steps']} steps of fine-tuning"
+        lines.setdefault(label, {}).setdefault(columns.index(row['minutes']), []).append(100 * float(row['error']))
     figure, axes = canvas(rows, 'minutes of labelled speech')
     axes.set_xticks(range(len(columns)), columns)
-    draw(axes, lines)
+    draw(axes, longest(lines))
     figure.savefig(path, dpi=110)
 
 
 def draw_steps(path: Path, rows: List[Row]):
-    """Writes a PNG with a line for each arm and amount of labelled speech, unless each arm has one number of steps."""
-    lines: Dict[Tuple, Values] = {}
+    """Writes a PNG with a line for each arm that has several lengths of pretraining, and each way of fine-tuning; none
+    if there is no such arm."""
+    lines: Lines = {}
     for row in rows:
-        key = row['arm'], f"{row['minutes']} min" if row['minutes'] != ALL else 'all labels'
-        lines.setdefault(key, {}).setdefault(float(row['steps']), []).append(100 * float(row['error']))
-    if all(len(values) == 1 for values in lines.values()):
-        return
-    figure, axes = canvas(rows, 'steps of pretraining')
-    draw(axes, lines)
+        label = f"{row['arm']}, {in_words(tuning_of(row))} of fine-tuning"
+        lines.setdefault(label, {}).setdefault(float(row['steps']), []).append(100 * float(row['error']))
+    lines = {label: values for label, values in lines.items() if len(values) > 1}
+    if lines:
+        figure, axes = canvas(rows, 'steps of pretraining')
+        draw(axes, lines)
+        figure.savefig(path, dpi=110)
+
+
+def draw_curves(path: Path, rows: List[Row]):
+    """Writes a PNG with the loss of fine-tuning over its steps: a panel for each way, a line for each seed."""
+    rows = several_seeds(rows)
+    ways = tunings(rows)
+    figure = Figure(figsize=(4 * len(ways) + 1, 4), layout='constrained')
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(ways), squeeze=False, sharey=True)[0]
+    colours = {label: f'C{index}' for index, label in enumerate(dict.fromkeys(map(label_of, rows)))}
+    for axes, way in zip(panels, ways):
+        axes.set_title(in_words(way), fontsize=9)
+        axes.set_xlabel('steps of fine-tuning')
+        axes.spines[['top', 'right']].set_visible(False)
+        for row in (row for row in rows if tuning_of(row) == way):
+            curve = json.loads(row['finetune_curve'])
+            places = [min((index + 1) * CURVE_STEPS, way[1]) for index in range(len(curve))]
+            axes.plot(places, curve, color=colours[label_of(row)], label=label_of(row), linewidth=1)
+    panels[0].set_ylabel('CTC loss of training, nats')
+    labelled = dict(zip(*reversed(panels[0].get_legend_handles_labels())))
+    panels[0].legend(labelled.values(), labelled.keys(), frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
 
 
@@ -65,11 +92,16 @@ def canvas(rows: List[Row], label: str):
     return figure, axes
 
 
-def draw(axes, lines: Dict[Tuple, Values]):
+def longest(lines: Lines) -> Lines:
+    """The lines with several places, or all if there is none."""
+    return {label: values for label, values in lines.items() if len(values) > 1} or lines
+
+
+def draw(axes, lines: Lines):
     """A line through the means and a dot for every seed."""
-    for key, values in lines.items():
+    for label, values in lines.items():
         places = sorted(values)
-        (drawn,) = axes.plot(places, [mean(values[place]) for place in places], label=', '.join(key))
+        (drawn,) = axes.plot(places, [mean(values[place]) for place in places], label=label)
         for place in places:
             axes.plot([place] * len(values[place]), values[place], 'o', color=drawn.get_color(), markersize=4)
     axes.legend(frameon=False, fontsize=8)

@@ -32,6 +32,7 @@ COLUMNS = (
     'pretrain_seconds finetune_seconds test_seconds overrides configuration finetune_configuration dev_metrics '
     'pretrain_curve finetune_curve commit versions device'
 ).split()
+CURVE_STEPS = 50  # of which a value of a loss curve is the mean
 csv.field_size_limit(2**24)
 
 

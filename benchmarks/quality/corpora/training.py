@@ -23,10 +23,10 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader
 
+from benchmarks.quality.corpora.results import CURVE_STEPS
 from nemo.utils import logging
 
 GRADIENT_NORM = 1.0
-CURVE_STEPS = 50  # of which a value of the curve is the mean
 
 
 def be_quiet():

@@ -58,13 +58,14 @@ class TestPlan:
         text = PLAN + '  - {arms: [scratch, masked], minutes: [all], seeds: [0, 3], steps: [1, 2]}\n'
         (corpus / 'plan.yaml').write_text(text + '  - {arms: [scratch], minutes: [0.1], seeds: [3]}\n')
         runs = read_plan(corpus / 'plan.yaml').runs
-        assert [(run.arm, run.steps, run.on) for run in runs[:4]] == [
-            ('scratch', 0, 'test'),
-            ('masked', 3, 'test'),
-            ('noisy', 2, 'test'),
-            ('masked', 3, 'dev'),
+        assert [(run.arm, run.steps, run.finetune_steps, run.on) for run in runs[:5]] == [
+            ('scratch', 0, 2, 'test'),
+            ('masked', 3, 2, 'test'),
+            ('noisy', 2, 2, 'test'),
+            ('masked', 3, 2, 'dev'),
+            ('masked', 3, 1, 'test'),
         ]
-        assert len(runs) == 4 + 8 and [run.seed for run in runs[4:]] == [0] * 4 + [3] * 4
+        assert len(runs) == 5 + 8 and [run.seed for run in runs[5:]] == [0] * 4 + [3] * 4
 
     @pytest.mark.parametrize(
         'old, new, message',
@@ -73,10 +74,17 @@ class TestPlan:
             ('steps: 2, batch', 'step: 2, batch', 'common.finetune.step: unknown key'),
             ('scratch: {steps: 0}', 'scratch: {stesp: 0}', 'arms.scratch.stesp: unknown key'),
             ('scratch: {steps: 0}', 'scratch: {steps: -1}', r'arms.scratch.steps=-1'),
-            ('arms: [masked]', 'arms: [maskd]', r'runs\[1\].arms=maskd: must be one of scratch'),
+            (
+                'arms: [masked], minutes: [0.1], seeds: [3], on',
+                'arms: [maskd], minutes: [0.1], seeds: [3], on',
+                r'runs\[1\].arms=maskd: must be one of scratch',
+            ),
             ('on: dev', 'on: train', r'runs\[1\].on=train: must be test or dev'),
             ('minutes: [0.1], seeds: [3], on', 'minutes: [0], seeds: [3], on', r'runs\[1\].minutes=0'),
             ('seeds: [3], on', 'seeds: 3, on', r'runs\[1\].seeds=3: must be a list'),
+            ('finetune_steps: [1]', 'finetune_steps: [0]', r'runs\[2\].finetune_steps=0: must be above 0'),
+            ('finetune_steps: [1]', 'finetune_steps: 1', r'runs\[2\].finetune_steps=1: must be a list'),
+            ('finetune_steps: [1]', 'tune_steps: [1]', r'runs\[2\]=tune_steps: must be one of arms, minutes'),
             ('crop_seconds: 1', 'crop_seconds: 0', 'common.crop_seconds=0'),
             ('[model.masking.mask_prob=0.06, model.masking.block_size=8]', 'x=1', 'overrides=x=1: must be a list'),
             ('runs:', 'run:', 'plan=run: must be common, arms or runs'),

@@ -101,7 +101,7 @@ class TestRuns:
         changed = finished / 'changed.yaml'
         changed.write_text(PLAN.replace('mask_prob=0.06', 'mask_prob=0.05'))
         assert main([*command(finished), '--plan', str(changed)]) == 2
-        assert 'masked-steps3-seed3-min0.1-test: its row was made with arm.overrides' in capsys.readouterr().err
+        assert 'masked-steps3-seed3-min0.1-ft2-test: its row was made with arm.overrides' in capsys.readouterr().err
 
     def test_data_of_another_corpus_are_refused(self, finished, capsys):
         (finished / 'fewer.json').write_text(''.join((finished / 'test.json').open().readlines()[:1]))
@@ -112,6 +112,8 @@ class TestRuns:
         rows = self.rows(finished)
         assert main(['--report', str(finished / 'work/results.csv'), '--output', str(finished / 'report')]) == 0
         text = (finished / 'report/results.md').read_text()
-        error = 100 * float(rows['masked-steps3-seed3-min0.1-test']['error'])
-        assert f'| masked | 3 | {error:.1f} |' in text and text.strip() in capsys.readouterr().out
-        assert (finished / 'report/results-test-minutes.png').read_bytes().startswith(b'\x89PNG')
+        short, long = (100 * float(rows[f'masked-steps3-seed3-min0.1-ft{steps}-test']['error']) for steps in (1, 2))
+        assert '| arm | pretraining steps | 0.1 min, 1 steps | 0.1 min, 2 steps |' in text
+        assert f'| masked | 3 | {short:.1f} | {long:.1f} |' in text and text.strip() in capsys.readouterr().out
+        for name in ('minutes', 'curves'):
+            assert (finished / f'report/results-test-{name}.png').read_bytes().startswith(b'\x89PNG')

@@ -34,6 +34,7 @@ arms:
 runs:
   - {arms: [scratch, masked, noisy], minutes: [0.1], seeds: [3]}
   - {arms: [masked], minutes: [0.1], seeds: [3], on: dev}
+  - {arms: [masked], minutes: [0.1], seeds: [3], finetune_steps: [1]}
 """
 WORDS = {'red': 'R EH1 D', 'green': 'G R IY1 N', 'blue': 'B L UW1'}
 
