@@ -16,16 +16,31 @@
 
 import contextlib
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor
+from threading import Thread
 from typing import Callable, Iterator
 
 
 @contextlib.contextmanager
 def workers(jobs: int, set_up: Callable, *arguments) -> Iterator:
-    """A `map` over `jobs` processes, each of which begins with `set_up(*arguments)`; one job runs in this process."""
+    """A `map` over `jobs` processes, each of which begins with `set_up(*arguments)`; one job runs in this process.
+    The processes end with this one, also when it is killed."""
     if jobs == 1:
         yield map
         return
     spawn = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(jobs, spawn, initializer=set_up, initargs=arguments) as pool:
+    with ProcessPoolExecutor(jobs, spawn, initializer=begin, initargs=(set_up, *arguments)) as pool:
         yield pool.map
+
+
+def begin(set_up: Callable, *arguments):
+    """What a worker does first."""
+    Thread(target=end_with_parent, daemon=True).start()
+    set_up(*arguments)
+
+
+def end_with_parent():
+    """Waits for the parent's end, then ends this process without further ado: hours of work would go on unseen."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
