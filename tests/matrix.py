@@ -70,8 +70,16 @@ def reported(release: str, step: str, *words: str) -> list:
 
 
 def left_out(release: str) -> list:
-    """pytest's words for tests that say the same with every release, on all releases but one."""
-    return [] if release == DEFAULT else ['-m', 'not any_release']
+    """pytest's words for the tests that a release does without: those that say the same with every release run on one,
+    long ones on the oldest and the newest."""
+    if release == DEFAULT:
+        return []
+    return ['-m', 'not any_release' if release == NEWEST else 'not any_release and not long_run']
+
+
+def side_by_side() -> list:
+    """pytest's words for a process per core, up to four, each with whole files; for a release that runs alone."""
+    return ['--numprocesses', 'auto', '--maxprocesses', '4', '--dist', 'loadfile']
 
 
 # The command of each step, in the order in which they run, from the release.
@@ -81,7 +89,7 @@ STEPS = {
     'tests': lambda release: reported(release, 'tests', '-m', 'pytest', 'tests', *left_out(release)),
     'regressions': lambda release: [python_of(release), 'tests/regressions_go_red.py'],
     'nemo': lambda release: [python_of(release), 'tests/nemo_own_tests.py'],
-    'fork': lambda release: reported(release, 'fork', 'tests/inside_a_fork.py'),
+    'fork': lambda release: [*reported(release, 'fork', 'tests/inside_a_fork.py'), '--', '-m', 'not long_run'],
     'lifecycle': lambda release: [python_of(release), 'tests/fork_lifecycle.py'],
     'demo': lambda release: [python_of(release), 'examples/asr/speech_pretraining/demo/run_demo.py'],
 }
@@ -165,7 +173,8 @@ class Matrix:
         report = report_of(release, step)
         report.unlink(missing_ok=True)
         started = time.monotonic()
-        code = run_logged(STEPS[step](release), log, self.live)
+        alone = side_by_side() if self.live and step == 'tests' else []
+        code = run_logged([*STEPS[step](release), *alone], log, self.live)
         seconds = time.monotonic() - started
         output = log.read_text(errors='replace')
         if code and not self.live:

@@ -42,7 +42,8 @@ STEPS = (
     (60, "40/120/320", 0.0),
 )
 SCHEDULE = [[0, [40, 0]], [4, [120, 0]], [8, [320, 0]]]
-OURS_ONLY = ("causal", "left_context_size", "context_stride", "max_mask_ratio")
+OURS_OF_MASKING = ("causal", "left_context_size", "context_stride", "max_mask_ratio")
+OURS_OF_MODEL = ("target_normalize", "masked_only_decoding", "streaming", "objective", "next_tokens")
 
 
 def config(args, dropout: float):
@@ -53,11 +54,10 @@ def config(args, dropout: float):
     cfg.encoder.update(att_context_size=[-1, -1], subsampling_conv_channels=args.d_model)
     cfg.encoder.update(dropout=dropout, dropout_pre_encoder=dropout, dropout_att=dropout)
     cfg.encoder.pop("banded_attention")
-    for key in OURS_ONLY:
+    for key in OURS_OF_MASKING:
         cfg.masking.pop(key)
-    cfg.pop("target_normalize")
-    cfg.pop("masked_only_decoding")
-    cfg.pop("streaming")
+    for key in OURS_OF_MODEL:
+        cfg.pop(key)
     cfg.preprocessor.update(normalize="per_feature", dither=0.0)  # dither would change the audio, in place
     return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
 

@@ -30,6 +30,7 @@ MARKERS = (
     "unit: fast, no network, no data beyond what the test makes",
     "run_only_on(device): runs only where that device ('CPU' or 'GPU') is in use",
     "any_release: says the same with every NeMo release, because it uses none; the matrix runs it on one",
+    "long_run: whole training runs or several processes; the matrix runs it on the oldest and the newest release",
     # what follows takes how the test fails on plain NeMo: fails_with, match, since, before
     "fix1: masked-token loss: decoder and mask time dimensions differ",
     "fix2: masking: types and bounds",
@@ -116,7 +117,7 @@ def nemo_warnings(caplog):
 CONFIGS = HERE.parents[1] / "examples/asr/conf/ssl/nest"
 
 TINY = """
-    model.streaming=false model.train_ds=null model.validation_ds=null model.num_classes=64
+    model.streaming=false model.objective=masked_tokens model.train_ds=null model.validation_ds=null model.num_classes=64
     model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4 model.encoder.ff_expansion_factor=2
     model.encoder.subsampling_conv_channels=8
 """.split()

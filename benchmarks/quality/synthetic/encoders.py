@@ -49,7 +49,8 @@ def streaming_contexts(variant: str, options: Options) -> List[List[int]]:
 def overrides(options: Options) -> List[str]:
     """What makes the streaming config a tiny one."""
     return f"""
-        model.train_ds=null model.validation_ds=null model.num_classes={options.classes}
+        model.objective=masked_tokens model.train_ds=null model.validation_ds=null
+        model.num_classes={options.classes}
         model.preprocessor.dither=0 model.preprocessor.pad_to=0
         model.encoder.d_model={options.d_model} model.encoder.n_layers={options.layers}
         model.encoder.n_heads={options.heads} model.encoder.subsampling_conv_channels=32

@@ -45,6 +45,7 @@ def tiny():
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestQuality:
     def test_a_frame_has_the_phone_at_its_centre(self):
         phones = [['sil', 0.0, 0.04], ['k', 0.04, 0.12], ['aa', 0.12, 0.3]]

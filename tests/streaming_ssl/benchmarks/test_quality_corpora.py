@@ -161,6 +161,7 @@ class TestData:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestCommand:
     @pytest.mark.parametrize(
         'file, old, new, message',

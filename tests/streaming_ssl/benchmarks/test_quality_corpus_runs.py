@@ -45,6 +45,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestRuns:
     def rows(self, folder):
         with (folder / 'work/results.csv').open(encoding='utf-8') as file:

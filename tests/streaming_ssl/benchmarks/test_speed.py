@@ -45,6 +45,7 @@ def arguments(path, *flags):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestSpeed:
     @pytest.mark.parametrize("part", PARTS)
     def test_each_part_measures_both_sides(self, part, tmp_path, monkeypatch):

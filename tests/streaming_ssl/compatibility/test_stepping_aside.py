@@ -209,6 +209,7 @@ class TestOfAFork:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestExport:
     """NeMo's own `export`, and PyTorch's newer exporter, run by onnxruntime."""
 

@@ -54,6 +54,7 @@ def run_two_ranks(*args):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestBadDataOnRanks:
     def test_an_empty_rank_counts_of_all_ranks_and_one_error_on_all(self, nest_config, tmp_path):
         rng = np.random.default_rng(0)

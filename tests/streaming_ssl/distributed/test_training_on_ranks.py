@@ -39,8 +39,9 @@ BOTH = [(model, position) for model in ("masked", "denoise") for position in POS
 # an optimizer whose steps are proportional to the gradients, so that rounding stays rounding
 OPTIM = "model.optim.name=sgd ~model.optim.betas ~model.optim.sched model.optim.lr=0.1 model.optim.weight_decay=0.001"
 HIERARCHICAL = """
-    model.num_classes=64 model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4
-    model.encoder.ff_expansion_factor=2 model.encoder.subsampling_conv_channels=8 model.train_ds=null
+    model.objective=masked_tokens model.num_classes=64
+    model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4 model.encoder.ff_expansion_factor=2
+    model.encoder.subsampling_conv_channels=8 model.train_ds=null
     model.validation_ds=null model.encoder.att_context_size=[16,0]
     model.hierarchical_context.schedule=[[0,[8,0]],[1,[16,0]]] model.curriculum_context.enabled=true
     model.curriculum_context.start_context=2 model.curriculum_context.end_context=12
@@ -181,6 +182,7 @@ def moved(run, found):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestTrainingOnRanks:
     @pytest.mark.limit(fails_with=RuntimeError, match="parameters that were not used in producing the loss")
     def test_post_conv_needs_no_search_for_unused_parameters(self, like_nemo):

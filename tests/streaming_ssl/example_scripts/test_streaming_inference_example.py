@@ -208,7 +208,8 @@ class TestCompareOffline:
 
     @pytest.mark.unit
     def test_a_model_that_cannot_stream_is_refused_with_the_reason(self, example, save_model, audio, capsys):
-        model = save_model("model.preprocessor.normalize=per_feature", "model.streaming=false")
+        options = "model.preprocessor.normalize=per_feature", "model.objective=masked_tokens", "model.streaming=false"
+        model = save_model(*options)
         assert example.main(["--model", str(model), "--device", "cpu", str(audio[0])]) == 2
         assert "preprocessor.normalize=per_feature" in capsys.readouterr().err
 

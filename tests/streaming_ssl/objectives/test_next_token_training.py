@@ -117,6 +117,7 @@ def ranks(run, tmp_path_factory):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestOnRanks:
     def test_a_rank_without_a_token_takes_part_in_the_step(self, run, ranks):
         one, other = ranks
@@ -136,6 +137,7 @@ class TestOnRanks:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestResume:
     def test_in_the_middle_of_an_epoch_it_is_the_run_that_was_never_stopped(self, compose_config, tmp_path):
         options = resume_runs.data_options(resume_runs.make_data(tmp_path), workers=0)

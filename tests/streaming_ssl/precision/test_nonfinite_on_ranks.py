@@ -55,6 +55,7 @@ def ranks(nest_config, tmp_path_factory):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestTwoRanks:
     def test_all_ranks_do_the_same(self, ranks):
         (first, said), (second, _) = ((result | {"said": None}, result["said"]) for result in ranks)

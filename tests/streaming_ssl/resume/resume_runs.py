@@ -34,7 +34,7 @@ OPTIONS = """
     model.encoder.ff_expansion_factor=2 model.encoder.subsampling_conv_channels=8
     model.optim.lr=1e-2 ~model.optim.sched model.encoder.dropout=0.2 model.encoder.dropout_att=0.2
     model.train_ds.pin_memory=false model.validation_ds.pin_memory=false
-    model.masking.mask_prob=0.05
+    model.objective=masked_tokens model.masking.mask_prob=0.05
 """.split()
 
 

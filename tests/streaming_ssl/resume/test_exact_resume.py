@@ -81,6 +81,7 @@ def is_rest_of(steps, whole):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestResumedRunIsTheUninterruptedOne:
     @pytest.mark.parametrize("accumulate", [1, 2])
     @pytest.mark.parametrize("workers", [0, 2])
@@ -149,6 +150,7 @@ class TestResumedRunIsTheUninterruptedOne:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestStops:
     # a stop while an epoch's last batch is trained, after it, and while the model is validated, among all others
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -194,6 +196,7 @@ class TestStops:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestOtherCheckpoints:
     def test_one_without_random_states_still_resumes(self, config, file, tmp_path):
         checkpoint = torch.load(file, weights_only=False)
@@ -218,6 +221,7 @@ class TestOtherCheckpoints:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestPlacesInData:
     @given(
         samples=st.integers(1, 40),

@@ -75,6 +75,7 @@ def steps(folder, rank=0):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestKilledProcesses:
     def test_signals_end_a_process_as_lightning_does(self, ended):
         codes, _, log = ended
