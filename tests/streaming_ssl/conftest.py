@@ -117,8 +117,8 @@ def nemo_warnings(caplog):
 CONFIGS = HERE.parents[1] / "examples/asr/conf/ssl/nest"
 
 TINY = """
-    model.streaming=false model.objective=masked_tokens model.train_ds=null model.validation_ds=null model.num_classes=64
-    model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4 model.encoder.ff_expansion_factor=2
+    model.streaming=false model.objective=masked_tokens model.train_ds=null model.validation_ds=null
+    model.num_classes=64 model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4 model.encoder.ff_expansion_factor=2
     model.encoder.subsampling_conv_channels=8
 """.split()
 

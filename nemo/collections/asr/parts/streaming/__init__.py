@@ -12,9 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Streaming inference: a session takes audio in pieces of any size, and gives what the offline pass would give."""
+"""Streaming inference: audio goes in in pieces of any size, and what the offline pass would give comes out: encoder
+features of a session, text of a recogniser."""
 
 from nemo.collections.asr.parts.streaming.output import StreamingOutput
+from nemo.collections.asr.parts.streaming.recognition import StreamingRecognizer, Token, Transcript
 from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
 
-__all__ = ["StreamingEncoderSession", "StreamingOutput"]
+__all__ = ["StreamingEncoderSession", "StreamingOutput", "StreamingRecognizer", "Token", "Transcript"]

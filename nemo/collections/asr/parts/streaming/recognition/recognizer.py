@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Text of speech as it comes.
+
+    with StreamingRecognizer(model) as recognizer:
+        for samples in microphone:                       # (1, N) floats at recognizer.sample_rate
+            print(recognizer.push(samples)[0].text)
+        print(recognizer.flush()[0].text)
+
+However the audio is cut, the last text is what the model's own `transcribe` makes of the whole.
+"""
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from torch import nn
+
+from nemo.collections.asr.parts.streaming.arguments import ArrayLike, as_rows
+from nemo.collections.asr.parts.streaming.output import StreamingOutput
+from nemo.collections.asr.parts.streaming.recognition.choice import token_decoder
+from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens, Token, Transcript
+from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+
+
+class StreamingRecognizer:
+    """
+    Streams of audio, side by side in a batch, through one recogniser: a `StreamingEncoderSession` and NeMo's decoding.
+
+    Decoding is the model's own, as its config and `change_decoding_strategy` say: CTC greedy, piece by piece; CTC with
+    a beam, greedy until a stream ends, when NeMo's search takes its place; RNN-T and TDT `greedy_batch`.
+
+    Args:
+        model: a CTC, RNN-T or hybrid model of NeMo in eval mode that can stream
+        batch_size: number of streams
+        max_context: see `StreamingEncoderSession`
+        decoder: of a hybrid model: `ctc` or `rnnt`; None: the one in use
+
+    Raises:
+        ValueError: what `StreamingEncoderSession` refuses; a model without text; a decoding that cannot go on from
+            piece to piece
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batch_size: int = 1,
+        max_context: Optional[int] = None,
+        decoder: Optional[str] = None,
+    ):
+        self._decoder = token_decoder(model, decoder)
+        self.session = StreamingEncoderSession(model, batch_size, max_context)
+        timing = self.session.report.timing
+        self._frame_seconds = timing.encoder_ms / 1000
+        self._streams = [StreamTokens() for _ in range(batch_size)]
+
+    @property
+    def batch_size(self) -> int:
+        """Number of streams."""
+        return self.session.batch_size
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio that `push` takes, in Hz."""
+        return self.session.sample_rate
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples between two outputs of the encoder: what is best pushed at once."""
+        return self.session.chunk_samples
+
+    @property
+    def lookahead_ms(self) -> float:
+        """How far the encoder looks ahead, in milliseconds."""
+        return self.session.lookahead_ms
+
+    def __enter__(self) -> "StreamingRecognizer":
+        self.session.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.session.__exit__(*error)
+        self.reset()
+
+    def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> List[Transcript]:
+        """Takes the next audio of every stream in.
+
+        Args:
+            samples: (B, N) floats at `sample_rate`, any N >= 0
+            lengths: (B,) how many of them each stream has; None: all
+        Returns:
+            what is known of each stream, B transcripts
+
+        Raises:
+            ValueError: as `StreamingEncoderSession.push`
+        """
+        return self._decode(self.session.push(samples, lengths))
+
+    def flush(self, mask: Optional[ArrayLike] = None) -> List[Transcript]:
+        """Ends streams: their text is final, and they are at their beginning again.
+
+        Args:
+            mask: (B,) true for the streams that end; None for all
+        Returns:
+            what is known of each stream, B transcripts
+
+        Raises:
+            ValueError: the mask is not one flag for each stream
+        """
+        rows = as_rows(mask, self.batch_size)
+        transcripts = self._decode(self.session.flush(mask), ending=rows)
+        self._begin(rows)
+        return transcripts
+
+    def reset(self, mask: Optional[ArrayLike] = None) -> None:
+        """Puts streams back to their beginning; their text is dropped.
+
+        Args:
+            mask: (B,) true for these streams; None for all
+        """
+        self.session.reset(mask)
+        self._begin(as_rows(mask, self.batch_size))
+
+    def state_dict(self) -> Dict[str, Any]:
+        """All state as tensors (copies) and plain values, for `torch.save`."""
+        return {"session": self.session.state_dict(), "streams": [self._decoder.save(each) for each in self._streams]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state_dict` gave, of a recogniser with the same model, decoding and batch size.
+
+        Raises:
+            ValueError: something is missing or does not fit; nothing has been changed then
+        """
+        if set(state) != {"session", "streams"}:
+            raise ValueError(f"state has {', '.join(map(str, state)) or 'nothing'}: must have session and streams")
+        try:
+            streams = [self._decoder.load(each) for each in state["streams"]]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"state['streams'] is of another decoder: {error!r}") from error
+        if len(streams) != self.batch_size:
+            raise ValueError(f"state has {len(streams)} streams: must have batch_size={self.batch_size}")
+        self.session.load_state_dict(state["session"])
+        self._streams = streams
+
+    def _begin(self, rows: List[int]) -> None:
+        for row in rows:
+            self._streams[row] = StreamTokens()
+
+    def _decode(self, output: StreamingOutput, ending: List[int] = []) -> List[Transcript]:
+        """The transcripts after new encoder frames."""
+        before = [len(stream.ids) for stream in self._streams]
+        self._decoder.advance(self._streams, output.features, output.lengths.tolist())
+        for row in ending:
+            self._decoder.finish(self._streams[row])
+        return [self._transcript(row, count, row in ending) for row, count in enumerate(before)]
+
+    def _transcript(self, row: int, before: int, ended: bool) -> Transcript:
+        stream, decoder = self._streams[row], self._decoder
+        new = [
+            Token(token, decoder.piece(token), frame * self._frame_seconds)
+            for token, frame in zip(stream.ids[before:], stream.frames[before:])
+        ]
+        return Transcript(new, stream.ids, decoder.text, decoder.revises and not ended, stream.best)

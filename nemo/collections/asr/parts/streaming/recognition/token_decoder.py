@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The interface of what turns encoder frames into tokens, stream by stream."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Dict, List, Mapping, Sequence
+
+from torch import Tensor
+
+from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens
+
+
+class TokenDecoder(ABC):
+    """
+    Tokens of streams, with one of NeMo's decodings.
+
+    Args:
+        decoding: the model's `decoding`, which makes text of tokens
+    """
+
+    revises = False  # whether the text of a stream may change until it ends
+
+    def __init__(self, decoding: Any):
+        self.decoding = decoding
+
+    @abstractmethod
+    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
+        """Adds the tokens of new encoder frames to each stream.
+
+        Args:
+            streams: of each row; changed
+            features: (B, D, T')
+            counts: how many frames of each row are new
+        """
+
+    def finish(self, stream: StreamTokens) -> None:
+        """Does what has to wait for a stream's end."""
+
+    @abstractmethod
+    def pack(self, carry: Any) -> Any:
+        """What a stream carries, as tensors and plain numbers: a copy."""
+
+    @abstractmethod
+    def unpack(self, packed: Any) -> Any:
+        """The opposite of `pack`."""
+
+    def text(self, ids: List[int]) -> str:
+        """The text of some tokens, as offline decoding makes it."""
+        return self.decoding.decode_tokens_to_str_with_strip_punctuation(ids) if ids else ""
+
+    def piece(self, token: int) -> str:
+        """The text of one token."""
+        pieces = self.decoding.decode_ids_to_tokens([token])
+        # NeMo leaves out the last ones of a TDT model's vocabulary
+        return pieces[0] if pieces else self.decoding.decode_ids_to_str([token])
+
+    def save(self, stream: StreamTokens) -> Dict[str, Any]:
+        """All that is remembered of a stream, copied."""
+        return {
+            "ids": list(stream.ids),
+            "frames": list(stream.frames),
+            "heard": stream.heard,
+            "carry": None if stream.carry is None else self.pack(stream.carry),
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> StreamTokens:
+        """The stream that `save` was given."""
+        carry = None if saved["carry"] is None else self.unpack(saved["carry"])
+        return StreamTokens(list(saved["ids"]), list(saved["frames"]), saved["heard"], carry)

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""RNN-T and TDT: NeMo's greedy batched decoding, whose state goes from piece to piece."""
+
+from dataclasses import fields
+from typing import Any, List, Sequence
+
+import torch
+from torch import Tensor
+
+from nemo.collections.asr.parts.streaming.recognition.token_decoder import TokenDecoder
+from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens
+from nemo.collections.asr.parts.submodules.transducer_decoding.label_looping_base import LabelLoopingStateItem
+from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
+
+
+class GreedyTransducer(TokenDecoder):
+    """
+    Tokens by NeMo's label looping (https://arxiv.org/abs/2406.06220). A stream carries the state of the prediction
+    network, and no tokens: time and memory of a piece do not grow with the stream.
+    """
+
+    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
+        """See `TokenDecoder`."""
+        if not any(counts):
+            return
+        # a stream without new frames would be given back a state that it never had
+        rows = [row for row, count in enumerate(counts) if count]
+        lengths = torch.tensor([counts[row] for row in rows], device=features.device)
+        before = [self._hypothesis(streams[row]) for row in rows]
+        index = torch.tensor(rows, device=features.device)
+        found = self.decoding.decoding(
+            encoder_output=features.index_select(0, index), encoded_lengths=lengths, partial_hypotheses=before
+        )[0]
+        for row, hypothesis in zip(rows, found):
+            stream = streams[row]
+            stream.ids += [int(token) for token in hypothesis.y_sequence]
+            stream.frames += [int(frame) for frame in hypothesis.timestamp]
+            stream.carry, stream.heard = hypothesis.dec_state, stream.heard + counts[row]
+
+    @staticmethod
+    def _hypothesis(stream: StreamTokens) -> Any:
+        """What NeMo goes on from: a state without its tokens, which are kept here."""
+        if stream.carry is None:
+            return None
+        return Hypothesis(score=0.0, y_sequence=None, timestamp=None, dec_state=stream.carry)
+
+    def pack(self, carry: Any) -> Any:
+        """See `TokenDecoder`."""
+        return {item.name: _copied(getattr(carry, item.name)) for item in fields(carry)}
+
+    def unpack(self, packed: Any) -> Any:
+        """See `TokenDecoder`."""
+        return LabelLoopingStateItem(**{name: _copied(value) for name, value in packed.items()})
+
+
+def _copied(value: Any) -> Any:
+    """Tensors in lists and tuples, as ordinary ones of their own."""
+    if isinstance(value, Tensor):
+        with torch.inference_mode(False):
+            return value.clone()
+    return type(value)(map(_copied, value)) if isinstance(value, (list, tuple)) else value
