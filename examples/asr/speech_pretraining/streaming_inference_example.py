@@ -12,13 +12,16 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Encoder features of audio that comes in pieces, from a model that was pretrained (or fine-tuned) to stream.
+"""Text of audio that comes in pieces, as it comes, from a recogniser; encoder features from any model that can stream.
 
-    python streaming_inference_example.py --model x.nemo --output features a.wav b.flac   # or a manifest: test.json
-    python streaming_inference_example.py --model x.nemo --streams 8 test.json            # 8 files at a time
-    python streaming_inference_example.py --model x.nemo --compare-offline a.wav          # exit code 1 above 1e-4
-    arecord -q -t raw -f S16_LE -r 16000 -c 1 | python streaming_inference_example.py --model x.nemo --output out -
-    python streaming_inference_example.py --model x.nemo --mic --output out               # until Ctrl-C
+    python streaming_inference_example.py --model asr.nemo a.wav b.flac                   # or a manifest: test.json
+    python streaming_inference_example.py --model asr.nemo --streams 8 test.json          # 8 files at a time
+    python streaming_inference_example.py --model asr.nemo --compare-offline a.wav        # exit code 1 if it differs
+    arecord -q -t raw -f S16_LE -r 16000 -c 1 | python streaming_inference_example.py --model asr.nemo -
+    python streaming_inference_example.py --model asr.nemo --mic                          # until Ctrl-C
+    python streaming_inference_example.py --model x.nemo --output features a.wav          # features in place of text
+
+A model without text, as pretraining leaves it, is run without a result to show: for its speed, and --compare-offline.
 
 Exit codes: 0; 1 if a file could not be read (the others are finished) or differs from the offline pass; 2 for an
 argument that cannot be used.
@@ -35,17 +38,19 @@ from streaming_inference.reports import largest_difference
 from streaming_inference.sources import MicrophoneSource, PcmSource, SourceError, list_entries, open_sources
 
 TOLERANCE = 1e-4  # of --compare-offline
+DECODERS = ("ctc", "rnnt")
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
 
 
 def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     """The arguments, checked as far as that goes without the model."""
-    parser = argparse.ArgumentParser(description="Streams audio through a model and writes its encoder features.")
+    parser = argparse.ArgumentParser(description="Streams audio through a model: text or encoder features.")
     parser.add_argument("inputs", nargs="*", help="audio files, manifests (.json), or - for raw 16-bit mono PCM")
     parser.add_argument("--model", required=True, type=Path, help="a .nemo file")
     parser.add_argument("--chunk-ms", type=float, default=80.0, help="audio per step, ms (default 80)")
     parser.add_argument("--streams", type=int, default=1, help="files that are streamed side by side (default 1)")
-    parser.add_argument("--output", type=Path, help="folder for the features, one .npy (T', D) float32 per file")
+    parser.add_argument("--output", type=Path, help="folder for features, one .npy (T', D) float32 per file; no text")
+    parser.add_argument("--decoder", choices=DECODERS, help="of a hybrid model (default: the one in use)")
     parser.add_argument("--max-context", type=int, help="encoder frames kept where left context is unlimited")
     parser.add_argument("--compare-offline", action="store_true", help="compare with one pass over the whole file")
     parser.add_argument("--mic", action="store_true", help="take audio from the sound card")
@@ -74,6 +79,8 @@ def find_problems(args: argparse.Namespace) -> Iterator[str]:
         yield f"--chunk-ms {args.chunk_ms:g}: must be above 0"
     if args.streams < 1:
         yield f"--streams {args.streams}: must be 1 or more"
+    if args.decoder and args.output:
+        yield f"--decoder {args.decoder} is for text, --output for features"
     if args.max_context is not None and args.max_context < 0:
         yield f"--max-context {args.max_context}: must be 0 or more"
     if args.compare_offline and args.precision != "32":
@@ -101,15 +108,14 @@ def find_device_problems(args: argparse.Namespace) -> Iterator[str]:
         yield "--precision 16 needs a GPU; --precision bf16 runs on a CPU too"
 
 
-def open_session(args: argparse.Namespace):
-    """A session of the model, ready: its first chunk, which is slower than others, is behind it.
+def open_model(args: argparse.Namespace):
+    """The model, in eval mode on its device.
 
     Raises:
-        ValueError: the file holds no model that can be opened, or one that cannot stream
+        ValueError: the file holds no model that can be opened
     """
     import torch
 
-    from nemo.collections.asr.parts.streaming import StreamingEncoderSession
     from nemo.core import ModelPT
     from nemo.utils import logging
 
@@ -121,12 +127,34 @@ def open_session(args: argparse.Namespace):
         raise ValueError(f"--model {args.model}: cannot be opened: {error}") from error
     model = model.eval().to(args.device)
     model.encoder.to(getattr(torch, PRECISIONS[args.precision]))
-    session = StreamingEncoderSession(model, batch_size=args.streams, max_context=args.max_context)
+    return model
+
+
+def open_engine(args: argparse.Namespace, model):
+    """What the audio goes into: text where the model has any and no features are asked for.
+
+    Raises:
+        ValueError: the model cannot stream, or its decoding cannot
+    """
+    from streaming_inference.engines import FeatureEngine, TextEngine
+
+    from nemo.collections.asr.parts.streaming import StreamingEncoderSession, StreamingRecognizer
+
+    if args.output or not hasattr(model, "decoding"):
+        session = StreamingEncoderSession(model, args.streams, args.max_context)
+        return FeatureEngine(session, args.output, args.compare_offline)
+    recognizer = StreamingRecognizer(model, args.streams, args.max_context, args.decoder)
+    return TextEngine(recognizer, lambda text: print(text, end="", flush=True), args.compare_offline)
+
+
+def warm_up(args: argparse.Namespace, engine):
+    """Puts the first chunk, which is slower than others, behind an engine."""
+    session = engine.session
     if args.max_context is not None:  # the offline pass is to have the same contexts
-        model.encoder.set_layer_contexts(session.contexts)
-    session.push(torch.zeros(args.streams, 2 * session.chunk_samples))
-    session.reset()
-    return session
+        session.model.encoder.set_layer_contexts(session.contexts)
+    count = 2 * session.chunk_samples
+    engine.push(np.zeros((args.streams, count), np.float32), [count] * args.streams)
+    engine.reset()
 
 
 def open_sources_of(args: argparse.Namespace, sample_rate: int, chunk: int, problems: List[str]) -> Iterator:
@@ -152,13 +180,25 @@ def offline_features(model, samples: np.ndarray) -> np.ndarray:
     return encoded[0, :, : int(encoded_len)].T.float().cpu().numpy()
 
 
+def offline_text(model, samples: np.ndarray) -> str:
+    """What the model's own `transcribe` makes of a whole file."""
+    found = model.transcribe([samples], verbose=False)
+    model.eval()  # NeMo leaves parts of it in train mode
+    return (found[0] if isinstance(found, tuple) else found)[0].text
+
+
 def compare(model, stream) -> bool:
     """Prints how far a stream is from the offline pass, and returns whether that is near enough."""
-    name, audio = stream.source.name, np.concatenate(stream.audio)
+    name, sink = stream.source.name, stream.sink
+    audio = np.concatenate(sink.audio)
     if not len(audio):
         print(f"{name}: no audio")
         return True
-    streamed, offline = np.concatenate(stream.features), offline_features(model, audio)
+    if not hasattr(sink, "features"):
+        expected = offline_text(model, audio)
+        print(f"{name}: " + ("the same text offline" if sink.text == expected else f"offline: {expected}"))
+        return sink.text == expected
+    streamed, offline = np.concatenate(sink.features), offline_features(model, audio)
     difference = largest_difference(streamed, offline)
     if difference is None:
         print(f"{name}: shape {streamed.shape} streamed, {offline.shape} offline")
@@ -167,35 +207,40 @@ def compare(model, stream) -> bool:
     return difference <= TOLERANCE
 
 
-def stream_all(args: argparse.Namespace, session) -> bool:
+def stream_all(args: argparse.Namespace, engine) -> bool:
     """Streams everything and prints the table; whether all could be read and is as it should be."""
+    from streaming_inference.engines import TextEngine
     from streaming_inference.parallel import ParallelStreams
     from tqdm import tqdm
 
-    problems, near = [], True
+    problems, near, session = [], True, engine.session
     chunk = max(1, round(args.chunk_ms * session.sample_rate / 1000.0))
     sources = open_sources_of(args, session.sample_rate, chunk, problems)
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
-    with tqdm(unit="s", unit_scale=True, disable=None, desc="audio") as bar:
-        streams = ParallelStreams(session, chunk, args.output, args.compare_offline, bar.update)
+    is_text = isinstance(engine, TextEngine)
+    # text is shown as it comes: no bar among its words, no table behind it
+    with tqdm(unit="s", unit_scale=True, disable=True if is_text else None, desc="audio") as bar:
+        streams = ParallelStreams(engine, chunk, bar.update)
         for stream in streams.run(sources):
             near &= not args.compare_offline or compare(session.model, stream)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print("\n".join(streams.measured.table(session.lookahead_ms, session.state_bytes())))
+    table = "\n".join(streams.measured.table(session.lookahead_ms, session.state_bytes()))
+    print(table, file=sys.stderr if is_text else sys.stdout)
     return near and not problems
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     args = parse_arguments(argv)
     try:
-        session = open_session(args)
+        engine = open_engine(args, open_model(args))
+        warm_up(args, engine)
     except ValueError as error:
         return refuse(error)
     try:
-        with session:
-            return 0 if stream_all(args, session) else 1
+        with engine.session:
+            return 0 if stream_all(args, engine) else 1
     except SourceError as error:
         return refuse(error)
 

@@ -26,8 +26,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
-from nemo.utils import logging
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "streaming"))
+
+import recognizer_models  # noqa: E402
+
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel  # noqa: E402
+from nemo.utils import logging  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "examples" / "asr" / "speech_pretraining"
@@ -172,10 +176,10 @@ class TestFeatureFiles:
 
     @pytest.mark.unit
     def test_nothing_half_written_stays_when_it_is_interrupted(self, example, stream, audio, tmp_path, monkeypatch):
-        parallel = importlib.import_module("streaming_inference.parallel")
+        engine = importlib.import_module("streaming_inference.engines").FeatureEngine
         (tmp_path / "out").mkdir()
         np.save(tmp_path / "out" / "a.npy", np.ones(3))  # of an earlier run
-        monkeypatch.setattr(parallel, "flush", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(engine, "flush", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             stream(audio[0])
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.npy"]
@@ -214,6 +218,65 @@ class TestCompareOffline:
         assert "preprocessor.normalize=per_feature" in capsys.readouterr().err
 
 
+class TestText:
+    @pytest.fixture(scope="class")
+    def recognizer(self, nest_config, tmp_path_factory):
+        path = tmp_path_factory.mktemp("recognizer") / "hybrid.nemo"
+        recognizer_models.build(nest_config, "hybrid").save_to(str(path))
+        return path
+
+    @pytest.fixture
+    def say(self, example, recognizer, capsys):
+        """Runs the script: say(*arguments) -> exit code, lines."""
+
+        def run(*arguments):
+            code = example.main([*map(str, ["--model", recognizer, "--device", "cpu", *arguments])])
+            return code, capsys.readouterr().out.splitlines()
+
+        return run
+
+    @pytest.mark.unit
+    @pytest.mark.parametrize("decoder", ["ctc", "rnnt"])
+    def test_each_file_has_a_line_and_streams_side_by_side_say_the_same(self, say, audio, decoder):
+        code, lines = say(*audio, "--decoder", decoder)
+        assert code == 0 and [line.split(":")[0] for line in lines] == ["a", "b", "c"]
+        assert all(len(line) > len("a: ") for line in lines)
+        _, parallel = say(*audio, "--decoder", decoder, "--streams", 2, "--chunk-ms", 333)
+        assert sorted(parallel) == lines
+
+    @pytest.mark.unit
+    def test_it_is_what_transcribe_says(self, say, audio):
+        code, lines = say(*audio, "--compare-offline")
+        assert code == 0 and sum("the same text offline" in line for line in lines) == len(audio)
+
+    @pytest.mark.unit
+    def test_another_text_is_exit_code_1(self, example, say, audio, monkeypatch):
+        monkeypatch.setattr(example, "offline_text", lambda *_: "something else")
+        code, lines = say(audio[0], "--compare-offline")
+        assert code == 1 and lines[-1] == "a: offline: something else"
+
+    @pytest.mark.unit
+    def test_it_comes_while_the_audio_does(self, say, audio, monkeypatch):
+        samples, _ = soundfile.read(audio[0], dtype="int16")
+        written = []
+
+        class Pipe(io.BytesIO):
+            def read(self, *arguments):
+                written.append(sys.stdout.getvalue() if hasattr(sys.stdout, "getvalue") else "")
+                return super().read(*arguments)
+
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Pipe(samples.tobytes())))
+        code, lines = say("-")
+        assert code == 0 and lines[0].startswith("stdin: ")
+        seen = [text for text in written if text]
+        assert len(set(seen)) > 3 and all(lines[0].startswith(text) for text in seen)
+
+    @pytest.mark.unit
+    def test_features_on_request(self, say, audio, tmp_path):
+        assert say(audio[0], "--output", tmp_path / "out")[0] == 0
+        assert np.load(tmp_path / "out" / "a.npy").shape[1] == 32
+
+
 class TestArguments:
     @pytest.mark.unit
     @pytest.mark.parametrize(
@@ -234,12 +297,14 @@ class TestArguments:
             ["--mic", "a.wav"],
             ["--mic", "--compare-offline"],
             ["a.wav", "--output", __file__],
+            ["a.wav", "--output", "out", "--decoder", "ctc"],
+            ["a.wav", "--decoder", "tdt"],
             ["a.wav", "--model", "missing.nemo"],
         ],
         ids=lambda arguments: " ".join(Path(argument).name for argument in arguments) or "none",
     )
     def test_what_cannot_be_used_is_refused_before_any_work(self, example, checkpoint, arguments, monkeypatch):
-        monkeypatch.setattr(example, "open_session", lambda args: pytest.fail("the model was opened"))
+        monkeypatch.setattr(example, "open_model", lambda args: pytest.fail("the model was opened"))
         assert exit_of(example, "--model", checkpoint, *arguments) == 2
 
     @pytest.mark.unit

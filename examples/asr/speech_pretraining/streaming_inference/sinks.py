@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Where the results of one source go: features into a file, text onto the terminal."""
+
+from pathlib import Path
+from typing import Callable, List, Optional
+
+import numpy as np
+from streaming_inference.reports import FeatureFile
+
+
+class FeatureSink:
+    """Features of one source, written as they come.
+
+    Args:
+        path: the `.npy` file, or None
+        keep: remember audio and features, for --compare-offline
+    """
+
+    def __init__(self, path: Optional[Path] = None, keep: bool = False):
+        self.file, self.keep = FeatureFile(path) if path else None, keep
+        self.audio: List[np.ndarray] = []
+        self.features: List[np.ndarray] = []
+
+    def add_audio(self, samples: np.ndarray):
+        if self.keep:
+            self.audio.append(samples)
+
+    def add(self, features: np.ndarray):
+        """Takes features (T, D)."""
+        if self.file:
+            self.file.append(features)
+        if self.keep:
+            self.features.append(features)
+
+    def finish(self):
+        """The source has ended."""
+        if self.file:
+            self.file.finish()
+
+    def discard(self):
+        """It has not: nothing half-written stays."""
+        if self.file:
+            self.file.discard()
+
+
+class TextSink:
+    """Text of one source: as it comes, or in one line when the source has ended.
+
+    Args:
+        name: of the source
+        write: takes text
+        live: whether the text is to be seen as it comes
+        keep: remember the audio, for --compare-offline
+    """
+
+    def __init__(self, name: str, write: Callable[[str], None], live: bool, keep: bool = False):
+        self.name, self.write, self.live, self.keep = name, write, live, keep
+        self.text = ""
+        self.audio: List[np.ndarray] = []
+        if live:
+            write(f"{name}: ")
+
+    def add_audio(self, samples: np.ndarray):
+        if self.keep:
+            self.audio.append(samples)
+
+    def add(self, transcript):
+        """Takes what is known of the stream now; only what stays is shown."""
+        before, self.text = self.text, transcript.final
+        if self.live and self.text.startswith(before):
+            self.write(self.text[len(before) :])
+        elif self.live:
+            self.write(f"\n{self.name}: {self.text}")
+
+    def finish(self):
+        """The source has ended."""
+        self.write("\n" if self.live else f"{self.name}: {self.text}\n")
+
+    def discard(self):
+        """It has not."""
+        if self.live:
+            self.write("\n")
