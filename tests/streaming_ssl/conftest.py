@@ -118,8 +118,8 @@ CONFIGS = HERE.parents[1] / "examples/asr/conf/ssl/nest"
 
 TINY = """
     model.streaming=false model.objective=masked_tokens model.train_ds=null model.validation_ds=null
-    model.num_classes=64 model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4 model.encoder.ff_expansion_factor=2
-    model.encoder.subsampling_conv_channels=8
+    model.num_classes=64 model.encoder.d_model=32 model.encoder.n_layers=2 model.encoder.n_heads=4
+    model.encoder.ff_expansion_factor=2 model.encoder.subsampling_conv_channels=8
 """.split()
 
 # what makes nest_fast-conformer_streaming.yaml differ from NeMo's own nest_fast-conformer.yaml

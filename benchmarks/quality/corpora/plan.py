@@ -28,8 +28,8 @@ BLOCK = ('arms', 'minutes', 'seeds', 'on', 'steps', 'finetune_steps')  # keys of
 
 @dataclass(frozen=True)
 class Finetune:
-    """Training of the recogniser: steps where a block of runs does not say how many, utterances in a batch, the highest
-    rate, NeMo's spectrogram masks, and Hydra overrides for all arms."""
+    """Training of the recogniser: steps where a block of runs does not say how many, utterances in a batch, the
+    highest rate, NeMo's spectrogram masks, and Hydra overrides for all arms."""
 
     steps: int = 800
     lr: float = 1e-3
@@ -107,8 +107,8 @@ class Arm:
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the results. `steps` of pretraining, `minutes` of labelled speech (or `all`); `on` is what is tested on,
-    `test` or `dev`."""
+    """One row of the results. `steps` of pretraining, `minutes` of labelled speech (or `all`); `on` is what is tested
+    on, `test` or `dev`."""
 
     arm: str
     steps: int

@@ -18,7 +18,7 @@ fine-tuning."""
 import json
 from pathlib import Path
 from statistics import mean
-from typing import Dict, List, Tuple
+from typing import Dict, List
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
