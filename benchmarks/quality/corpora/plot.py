@@ -76,8 +76,8 @@ def draw_curves(path: Path, rows: List[Row]):
             places = [min((index + 1) * CURVE_STEPS, way[1]) for index in range(len(curve))]
             axes.plot(places, curve, color=colours[label_of(row)], label=label_of(row), linewidth=1)
     panels[0].set_ylabel('CTC loss of training, nats')
-    labelled = dict(zip(*reversed(panels[0].get_legend_handles_labels())))
-    panels[0].legend(labelled.values(), labelled.keys(), frameon=False, fontsize=8)
+    lines = [line for axes in panels for line in axes.get_lines()]
+    panels[-1].legend(handles=list({line.get_label(): line for line in lines}.values()), frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
 
 

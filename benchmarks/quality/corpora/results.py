@@ -27,8 +27,8 @@ import torch
 from benchmarks.quality.corpora.files import locked
 
 COLUMNS = (
-    'name arm objective steps seed minutes finetune_steps on unit error substitutions deletions insertions labels_tested '
-    'dev_loss_bits dev_target_entropy_bits parameters encoder_parameters contexts stream_difference '
+    'name arm objective steps seed minutes finetune_steps on unit error substitutions deletions insertions '
+    'labels_tested dev_loss_bits dev_target_entropy_bits parameters encoder_parameters contexts stream_difference '
     'pretrain_seconds finetune_seconds test_seconds overrides configuration finetune_configuration dev_metrics '
     'pretrain_curve finetune_curve commit versions device'
 ).split()

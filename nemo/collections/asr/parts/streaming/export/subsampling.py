@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The causal subsampling of the exported streaming step, the same for streams that begin, go on and end."""
+
+from typing import Any, List, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nemo.collections.asr.parts.streaming.export.layer import scaled
+from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
+
+
+class Stage(nn.Module):
+    """A convolution that halves the frames, and what follows it up to the next one.
+
+    Args:
+        convolution: kernel 3, stride 2
+        others: what follows, frame by frame
+    """
+
+    def __init__(self, convolution: CausalConv2D, others: Sequence[nn.Module]):
+        super().__init__()
+        # the convolution itself, without the zeros that a CausalConv2D adds to what it is given
+        self.convolution = nn.Conv2d(
+            convolution.in_channels,
+            convolution.out_channels,
+            kernel_size=3,
+            stride=2,
+            groups=convolution.groups,
+            bias=convolution.bias is not None,
+        )
+        self.convolution.weight, self.convolution.bias = convolution.weight, convolution.bias
+        self.others = nn.Sequential(*others)
+
+    def forward(self, x: Tensor, past: Tensor) -> Tuple[Tensor, Tensor]:
+        """(B, C, 2T, F), the last input before (B, C, 1, F) -> (B, C', T, F'), the last input"""
+        last = x[:, :, -1:]
+        x = F.pad(torch.cat([past, x], dim=2), (2, 1))
+        return self.others(self.convolution(x)), last
+
+
+class StepSubsampling(nn.Module):
+    """`encoder.pre_encode` of factor S: encoder frame k is made of the feature frames up to S * k.
+
+    A step makes T encoder frames of S * T feature frames: of a stream's first ones those before its first feature frame,
+    and of its last ones those after the last, count as zeros, whatever is in them. A convolution's inputs before the
+    beginning and after the end are zeros as well: that is the padding of the whole utterance.
+
+    Args:
+        pre_encode: striding or dw_striding with `causal_downsampling`, or a linear layer
+        factor: S
+        num_features: features per feature frame
+        scale: factor of the output
+    """
+
+    def __init__(self, pre_encode: Any, factor: int, num_features: int, scale: float):
+        super().__init__()
+        self.factor, self.num_features = factor, num_features
+        stages: List[Tuple[CausalConv2D, List[nn.Module]]] = []
+        for layer in () if isinstance(pre_encode, nn.Linear) else pre_encode.conv:
+            if isinstance(layer, CausalConv2D):
+                stages.append((layer, []))
+            else:
+                stages[-1][1].append(layer)
+        self.stages = nn.ModuleList(Stage(convolution, others) for convolution, others in stages)
+        self.linear = scaled(pre_encode if isinstance(pre_encode, nn.Linear) else pre_encode.out, scale)
+
+    def past_shapes(self) -> List[Tuple[int, int, int]]:
+        """(C, 1, F) of the last input of each stage."""
+        shapes, size = [], self.num_features
+        for stage in self.stages:
+            shapes.append((int(stage.convolution.in_channels), 1, size))  # type: ignore[union-attr, arg-type]
+            size = size // 2 + 1
+        return shapes
+
+    def forward(
+        self, features: Tensor, position: Tensor, end: Tensor, past: Sequence[Tensor]
+    ) -> Tuple[Tensor, List[Tensor]]:
+        """
+        Args:
+            features: (B, S * T, D)
+            position: (B,) encoder frames made before
+            end: (B,) feature frames of the stream if it ends with this step, otherwise more than there are
+            past: the last input of each stage
+        Returns:
+            (B, T, D'), and the last inputs
+        """
+        x, rate, lasts = features.unsqueeze(1), self.factor, []
+        for stage, last in zip(self.stages, past):
+            x = x * _inside(x.size(2), rate, position, end)
+            x, last = stage(x, last)
+            lasts.append(last)
+            rate, end = rate // 2, end // 2 + 1
+        return self.linear(x.transpose(1, 2).flatten(2)), lasts
+
+
+def _inside(frames: int, rate: int, position: Tensor, end: Tensor) -> Tensor:
+    """1 for the frames from a stream's first to its last, 0 for others, (B, 1, F, 1); `rate` frames are one encoder
+    frame, and frame 0 is the first encoder frame's last one."""
+    index = torch.arange(1 - rate, frames + 1 - rate, device=position.device) + rate * position.unsqueeze(1)
+    inside = torch.logical_and(index >= 0, index < end.unsqueeze(1))
+    return inside.to(torch.float32)[:, None, :, None]
