@@ -46,8 +46,8 @@ class GreedyTransducer(TokenDecoder):
         )[0]
         for row, hypothesis in zip(rows, found):
             stream = streams[row]
-            stream.ids += [int(token) for token in hypothesis.y_sequence]
-            stream.frames += [int(frame) for frame in hypothesis.timestamp]
+            stream.ids += torch.as_tensor(hypothesis.y_sequence).tolist()
+            stream.frames += torch.as_tensor(hypothesis.timestamp).tolist()
             stream.carry, stream.heard = hypothesis.dec_state, stream.heard + counts[row]
 
     @staticmethod
