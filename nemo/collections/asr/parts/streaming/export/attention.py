@@ -57,37 +57,41 @@ class StepAttention(nn.Module):
         self.positions = nn.Parameter(projected.clone(memory_format=torch.contiguous_format))  # (H, d, R)
         self.outputs = attention.linear_out
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, batch: int, frames: int
+    ) -> Tuple[Tensor, Tensor, Tensor]:
         """
         Args:
-            x: (B, T, D)
+            x: (B * T, D)
             keys, values: (B, H, L, d) of the past
-            mask: (B, 1, 1, N) 0 or `HIDDEN` for the last N >= L + T frames
+            mask: (B, 1, 1, N + T) 0 or `HIDDEN` for the last N + T frames, N >= L
+            batch, frames: B and T
         Returns:
-            (B, T, D), keys and values of the last L frames
+            (B * T, D), keys and values of the last L frames
         """
-        batch, frames, _ = x.shape
-        left = keys.size(2)
+        shorter = self.left - keys.size(2)
         projected = self.inputs(x).view(batch, frames, 3 * self.heads, self.size).transpose(1, 2)
         query, new_keys, new_values = projected.split(self.heads, dim=1)
         keys, values = torch.cat([keys, new_keys], dim=2), torch.cat([values, new_values], dim=2)
-        scores = torch.matmul(query, keys.transpose(2, 3)) + self._position_scores(query + self.from_u_to_v, left)
-        scores = scores + mask[..., mask.size(3) - left - frames :]
+        scores = torch.matmul(query, keys.transpose(2, 3))
+        scores = scores + self._position_scores(query + self.from_u_to_v, shorter, batch, frames)
+        scores = scores + mask[..., shorter:]
         seen = torch.matmul(torch.softmax(scores, dim=-1), values)
-        seen = seen.transpose(1, 2).reshape(batch, frames, self.heads * self.size)
+        seen = seen.transpose(1, 2).reshape(-1, self.heads * self.size)
         return self.outputs(seen), keys[:, :, frames:], values[:, :, frames:]
 
-    def _position_scores(self, query: Tensor, left: int) -> Tensor:
-        """(B, H, T, d) -> (B, H, T, L + T)
+    def _position_scores(self, query: Tensor, shorter: int, batch: int, frames: int) -> Tensor:
+        """(B, H, T, d) -> (B, H, T, L + T), L is `shorter` than the longest past
 
-        A row has the scores of descending distances. Padded to L + 2T of them, with the distance 0 at T + L, the one of
-        query i and key j is at T - i + j, which is T + j in rows one element shorter.
+        A row has the scores of descending distances. The distance 0 is put at T + L; that of query i and key j is then
+        at T - i + j, which is T + j in rows one element shorter.
         """
-        batch, heads, frames, _ = query.shape
-        first = self.left - left if self.chunk == 1 else self.left - left + self.chunk - frames
-        last = self.positions.size(2) if self.chunk == 1 else self.positions.size(2) - self.chunk + frames
-        scores = torch.matmul(query, self.positions[:, :, first:last])
-        hidden = (frames, frames - 1) if self.chunk == 1 else (1, 0)
-        scores = F.pad(scores, hidden, value=HIDDEN)
-        scores = scores.reshape(batch, heads, frames * (left + 2 * frames))[:, :, frames:]
-        return scores.reshape(batch, heads, frames, left + 2 * frames - 1)[..., : left + frames]
+        if self.chunk == 1:
+            scores = F.pad(torch.matmul(query, self.positions[:, :, shorter:]), (frames, 0), value=HIDDEN)
+        else:
+            rest = self.chunk - frames
+            positions = self.positions[:, :, shorter + rest : self.positions.size(2) - rest]
+            scores = F.pad(torch.matmul(query, positions), (1, 0), value=HIDDEN)
+        scores = scores.reshape(batch, self.heads, -1)[:, :, frames:].reshape(batch, self.heads, frames, -1)
+        # a row of style `regular` goes on with the next one's padding, which hides what comes later
+        return scores if self.chunk == 1 else scores[..., : self.left - shorter + frames]

@@ -23,6 +23,9 @@ from torch.nn import functional as F
 
 from nemo.collections.asr.parts.streaming.export.attention import StepAttention
 
+Past = Tuple[Tensor, Tensor, Tensor]
+LayerOutput = Tuple[Tensor, Past]
+
 
 class StepFeedForward(nn.Module):
     """NeMo's `ConformerFeedForward` in eval mode with the norm before it; its share of the residual sum is in the weights.
@@ -38,7 +41,7 @@ class StepFeedForward(nn.Module):
         self.linear2 = scaled(module.linear2, scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D)"""
+        """(N, D) -> (N, D)"""
         return self.linear2(_activate(self.activation, self.linear1(self.norm(x))))
 
 
@@ -64,21 +67,23 @@ class StepConvolution(nn.Module):
         self.bias = nn.Parameter(bias)
         self.activation = module.activation
 
-    def forward(self, x: Tensor, past: Tensor, windows: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, past: Tensor, windows: Tensor, batch: int, frames: int) -> Tuple[Tensor, Tensor]:
         """
         Args:
-            x: (B, T, D)
+            x: (B * T, D)
             past: (B, k - 1, D) the last inputs of the depthwise convolution
             windows: (T, k) which of the k - 1 + T inputs each output is made of
+            batch, frames: B and T
         Returns:
-            (B, T, D), and the last inputs
+            (B * T, D), and the last inputs
         """
+        channels = self.bias.size(0)
         x = self.pointwise1(x)
         is_glu = isinstance(self.pointwise_activation, str)
         x = F.glu(x, dim=-1) if is_glu else self.pointwise_activation(x)
-        x, frames = torch.cat([past, x], dim=1), x.size(1)
+        x = torch.cat([past, x.view(batch, frames, channels)], dim=1)
         past = x[:, frames:]
-        x = (x[:, windows] * self.weight).sum(dim=2) + self.bias
+        x = ((x[:, windows] * self.weight).sum(dim=2) + self.bias).view(-1, channels)
         return self.pointwise2(_activate(self.activation, self.norm(x))), past
 
 
@@ -93,22 +98,21 @@ class StepLayer(nn.Module):
         self.feed_forward2 = StepFeedForward(layer.norm_feed_forward2, layer.feed_forward2, layer.fc_factor)
         self.norm_out = layer.norm_out
 
-    def forward(
-        self, x: Tensor, past: Tuple[Tensor, Tensor, Tensor], mask: Tensor, windows: Tensor
-    ) -> Tuple[Tensor, Tuple[Tensor, Tensor, Tensor]]:
+    def forward(self, x: Tensor, past: Past, mask: Tensor, windows: Tensor, batch: int, frames: int) -> LayerOutput:
         """
         Args:
-            x: (B, T, D)
+            x: (B * T, D)
             past: keys, values and last inputs of the convolution
             mask, windows: see `StepAttention` and `StepConvolution`
+            batch, frames: B and T
         Returns:
-            (B, T, D), and the past of the next step
+            (B * T, D), and the past of the next step
         """
         keys, values, inputs = past
         x = x + self.feed_forward1(x)
-        attended, keys, values = self.attention(self.norm_attention(x), keys, values, mask)
+        attended, keys, values = self.attention(self.norm_attention(x), keys, values, mask, batch, frames)
         x = x + attended
-        convolved, inputs = self.convolution(self.norm_convolution(x), inputs, windows)
+        convolved, inputs = self.convolution(self.norm_convolution(x), inputs, windows, batch, frames)
         x = x + convolved
         return self.norm_out(x + self.feed_forward2(x)), (keys, values, inputs)
 

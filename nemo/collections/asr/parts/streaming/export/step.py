@@ -37,7 +37,7 @@ class StreamingStep(nn.Module):
         contexts: in which each layer attends, encoder frames; none is unlimited
         factor: feature frames per encoder frame, S
         num_features: features per feature frame
-        head: what gives log-probabilities of encoder frames (B, T, D), if anything does
+        head: what gives log-probabilities of encoder frames (N, D), if anything does
     """
 
     def __init__(
@@ -92,16 +92,17 @@ class StreamingStep(nn.Module):
         """
         stages = len(self.subsampling.stages)
         x, next_state = self.subsampling(features, position, end, state[:stages])
-        frames = x.size(1)
+        batch, frames = x.size(0), x.size(1)
         mask = self._mask(position, end, frames)
         kernel_size = self.layers[0].convolution.weight.size(0)  # type: ignore[union-attr, operator]
         windows = torch.arange(frames).unsqueeze(1) + torch.arange(kernel_size)
+        x = x.flatten(0, 1)
         for i, layer in enumerate(self.layers):
-            past = state[stages + 3 * i : stages + 3 * i + 3]
-            x, past = layer(x, past, mask, windows)
+            x, past = layer(x, state[stages + 3 * i : stages + 3 * i + 3], mask, windows, batch, frames)
             next_state.extend(past)
         x = self.out_proj(x)
-        return (x, *next_state) if self.head is None else (x, self.head(x), *next_state)
+        outputs = [x] if self.head is None else [x, self.head(x)]
+        return (*(y.view(batch, frames, y.size(1)) for y in outputs), *next_state)
 
     def _mask(self, position: Tensor, end: Tensor, frames: int) -> Tensor:
         """Hides what is before a stream's beginning and after its end from the longest past on, (B, 1, 1, left + T)."""
