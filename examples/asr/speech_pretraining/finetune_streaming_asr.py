@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Fine-tunes a pretrained streaming encoder into a CTC or RNN-T recogniser.
+
+    python finetune_streaming_asr.py \
+        pretrained.path=pretrained.nemo \
+        model.train_ds.manifest_filepath=train.json \
+        model.validation_ds.manifest_filepath=validation.json \
+        trainer.max_steps=20000
+
+The encoder's shape, causality and attention contexts are those of the checkpoint; a value that contradicts it is an
+error. `--config-name finetune_streaming_rnnt` trains RNN-T. Characters of the training texts are the labels;
+`model.tokenizer.type=bpe` trains a tokenizer of `model.tokenizer.vocab_size` pieces, or takes the one in
+`model.tokenizer.dir`. Started again with the same `exp_manager.exp_dir` it goes on where it was.
+"""
+
+import lightning.pytorch as pl
+from omegaconf import OmegaConf
+
+from nemo.collections.asr.parts.finetuning import FineTuning
+from nemo.core.config import hydra_runner
+from nemo.utils import logging
+from nemo.utils.exp_manager import exp_manager
+
+
+@hydra_runner(config_path="../conf/ssl/nest", config_name="finetune_streaming_ctc")
+def main(cfg):
+    if cfg.model.get("seed") is not None:
+        pl.seed_everything(cfg.model.seed, workers=True)
+    trainer = pl.Trainer(**cfg.trainer)
+    finetuning = FineTuning(cfg, trainer)
+    logging.info(f"Hydra config, with what comes from the checkpoint:\n{OmegaConf.to_yaml(cfg)}")
+    folder = exp_manager(trainer, cfg.get("exp_manager"))
+    trainer.fit(finetuning.build(folder or "."))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What fine-tuning takes from a `.nemo` file: the model's config, and the weights of its preprocessor and encoder.
+
+The file is read, not restored: the class that it is of need not be there, and its data is not looked for.
+"""
+
+import gzip
+import pickle
+import posixpath
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Dict, Iterable, Mapping, NamedTuple, Tuple
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from yaml import YAMLError
+
+from nemo.collections.asr.parts.utils.ssl_config import hand_contexts_to_encoder, plain_copy
+
+CONFIG, WEIGHTS = "model_config.yaml", "model_weights.ckpt"
+PARTS = ("preprocessor", "encoder")  # what a recogniser takes over
+# What reading a file raises that is none, or not all of one.
+DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, pickle.UnpicklingError, RuntimeError, YAMLError)
+# With `mask_position: post_conv` the encoder's subsampling stands inside the module that masks behind it, and the
+# model has that module a second time.
+WRAPPER, WRAPPED = "encoder.pre_encode.", "encoder.pre_encode.pre_encode."
+SECOND_NAME = "pre_encoder."
+
+
+class Size(NamedTuple):
+    """How much of a model: tensors, and the numbers in them."""
+
+    tensors: int
+    values: int
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A pretrained model.
+
+    Args:
+        path: of its file
+        config: the model's, with the contexts of its layers in the encoder's section
+        weights: of preprocessor and encoder, by the names that they have in a recogniser
+        left_out: what else is in the file, by the first part of its names
+    """
+
+    path: str
+    config: DictConfig
+    weights: Dict[str, Tensor]
+    left_out: Dict[str, Size]
+
+    @property
+    def class_name(self) -> str:
+        """Of the model that was saved."""
+        return str(self.config.get("target", "a model")).rpartition(".")[2]
+
+
+def read_pretrained(path: str) -> Pretrained:
+    """Reads a `.nemo` file, of ours or of plain NeMo.
+
+    Raises:
+        ValueError: there is none, it is damaged, or the model in it has no encoder or preprocessor; contexts in its
+            config are not valid, see `hand_contexts_to_encoder`.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        what = "is a folder, not a .nemo file" if file.is_dir() else "there is no such file"
+        raise ValueError(f"pretrained.path={path}: {what}")
+    try:
+        with tarfile.open(file) as archive:
+            config, weights = _read_config(archive), _read_weights(archive)
+    except DAMAGED as error:
+        raise ValueError(f"pretrained.path={path}: is no .nemo file, or not all of one ({error})") from error
+    _check_sections(path, config)
+    hand_contexts_to_encoder(config)
+    return Pretrained(str(path), config, *_sorted_out(weights))
+
+
+def sizes(named: Iterable[Tuple[str, Tensor]]) -> Dict[str, Size]:
+    """How much there is of each part of a model, the part being what its names begin with."""
+    counts: Dict[str, Size] = defaultdict(lambda: Size(0, 0))
+    for name, tensor in named:
+        part = name.partition(".")[0]
+        counts[part] = Size(counts[part].tensors + 1, counts[part].values + tensor.numel())
+    return dict(counts)
+
+
+def _check_sections(path: str, config: Mapping) -> None:
+    lacking = [part for part in PARTS if not isinstance(config.get(part), Mapping)]
+    if lacking:
+        raise ValueError(
+            f"pretrained.path={path}: its config has no {' and no '.join(lacking)}; the model must have both"
+        )
+
+
+def _read_config(archive: tarfile.TarFile) -> DictConfig:
+    config = OmegaConf.load(_member(archive, CONFIG))
+    if not isinstance(config, DictConfig):
+        raise tarfile.ReadError(f"{CONFIG} is no config")
+    return plain_copy(config.model if "model" in config else config)
+
+
+def _read_weights(archive: tarfile.TarFile) -> Dict[str, Tensor]:
+    with tempfile.TemporaryFile() as copy:  # a member of a compressed archive is slow to jump about in
+        shutil.copyfileobj(_member(archive, WEIGHTS), copy)
+        copy.seek(0)
+        return torch.load(copy, map_location="cpu", weights_only=True)
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    for member in archive:
+        if posixpath.basename(member.name) == name:
+            opened = archive.extractfile(member)
+            if opened is not None:
+                return opened
+    raise tarfile.ReadError(f"there is no {name} in it")
+
+
+def _sorted_out(weights: Mapping[str, Tensor]) -> Tuple[Dict[str, Tensor], Dict[str, Size]]:
+    """Weights that a recogniser takes over, by its names, and the sizes of the others."""
+    is_wrapped = any(name.startswith(WRAPPED) for name in weights)
+    taken, others = {}, []
+    for name, tensor in weights.items():
+        if is_wrapped and name.startswith(SECOND_NAME):
+            continue
+        if is_wrapped and name.startswith(WRAPPED):
+            taken[WRAPPER + name[len(WRAPPED) :]] = tensor
+        elif is_wrapped and name.startswith(WRAPPER):
+            others.append((f"mask in the encoder.{name}", tensor))
+        elif name.partition(".")[0] in PARTS:
+            taken[name] = tensor
+        else:
+            others.append((name, tensor))
+    return taken, sizes(others)

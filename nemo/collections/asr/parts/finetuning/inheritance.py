@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Makes a recogniser's config that of its pretrained encoder, and refuses what contradicts it.
+
+`model.preprocessor` and `model.encoder` of the recogniser's config hold only what may differ: options of training, and
+of speed. All else is the checkpoint's.
+"""
+
+from typing import Any, Dict, Iterator, Mapping
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from nemo.collections.asr.parts.finetuning.checkpoint import Pretrained
+from nemo.collections.asr.parts.finetuning.constructors import REQUIRED, constructor_defaults
+from nemo.collections.asr.parts.finetuning.other_contexts import CONTEXTS, contexts_of_both
+from nemo.collections.asr.parts.utils.ssl_config import target_class
+
+# What may differ from the pretrained model, by section; contexts may where `pretrained.other_contexts` says so.
+FREE = {
+    "preprocessor": ("dither", "pad_to", "nb_augmentation_prob", "nb_max_freq"),
+    "encoder": (
+        "dropout",
+        "dropout_pre_encoder",
+        "dropout_emb",
+        "dropout_att",
+        "stochastic_depth_drop_prob",
+        "stochastic_depth_mode",
+        "stochastic_depth_start_layer",
+        "banded_attention",
+        "use_pytorch_sdpa",
+        "use_pytorch_sdpa_backends",
+        "subsampling_conv_chunking_factor",
+        "sync_max_audio_length",
+        "pos_emb_max_len",
+    ),
+}
+DATA = ("train_ds", "validation_ds", "test_ds")
+HINT = "Leave these out: they are the checkpoint's. Other contexts are taken with pretrained.other_contexts=true."
+
+
+def inherit(model: DictConfig, pretrained: Pretrained, other_contexts: bool = False) -> None:
+    """Completes a recogniser's config in place: preprocessor, encoder, sample rate, width of the encoder's output.
+
+    A value that is left out or null is the checkpoint's.
+
+    Args:
+        model: the recogniser's config
+        pretrained: the model that its encoder comes from
+        other_contexts: whether the encoder's contexts may be others than it was trained with
+
+    Raises:
+        ValueError: naming each value that contradicts the checkpoint, beside the checkpoint's.
+    """
+    wrong = list(_sample_rates(model, pretrained))
+    for name in ("preprocessor", "encoder"):
+        given = _given(model, name)
+        theirs = _plain(pretrained.config[name])
+        contexts = {key: given.pop(key) for key in CONTEXTS if key in given} if name == "encoder" else {}
+        wrong += _contradictions(name, _without_null(given), theirs)
+        merged = {**theirs, **{key: value for key, value in given.items() if key in FREE[name] and value is not None}}
+        if name == "encoder":
+            merged, refused = contexts_of_both(merged, contexts, pretrained.config, other_contexts)
+            wrong += refused
+        with open_dict(model):
+            model[name] = merged
+    wrong += _widths(model)
+    if wrong:
+        lines = [f"The config contradicts pretrained.path={pretrained.path}:", *(f"  - {line}" for line in wrong)]
+        raise ValueError("\n".join([*lines, HINT]))
+
+
+def encoder_width(encoder: Mapping) -> int:
+    """Features of an encoder's output, by its section of a config."""
+    feat_out = encoder.get("feat_out") or -1
+    return feat_out if feat_out > 0 else encoder["d_model"]
+
+
+def is_transducer(model: Mapping) -> bool:
+    """Whether the config is of an RNN-T model; otherwise it is of a CTC model."""
+    return "joint" in model
+
+
+def _given(model: DictConfig, name: str) -> Dict[str, Any]:
+    """A section of the recogniser's config; contexts of layers may stand beside the encoder's, as in pretraining."""
+    section = model.get(name)
+    given: Dict[str, Any] = {} if section is None else _plain(section)
+    if name == "encoder" and model.get("hierarchical_context") is not None:
+        with open_dict(model):
+            given["hierarchical_context"] = _plain(model.pop("hierarchical_context"))
+    return given
+
+
+def _plain(section: DictConfig) -> Any:
+    return OmegaConf.to_container(section, resolve=True)
+
+
+def _without_null(options: Mapping) -> Dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _contradictions(name: str, given: Mapping, theirs: Mapping) -> Iterator[str]:
+    cls = target_class(theirs)
+    defaults = constructor_defaults(cls) if cls is not None else {}
+    for key, value in given.items():
+        option = f"model.{name}.{key}={value}"
+        has = theirs.get(key, defaults.get(key, REQUIRED))
+        if key == "_target_":
+            if target_class(given) is not cls or cls is None:
+                yield f"{option}, the checkpoint has {has}"
+        elif cls is not None and key not in defaults and key not in theirs:
+            yield f"{option}: unknown option of {cls.__name__}"
+        elif key not in FREE[name] and value != has:
+            yield f"{option}, the checkpoint has {'none' if has is REQUIRED else has}"
+
+
+def _sample_rates(model: DictConfig, pretrained: Pretrained) -> Iterator[str]:
+    """Contradictions of the model's and its data's rate, in Hz; sets the model's."""
+    theirs = pretrained.config.preprocessor.get("sample_rate", 16000)
+    given = model.get("sample_rate")
+    if given not in (None, theirs):
+        yield f"model.sample_rate={given}, the checkpoint has {theirs}"
+    with open_dict(model):
+        model.sample_rate = theirs
+    for name in DATA:
+        section = model.get(name)
+        rate = None if section is None else section.get("sample_rate")
+        if rate not in (None, theirs):
+            yield f"model.{name}.sample_rate={rate}, the checkpoint has {theirs}"
+
+
+def _widths(model: DictConfig) -> Iterator[str]:
+    """Contradictions of what the recogniser expects from the encoder; sets it."""
+    section, key = ("model_defaults", "enc_hidden") if is_transducer(model) else ("decoder", "feat_in")
+    width, given = encoder_width(model.encoder), model[section].get(key)
+    if given not in (None, -1, width):
+        yield f"model.{section}.{key}={given}, the checkpoint's encoder gives {width}"
+    with open_dict(model):
+        model[section][key] = width

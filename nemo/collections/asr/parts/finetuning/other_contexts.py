@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which contexts a fine-tuned encoder has: those it was pretrained with, or others that are asked for."""
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+from nemo.collections.asr.parts.contexts import AttentionContext
+from nemo.collections.asr.parts.lookahead import report_lookahead
+from nemo.utils import logging
+
+SIZES = ("att_context_size", "att_context_probs", "hierarchical_context", "context_cap")
+CONTEXTS = ("att_context_style", *SIZES)
+Style = Tuple[str, Tuple[AttentionContext, ...]]
+
+
+def contexts_of_both(
+    encoder: Mapping, given: Mapping, config: Mapping, allowed: bool
+) -> Tuple[Dict[str, Any], List[str]]:
+    """The encoder's section with the contexts that it gets, and contradictions, if they are not allowed.
+
+    `att_context_size` alone, or `hierarchical_context`, is the context of all layers, in place of all that the
+    checkpoint says of sizes, a curriculum's cap included. What comes to the same in every layer is no contradiction.
+
+    Args:
+        encoder: the checkpoint's section, without contexts that are asked for
+        given: what is asked for, some of `CONTEXTS`
+        config: the checkpoint's
+        allowed: `pretrained.other_contexts`
+
+    Raises:
+        ValueError: what is asked for is not valid, see `ContextSchedule`
+    """
+    asked = {key: value for key, value in given.items() if allowed or value is not None}
+    differing = {key: value for key, value in asked.items() if value != encoder.get(key)}
+    if not differing:
+        return dict(encoder), []
+    other = _with_contexts(encoder, asked)
+    before, after = (_in_force(config, section) for section in (encoder, other))
+    if before == after and not _draws(encoder) and not _draws(other):
+        return dict(encoder), []
+    if allowed:
+        logging.info(f"Contexts of the layers: {_text(after)}; pretrained with {_text(before)}.")
+        return other, []
+    if "context_cap" in encoder and "context_cap" not in other:
+        differing["context_cap"] = None  # replaced with the sizes
+    return dict(encoder), [
+        f"model.encoder.{key}={value}, the checkpoint has {encoder.get(key)}" for key, value in differing.items()
+    ]
+
+
+def _with_contexts(encoder: Mapping, asked: Mapping) -> Dict[str, Any]:
+    replaced: Tuple[str, ...] = ()
+    if "att_context_size" in asked:
+        replaced = SIZES
+    elif "hierarchical_context" in asked:
+        replaced = SIZES[2:]
+    kept = {key: value for key, value in encoder.items() if key not in replaced}
+    return {**kept, **{key: value for key, value in asked.items() if value is not None}}
+
+
+def _in_force(config: Mapping, encoder: Mapping) -> Style:
+    report = report_lookahead({"preprocessor": config["preprocessor"], "encoder": encoder})
+    return report.style, report.contexts
+
+
+def _draws(encoder: Mapping) -> bool:
+    """Whether the encoder draws one of several contexts for each batch."""
+    size = encoder.get("att_context_size") or [0]
+    return not isinstance(size[0], int)
+
+
+def _text(in_force: Style) -> str:
+    style, contexts = in_force
+    sizes = [context.as_list() for context in contexts]
+    return f"{sizes[0] if len(set(contexts)) == 1 else sizes}, {style}"

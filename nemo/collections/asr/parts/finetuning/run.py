@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A fine-tuning run: what is checked before it, the model that it trains, and what watches it."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from omegaconf import DictConfig
+
+from nemo.collections.asr.parts.contexts import ContextCurriculum
+from nemo.collections.asr.parts.finetuning.checkpoint import read_pretrained
+from nemo.collections.asr.parts.finetuning.freezing import FreezeEncoder
+from nemo.collections.asr.parts.finetuning.inheritance import DATA, inherit, is_transducer
+from nemo.collections.asr.parts.finetuning.learning_rates import check_rates
+from nemo.collections.asr.parts.finetuning.loading import load_into
+from nemo.collections.asr.parts.finetuning.transcripts import Transcripts, read_transcripts
+from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErrorRate
+from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
+from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
+from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.utils.ssl_config import check_encoder, hand_contexts_to_encoder
+from nemo.utils import logging
+from nemo.utils.config_targets import class_of_target
+from nemo.utils.get_rank import is_global_rank_zero
+
+MODELS = "nemo.collections.asr.models"
+# by whether it is an RNN-T model, and whether it has a tokenizer
+CLASSES = {
+    (False, False): f"{MODELS}.EncDecCTCModel",
+    (False, True): f"{MODELS}.EncDecCTCModelBPE",
+    (True, False): f"{MODELS}.EncDecRNNTModel",
+    (True, True): f"{MODELS}.EncDecRNNTBPEModel",
+}
+
+
+class FineTuning:
+    """Trains a recogniser whose encoder comes from a pretrained model.
+
+        finetuning = FineTuning(cfg, trainer)  # every check; nothing is written
+        model = finetuning.build(folder)       # NeMo's model with the pretrained weights
+
+    Args:
+        cfg: as `finetune_streaming_ctc.yaml`: `pretrained`, `freeze_encoder_steps` and `model`, which is completed in
+            place
+        trainer: Lightning's, which gets the callbacks that belong to the run when the model is built
+
+    Raises:
+        ValueError: naming option and values: a file that is no `.nemo` file; a config that contradicts it; a model
+            that cannot stream, unless `model.streaming` is false; manifests that are missing, damaged or without
+            texts; a tokenizer that is not there; rates that the scheduler does not keep.
+    """
+
+    def __init__(self, cfg: DictConfig, trainer: Optional[Trainer] = None):
+        self.cfg = cfg
+        self.trainer: Any = trainer
+        self.freezing = FreezeEncoder(cfg.get("freeze_encoder_steps") or 0)
+        self.curriculum = ContextCurriculum.from_config(cfg.model.get("curriculum_context"))
+        check_rates(cfg.model)
+        self.pretrained = read_pretrained(cfg.pretrained.path)
+        inherit(cfg.model, self.pretrained, cfg.pretrained.get("other_contexts") or False)
+        hand_contexts_to_encoder(cfg.model)
+        check_encoder(cfg.model)
+        require_streaming(cfg.model)
+        self._unreadable = ""
+        self.transcripts = self._checked_data()
+        check_vocabulary(cfg.model, self.transcripts["train_ds"])
+
+    def build(self, folder: Path) -> LightningModule:
+        """The model, with the pretrained weights; the trainer gets `callbacks()`.
+
+        Args:
+            folder: of the run; a tokenizer that is trained goes into `tokenizer/` there
+
+        Raises:
+            ValueError: a weight does not fit, see `load_into`; see `set_vocabulary`
+        """
+        cfg = self.cfg.model
+        set_vocabulary(cfg, self.transcripts["train_ds"], Path(folder))
+        for name, transcripts in self.transcripts.items():
+            warn_of_unknown(cfg, name, transcripts)
+        path = cfg.get("target") or CLASSES[is_transducer(cfg), "tokenizer" in cfg]
+        model = class_of_target("model.target", path)(cfg=cfg, trainer=self.trainer)
+        report = load_into(model, self.pretrained)
+        if is_global_rank_zero():
+            logging.info(str(report))
+            logging.info(_lookahead(cfg))
+        if self.trainer is not None:
+            self.trainer.callbacks[:0] = self.callbacks()
+        return model
+
+    def callbacks(self) -> List[Callback]:
+        """What belongs to the run: freezing, the word error rate, blanks of a CTC model, a curriculum of contexts."""
+        callbacks: List[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate()]
+        if self.freezing.steps:
+            callbacks.append(self.freezing)
+        if not is_transducer(self.cfg.model):
+            callbacks.append(BlankShare())
+        return callbacks if self.curriculum is None else [*callbacks, self.curriculum]
+
+    def _checked_data(self) -> Dict[str, Transcripts]:
+        """Checks manifests and texts, as far as there are any."""
+        found = {}
+        for name in DATA:
+            config: Any = self.cfg.model.get(name)
+            if config is None or config.get("manifest_filepath") is None:
+                continue
+            self._unreadable += check_on_ranks(config, None, self.trainer)
+            found[name] = read_transcripts(name, config)
+        found.setdefault("train_ds", Transcripts([], complete=False))
+        return found
+
+
+def _lookahead(model: DictConfig) -> str:
+    try:
+        return str(report_lookahead(model))
+    except ValueError as error:  # only with `model.streaming: false`
+        return f"Look-ahead: {error}"
+
+
+class _DataOfAllRanks(Callback):
+    """Ends all ranks together if rank 0 has found audio that cannot be read."""
+
+    def __init__(self, unreadable: str):
+        super().__init__()
+        self._unreadable = unreadable
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lightning's hook: here all ranks are there."""
+        raise_on_all_ranks(self._unreadable, trainer)

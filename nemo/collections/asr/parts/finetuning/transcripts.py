@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The texts of manifests: that they are there, which characters they have, and the words for a tokenizer."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Dict, Iterator, List, Mapping, Optional, Set
+
+from nemo.collections.asr.parts.manifests import manifests_of
+from nemo.collections.asr.parts.manifests.lines import encoding_of, read_lines
+
+KEY = "manifest_filepath"
+NAMED = 3  # lines of a manifest without a text
+
+
+@dataclass
+class Transcripts:
+    """What is known of a data section's texts.
+
+    Args:
+        manifests: those that can be read here
+        complete: whether these are all of the section's data
+        characters: of all texts
+        texts: how many of them are not empty
+    """
+
+    manifests: List[str]
+    complete: bool
+    characters: Set[str] = field(default_factory=set)
+    texts: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """The texts that are not empty, read anew."""
+        for manifest in self.manifests:
+            for _, text in _texts(manifest):
+                if text:
+                    yield text
+
+    @property
+    def labels(self) -> List[str]:
+        """The characters, sorted; of white space the blank alone, because NeMo drops what is no label."""
+        return sorted(character for character in self.characters if character == " " or not character.isspace())
+
+
+def read_transcripts(name: str, config: Mapping) -> Transcripts:
+    """Reads the texts of a data section, where they lie in plain manifests: not remote, not in shards.
+
+    Args:
+        name: of the section, for errors
+        config: the section, `manifest_filepath` in it
+
+    Raises:
+        ValueError: a line has no text, or all texts are empty; names manifest and lines.
+    """
+    paths = list(manifests_of(config.get(KEY)))
+    local = [path for path in paths if "://" not in path and "_OP_" not in path and "{" not in path]
+    found = Transcripts(local, complete=bool(paths) and len(local) == len(paths) and not config.get("input_cfg"))
+    lacking: Dict[str, List[int]] = {}
+    for manifest in local:
+        for number, text in _texts(manifest):
+            if text is None:
+                lacking.setdefault(manifest, []).append(number)
+            elif text:
+                found.texts += 1
+                found.characters.update(text)
+    _check(name, found, lacking)
+    return found
+
+
+def _check(name: str, found: Transcripts, lacking: Mapping[str, List[int]]) -> None:
+    messages = []
+    for manifest, numbers in lacking.items():
+        first = ", ".join(map(str, numbers[:NAMED])) + (" ..." if len(numbers) > NAMED else "")
+        messages.append(f"model.{name}.{KEY}={manifest}: {len(numbers)} lines have no `text`: {first}")
+    if found.complete and not found.texts and not messages:
+        messages.append(
+            f"model.{name}.{KEY}={','.join(found.manifests)}: all texts are empty; they must be transcripts"
+        )
+    if messages:
+        raise ValueError("\n".join(messages))
+
+
+def _texts(manifest: str) -> Iterator[tuple]:
+    """Line number and text of each entry, as NeMo finds it; None where there is none."""
+    for number, line in read_lines(manifest, encoding_of(KEY)):
+        entry = json.loads(line)
+        yield number, _text_of(entry) if isinstance(entry, dict) else None
+
+
+def _text_of(entry: Mapping) -> Optional[str]:
+    if "text" not in entry and "text_filepath" in entry:
+        with open(entry["text_filepath"]) as file:
+            return file.read().replace("\n", "")
+    text = entry.get("text", entry.get("normalized_text"))
+    return text if isinstance(text, str) else None

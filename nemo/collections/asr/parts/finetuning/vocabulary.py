@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a recogniser writes: characters, or the pieces of a tokenizer."""
+
+from pathlib import Path
+from typing import Any, Iterator, List, Mapping, Tuple
+
+from omegaconf import DictConfig, open_dict
+
+from nemo.collections.asr.parts.finetuning.inheritance import is_transducer
+from nemo.collections.asr.parts.finetuning.tokenizer import NEEDED, check_folder, trained_tokenizer
+from nemo.collections.asr.parts.finetuning.transcripts import Transcripts
+from nemo.utils import logging
+from nemo.utils.option_checks import check_choice, check_integer
+
+TYPES = ("char", "bpe", "wpe", "agg")  # of `model.tokenizer`; null is char
+SPE_TYPES = ("bpe", "unigram")
+ONLY_TRAINING = ("vocab_size", "spe_type")  # options of a tokenizer that is trained, which NeMo does not know
+
+
+def check_vocabulary(model: Mapping, training: Transcripts) -> None:
+    """Checks `model.labels` and `model.tokenizer` before anything is trained or built.
+
+    Args:
+        model: the recogniser's config
+        training: the texts of its training data
+
+    Raises:
+        ValueError: naming the option: both are given, a type is none of `TYPES`, a tokenizer's folder lacks files, a
+            tokenizer cannot be trained, or the texts that characters would be taken from cannot be read here.
+    """
+    kind, labels = _kind(model), model.get("labels")
+    if kind == "char":
+        if labels is None and not training.complete:
+            raise ValueError(
+                "model.labels=null: the characters cannot be read from model.train_ds, whose texts are not in local "
+                "manifests; give model.labels, or a model.tokenizer with a dir"
+            )
+        return
+    tokenizer = model["tokenizer"]
+    if labels is not None:
+        raise ValueError(f"model.labels={list(labels)} and model.tokenizer.type={kind}: only one can be given")
+    for option, part_kind, folder in _folders(tokenizer):
+        if folder is not None:
+            check_folder(option, folder, check_choice(option.replace(".dir", ".type"), part_kind, tuple(NEEDED)))
+        elif part_kind != "bpe" or option != "model.tokenizer.dir":
+            raise ValueError(f"{option}=null: only a single tokenizer of type bpe can be trained; give its folder")
+        elif not training.complete:
+            raise ValueError(
+                f"{option}=null: model.train_ds, whose texts are not in local manifests, can train no tokenizer"
+            )
+        else:
+            _training_options(tokenizer)
+
+
+def set_vocabulary(model: DictConfig, training: Transcripts, folder: Path) -> None:
+    """Completes the config in place: characters as labels, or a tokenizer, which is trained where its `dir` is null.
+
+    Args:
+        model: the recogniser's config
+        training: the texts of its training data
+        folder: of the run; the tokenizer goes into `tokenizer/` there
+
+    Raises:
+        ValueError: see `trained_tokenizer`
+    """
+    with open_dict(model):
+        if _kind(model) == "char":
+            model.pop("tokenizer", None)
+            if model.get("labels") is None:
+                model.labels = training.labels
+                logging.info(f"{len(training.labels)} characters: {''.join(training.labels)!r}")
+            _set_labels(model, list(model.labels))
+            return
+        model.pop("labels", None)
+        if model.tokenizer.type == "bpe" and model.tokenizer.get("dir") is None:
+            model.tokenizer.dir = str(
+                trained_tokenizer(folder.resolve() / "tokenizer", training, *_training_options(model.tokenizer))
+            )
+        for option in ONLY_TRAINING:
+            model.tokenizer.pop(option, None)
+
+
+def warn_of_unknown(model: Mapping, name: str, transcripts: Transcripts) -> None:
+    """Warns of characters of other data that are no labels: NeMo leaves them out of the reference."""
+    labels = model.get("labels")
+    unknown = sorted(set(transcripts.labels) - set("".join(labels))) if labels else []
+    if unknown and _kind(model) == "char":
+        logging.warning(f"model.{name} has characters that are no labels, NeMo leaves them out: {unknown}")
+
+
+def _kind(model: Mapping) -> str:
+    tokenizer = model.get("tokenizer")
+    if tokenizer is None:
+        return "char"
+    return check_choice("model.tokenizer.type", tokenizer.get("type"), TYPES)
+
+
+def _folders(tokenizer: Mapping) -> Iterator[Tuple[str, Any, Any]]:
+    """Option, type and folder of a tokenizer, or of each language's."""
+    if tokenizer["type"] != "agg":
+        yield "model.tokenizer.dir", tokenizer["type"], tokenizer.get("dir")
+        return
+    for language, part in (tokenizer.get("langs") or {}).items():
+        yield f"model.tokenizer.langs.{language}.dir", part.get("type"), part.get("dir")
+
+
+def _training_options(tokenizer: Mapping) -> Tuple[int, str]:
+    size = check_integer("model.tokenizer.vocab_size", tokenizer.get("vocab_size"), 1)
+    return size, check_choice("model.tokenizer.spe_type", tokenizer.get("spe_type", "bpe"), SPE_TYPES)
+
+
+def _set_labels(model: DictConfig, labels: List[str]) -> None:
+    if is_transducer(model):
+        return  # NeMo takes them from `model.labels`
+    model.decoder.vocabulary = labels
+    model.decoder.num_classes = len(labels)
