@@ -21,6 +21,7 @@ from typing import List, Optional
 
 from nemo_streaming_ssl import __version__
 from nemo_streaming_ssl.check import add_check
+from nemo_streaming_ssl.export import add_export
 from nemo_streaming_ssl.plot import add_plot
 from nemo_streaming_ssl.status import add_status
 from nemo_streaming_ssl.strip import add_strip
@@ -56,4 +57,4 @@ def _parse(parser: argparse.ArgumentParser, argv: Optional[List[str]]) -> argpar
 
 
 # One function per command: adds its parser and sets `run`, which takes the arguments and returns the exit code.
-COMMANDS = [add_status, add_check, add_plot, add_strip, add_vendor]
+COMMANDS = [add_status, add_check, add_plot, add_strip, add_export, add_vendor]

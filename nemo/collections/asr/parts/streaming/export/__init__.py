@@ -12,4 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The streaming step of an encoder as one ONNX graph."""
+"""The streaming step of an encoder as one ONNX graph: `nemo-streaming-ssl export`."""
+
+from nemo.collections.asr.parts.streaming.export.folder import check_folder, export_streaming
+from nemo.collections.asr.parts.streaming.export.step import StreamingStep
+
+__all__ = ["StreamingStep", "check_folder", "export_streaming"]

@@ -28,7 +28,7 @@ LayerOutput = Tuple[Tensor, Past]
 
 
 class StepFeedForward(nn.Module):
-    """NeMo's `ConformerFeedForward` in eval mode with the norm before it; its share of the residual sum is in the weights.
+    """NeMo's `ConformerFeedForward` in eval mode with the norm before it; the residual scale is in its weights.
 
     Args:
         norm, module: the layer's

@@ -30,7 +30,7 @@ from nemo.collections.asr.parts.submodules.banded_attention import HIDDEN
 class StreamingStep(nn.Module):
     """T encoder frames of each stream from the feature frames that they need and the streams' state.
 
-    The weights are copies in float32. Streams of one step may be of any age; what a stream's padding holds has no effect.
+    The weights are copies in float32. Streams of one step may be of any age.
 
     Args:
         encoder: a cache-aware `ConformerEncoder` in eval mode
@@ -105,7 +105,8 @@ class StreamingStep(nn.Module):
         return (*(y.view(batch, frames, y.size(1)) for y in outputs), *next_state)
 
     def _mask(self, position: Tensor, end: Tensor, frames: int) -> Tensor:
-        """Hides what is before a stream's beginning and after its end from the longest past on, (B, 1, 1, left + T)."""
+        """Hides what is before a stream's beginning and after its end, of the longest past and the new frames,
+        (B, 1, 1, left + T)."""
         index = torch.arange(-max(self.lefts), frames) + position.unsqueeze(1)
         hidden = index < 0
         if self.chunk > 1:  # others see nothing that comes later

@@ -56,9 +56,9 @@ class Stage(nn.Module):
 class StepSubsampling(nn.Module):
     """`encoder.pre_encode` of factor S: encoder frame k is made of the feature frames up to S * k.
 
-    A step makes T encoder frames of S * T feature frames: of a stream's first ones those before its first feature frame,
-    and of its last ones those after the last, count as zeros, whatever is in them. A convolution's inputs before the
-    beginning and after the end are zeros as well: that is the padding of the whole utterance.
+    A step makes T encoder frames of S * T feature frames. Those before a stream's first feature frame and after its
+    last one count as zeros, whatever is in them, and so do the inputs of the later convolutions there: that is the
+    padding of the whole utterance.
 
     Args:
         pre_encode: striding or dw_striding with `causal_downsampling`, or a linear layer
@@ -100,17 +100,18 @@ class StepSubsampling(nn.Module):
             (B, T, D'), and the last inputs
         """
         x, rate, lasts = features.unsqueeze(1), self.factor, []
-        for stage, last in zip(self.stages, past):
-            x = x * _inside(x.size(2), rate, position, end)
+        x = x.masked_fill(_outside(x.size(2), rate, position, end), 0.0)
+        for i, (stage, last) in enumerate(zip(self.stages, past)):
             x, last = stage(x, last)
             lasts.append(last)
             rate, end = rate // 2, end // 2 + 1
+            if i + 1 < len(self.stages):
+                x = x.masked_fill(_outside(x.size(2), rate, position, end), 0.0)
         return self.linear(x.transpose(1, 2).flatten(2)), lasts
 
 
-def _inside(frames: int, rate: int, position: Tensor, end: Tensor) -> Tensor:
-    """1 for the frames from a stream's first to its last, 0 for others, (B, 1, F, 1); `rate` frames are one encoder
+def _outside(frames: int, rate: int, position: Tensor, end: Tensor) -> Tensor:
+    """True for frames before a stream's first one and after its last one, (B, 1, F, 1); `rate` frames are one encoder
     frame, and frame 0 is the first encoder frame's last one."""
-    index = torch.arange(1 - rate, frames + 1 - rate, device=position.device) + rate * position.unsqueeze(1)
-    inside = torch.logical_and(index >= 0, index < end.unsqueeze(1))
-    return inside.to(torch.float32)[:, None, :, None]
+    index = torch.arange(1 - rate, frames + 1 - rate) + rate * position.unsqueeze(1)
+    return torch.logical_or(index < 0, index >= end.unsqueeze(1))[:, None, :, None]

@@ -1,0 +1,258 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Features, and log-probabilities of CTC, of an exported encoder from audio that comes in pieces.
+
+    with OnnxStreamingSession('folder', batch_size=2) as session:
+        for samples in pieces:                # (2, N) floats at session.sample_rate, N may be anything
+            output = session.push(samples)    # output.features (2, D, T'), output.lengths (2,)
+        output = session.flush()              # what was waiting for more; both streams are at their beginning again
+"""
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+import numpy as np
+
+from nemo_streaming_ssl.onnx_session.arguments import (
+    ArrayLike,
+    as_counts,
+    as_features,
+    as_left_contexts,
+    as_rows,
+    as_samples,
+    check_integer,
+)
+from nemo_streaming_ssl.onnx_session.description import read_description
+from nemo_streaming_ssl.onnx_session.encoder import OnnxEncoder
+from nemo_streaming_ssl.onnx_session.graph import StepGraph
+from nemo_streaming_ssl.onnx_session.log_mel import LogMel
+from nemo_streaming_ssl.onnx_session.state import SessionState, check_counts, check_names, loaded_state
+
+
+@dataclass
+class OnnxStreamingOutput:
+    """What came out of one call.
+
+    Args:
+        features: (B, D, T') encoder features, zeros from `lengths[row]` on
+        lengths: (B,) how many encoder frames of each stream came out
+        log_probs: (B, T', C), if the session was asked for them; zeros from `lengths[row]` on
+        tokens: (B, T') the most probable class of each frame, if the session was asked for them
+    """
+
+    features: np.ndarray
+    lengths: np.ndarray
+    log_probs: Optional[np.ndarray] = None
+    tokens: Optional[np.ndarray] = None
+
+
+class OnnxStreamingSession:
+    """Streams of audio, side by side in a batch, through an exported model; it holds all their state.
+
+    It gives what a `StreamingEncoderSession` of the model gives, within 1e-4 in float32, and has its methods, with arrays
+    of NumPy. State and time per piece do not grow with a stream's length.
+
+    Args:
+        folder: what `nemo-streaming-ssl export` wrote
+        batch_size: number of streams
+        left_contexts: left context in encoder frames, one for all layers (a layer that was exported with a shorter one
+            keeps it) or one for each, at most the exported ones, and multiples of the chunk; None: the exported ones
+        precision: which graph is run, `float32` or, if there is one, `int8`
+        threads: of onnxruntime; None: as many as it takes by itself
+        return_log_probs: outputs have `log_probs`
+        return_tokens: outputs have `tokens`
+
+    Raises:
+        ValueError: the folder is no export; an argument that is out of its range or that the model has no part for
+    """
+
+    def __init__(
+        self,
+        folder: Any,
+        batch_size: int = 1,
+        left_contexts: Union[None, int, Sequence[int]] = None,
+        precision: str = 'float32',
+        threads: Optional[int] = None,
+        return_log_probs: bool = False,
+        return_tokens: bool = False,
+    ):
+        self._description = read_description(folder)
+        self.batch_size = check_integer('batch_size', batch_size, 1)
+        encoder = self._description.encoder
+        self.left_contexts = as_left_contexts(left_contexts, encoder['left_contexts_encoder_frames'], self.chunk)
+        threads = None if threads is None else check_integer('threads', threads, 1)
+        if (return_log_probs or return_tokens) and self._description.values['classes'] is None:
+            raise ValueError('return_log_probs and return_tokens need a model that was exported with a CTC decoder')
+        self.return_log_probs, self.return_tokens = return_log_probs, return_tokens
+        self._entered = False
+        self._front_end = LogMel(self._description)
+        graph = StepGraph(self._description, precision, self.left_contexts, threads)
+        self._encoder = OnnxEncoder(self._description, graph)
+        self._state = self._initial_state()
+
+    def _initial_state(self) -> SessionState:
+        size = self.batch_size
+        return SessionState(self._front_end.initial_state(size), self._encoder.initial_state(size))
+
+    @property
+    def chunk(self) -> int:
+        """Encoder frames that come out together."""
+        return int(self._description.encoder['chunk_encoder_frames'])
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio that `push` takes, in Hz."""
+        return int(self._description.audio['sample_rate_hz'])
+
+    @property
+    def lookahead_ms(self) -> float:
+        """How far beyond the sample that an encoder frame stands for the model looks, in milliseconds."""
+        return float(self._description.encoder['lookahead_ms'])
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples between two outputs: what is best pushed at once."""
+        return self.chunk * self._encoder.factor * self._front_end.hop
+
+    @property
+    def vocabulary(self) -> Optional[List[str]]:
+        """The text of each class but the blank, which is the last one; None if the export does not say it."""
+        classes = self._description.values['classes']
+        return None if classes is None else classes['vocabulary']
+
+    @property
+    def current_frame(self) -> np.ndarray:
+        """Feature frames of each stream heard so far, (B,): the first one that has not been heard yet."""
+        return np.array(self._state.encoder.heard, np.int64)
+
+    def state_bytes(self) -> int:
+        """Memory of the streams' state, in bytes; it is the same from the beginning on."""
+        return self._state.byte_count()
+
+    def __enter__(self) -> 'OnnxStreamingSession':
+        if self._entered:
+            raise RuntimeError('this OnnxStreamingSession is in use already: it cannot be entered twice')
+        self._entered = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._entered = False
+        self.reset()
+
+    def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> OnnxStreamingOutput:
+        """Takes the next audio of every stream in.
+
+        Args:
+            samples: (B, N) floats at `sample_rate`, any N >= 0
+            lengths: (B,) how many of them each stream has, 0 to N; None: all N
+        Returns:
+            the encoder frames that are determined now, which may be none
+
+        Raises:
+            ValueError: samples that are not floats, a shape or length that does not fit, a stream that has had
+                features
+        """
+        samples = as_samples(samples, self.batch_size)
+        counts = as_counts(lengths, self.batch_size, samples.shape[1], 'samples')
+        self._refuse('audio', 'features', [row for row, n in enumerate(counts) if n and self._state.has_features(row)])
+        feats, made = self._front_end.push(self._state.features, samples, counts)
+        return self._output(feats, made)
+
+    def push_features(self, feats: ArrayLike, lengths: Optional[ArrayLike] = None) -> OnnxStreamingOutput:
+        """Takes the next features of every stream in, in place of audio: what the model's preprocessor would make.
+
+        Args:
+            feats: (B, D, F) floats, any F >= 0
+            lengths: (B,) how many of these frames each stream has, 0 to F; None: all F
+        Returns:
+            as from `push`
+
+        Raises:
+            ValueError: features that are not floats, a shape or length that does not fit, a stream that has had audio
+        """
+        feats = as_features(feats, self.batch_size, self._front_end.num_features)
+        counts = as_counts(lengths, self.batch_size, feats.shape[2], 'feature frames')
+        self._refuse('features', 'audio', [row for row, n in enumerate(counts) if n and self._state.has_audio(row)])
+        return self._output(feats.transpose(0, 2, 1), counts)
+
+    def flush(self, mask: Optional[ArrayLike] = None) -> OnnxStreamingOutput:
+        """Ends streams: what is still waiting comes out, and they are at their beginning again.
+
+        Args:
+            mask: (B,) true for the streams that end; None for all
+        Returns:
+            the last encoder frames; none of a stream that has had nothing
+
+        Raises:
+            ValueError: the mask is not one flag for each stream
+        """
+        rows = as_rows(mask, self.batch_size)
+        feats, made = self._front_end.flush(self._state.features, rows)
+        output = self._output(feats, made, ending=self._state.begun(rows))
+        self._state.reset(rows)
+        return output
+
+    def reset(self, mask: Optional[ArrayLike] = None) -> None:
+        """Puts streams back to their beginning; what was waiting is dropped.
+
+        Args:
+            mask: (B,) true for these streams; None for all
+
+        Raises:
+            ValueError: the mask is not one flag for each stream
+        """
+        self._state.reset(as_rows(mask, self.batch_size))
+
+    def state_dict(self) -> Dict[str, Any]:
+        """All state as arrays (copies) and plain numbers; going on from it is exact to the bit."""
+        return {**self._state.state_dict(), **self._constants()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state_dict` gave, of a session with the same folder, contexts and batch size.
+
+        Raises:
+            ValueError: something is missing, unknown or does not fit, by name; the session is then unchanged
+        """
+        constants = self._constants()
+        check_names(state, self.state_dict())
+        for name, value in constants.items():
+            if state[name] != value:
+                raise ValueError(f"state {name!r} is {state[name]}, the session's is {value}")
+        values = {name: value for name, value in state.items() if name not in constants}
+        loaded = loaded_state(values, self._state)
+        check_counts(loaded, self._front_end, self._encoder)
+        self._state = loaded
+
+    def _constants(self) -> Dict[str, Any]:
+        """What must be the same in a session that goes on from a saved state."""
+        return {'left_contexts': list(self.left_contexts), 'chunk': self.chunk}
+
+    @staticmethod
+    def _refuse(new: str, before: str, rows: List[int]) -> None:
+        """Raises a ValueError if there are streams that would get both."""
+        if rows:
+            raise ValueError(
+                f'{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset '
+                'it before it takes the other'
+            )
+
+    def _output(self, feats: np.ndarray, counts: List[int], ending: Sequence[int] = ()) -> OnnxStreamingOutput:
+        arrays, produced = self._encoder.run(self._state.encoder, feats, counts, ending)
+        output = OnnxStreamingOutput(arrays[0].transpose(0, 2, 1), np.array(produced, np.int64))
+        if self.return_log_probs:
+            output.log_probs = arrays[1]
+        if self.return_tokens:
+            output.tokens = arrays[1].argmax(axis=2)
+        return output
