@@ -83,7 +83,7 @@ def as_left_contexts(value: Union[None, int, Sequence[int]], trained: Sequence[i
         return list(trained)
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = [min(check_integer('left_contexts', value, 0), most) for most in trained]
-    given = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
+    given: List[Any] = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
     if len(given) != len(trained):
         raise ValueError(f'left_contexts={value!r}: must be an integer, or {len(trained)}, one for each layer')
     for layer, (left, most) in enumerate(zip(given, trained)):

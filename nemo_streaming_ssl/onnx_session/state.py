@@ -89,7 +89,9 @@ def loaded_state(values: Mapping[str, Any], like: SessionState) -> SessionState:
             raise ValueError(
                 f'state {name!r} is {_kind(values[name])}, must be {_kind(own)} for this model and batch_size'
             )
-    copies = {name: value.copy() if isinstance(value, np.ndarray) else list(value) for name, value in values.items()}
+    copies: Dict[str, Any] = {
+        name: value.copy() if isinstance(value, np.ndarray) else list(value) for name, value in values.items()
+    }
     graph = GraphState({name: copies[f'encoder.{name}'] for name in like.encoder.graph.values})
     features = LogMelState(*(copies[f'features.{name}'] for name in (*ARRAYS['features'], *COUNTS['features'])))
     own_names = (*ARRAYS['encoder'], *COUNTS['encoder'])

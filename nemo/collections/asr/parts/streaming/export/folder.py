@@ -122,7 +122,7 @@ def _write(part: Path, step: StreamingStep, front_end: StreamingLogMel, descript
     write_graph(step, part / graphs["float32"])
     if "int8" in graphs:
         write_quantized_graph(part / graphs["float32"], part / graphs["int8"])
-    np.savez(part / ARRAYS_FILE, **feature_arrays(front_end))  # type: ignore[arg-type]  # any names
+    np.savez(part / ARRAYS_FILE, **feature_arrays(front_end))
     (part / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 

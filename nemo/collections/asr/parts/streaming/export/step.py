@@ -68,10 +68,10 @@ class StreamingStep(nn.Module):
         shapes: Dict[str, Tuple[int, ...]] = {}
         for i, shape in enumerate(self.subsampling.past_shapes()):
             shapes[f"subsampling_{i}"] = shape
-        for i, (layer, left) in enumerate(zip(self.layers, self.lefts)):
-            attention: Any = layer.attention
-            kernel_size, channels = layer.convolution.weight.shape  # type: ignore[union-attr]
-            shapes[f"keys_{i}"] = shapes[f"values_{i}"] = (attention.heads, left, attention.size)
+        layers: Any = self.layers
+        for i, (layer, left) in enumerate(zip(layers, self.lefts)):
+            kernel_size, channels = layer.convolution.weight.shape
+            shapes[f"keys_{i}"] = shapes[f"values_{i}"] = (layer.attention.heads, left, layer.attention.size)
             shapes[f"convolution_{i}"] = (kernel_size - 1, channels)
         return shapes
 
