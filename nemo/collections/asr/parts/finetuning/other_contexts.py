@@ -44,7 +44,7 @@ def contexts_of_both(
     """
     asked = {key: value for key, value in given.items() if allowed or value is not None}
     differing = {key: value for key, value in asked.items() if value != encoder.get(key)}
-    if not differing:
+    if not (asked if allowed else differing):
         return dict(encoder), []
     other = _with_contexts(encoder, asked)
     before, after = (_in_force(config, section) for section in (encoder, other))
