@@ -25,6 +25,7 @@ from nemo_streaming_ssl.export import add_export
 from nemo_streaming_ssl.plot import add_plot
 from nemo_streaming_ssl.status import add_status
 from nemo_streaming_ssl.strip import add_strip
+from nemo_streaming_ssl.transcribe import add_transcribe
 from nemo_streaming_ssl.vendoring import add_vendor
 
 
@@ -57,4 +58,4 @@ def _parse(parser: argparse.ArgumentParser, argv: Optional[List[str]]) -> argpar
 
 
 # One function per command: adds its parser and sets `run`, which takes the arguments and returns the exit code.
-COMMANDS = [add_status, add_check, add_plot, add_strip, add_export, add_vendor]
+COMMANDS = [add_status, add_check, add_plot, add_strip, add_export, add_transcribe, add_vendor]

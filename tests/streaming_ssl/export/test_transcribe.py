@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`nemo-streaming-ssl transcribe`: the text of an exported model is that of the model."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "streaming"))
+
+import recognizer_models  # noqa: E402
+
+from nemo.collections.asr.parts.streaming.export import export_streaming  # noqa: E402
+from nemo_streaming_ssl.cli import main  # noqa: E402
+from nemo_streaming_ssl.transcribe import text_of  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def model(nest_config):
+    return recognizer_models.build(nest_config, "ctc")
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "exported"
+    export_streaming(model, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    """Two WAV files at 16 kHz."""
+    torch.manual_seed(2)
+    folder = tmp_path_factory.mktemp("audio")
+    paths = [folder / f"{name}.wav" for name in "ab"]
+    for path, samples, length in zip(paths, recognizer_models.sounds(2, 30000), (30000, 17777)):
+        soundfile.write(path, samples[:length].numpy(), 16000, subtype="FLOAT")
+    return paths
+
+
+@pytest.fixture(scope="module")
+def expected(model, audio):
+    found = model.transcribe([str(path) for path in audio], verbose=False)
+    model.eval()
+    return [f"{path.stem}: {hypothesis.text}" for path, hypothesis in zip(audio, found)]
+
+
+def transcribed(capsys, *arguments):
+    """Exit code, lines, errors."""
+    code = main(["transcribe", *map(str, arguments)])
+    said = capsys.readouterr()
+    return code, said.out.splitlines(), said.err
+
+
+@pytest.mark.unit
+class TestTranscribe:
+    def test_files_have_the_models_text(self, exported, audio, expected, capsys):
+        assert transcribed(capsys, exported, *audio) == (0, expected, "")
+        assert all(len(line) > 8 for line in expected)
+
+    def test_manifests_offsets_and_what_is_written(self, exported, audio, expected, tmp_path, capsys):
+        samples, rate = soundfile.read(audio[1], dtype="float32")
+        padded = torch.nn.functional.pad(torch.from_numpy(samples), (8000, 4000)).numpy()
+        soundfile.write(tmp_path / "padded.wav", padded, rate, subtype="FLOAT")
+        duration = len(samples) / rate
+        rows = [{"audio_filepath": "padded.wav", "offset": 0.5, "duration": duration, "text": "so"}, {}]
+        rows[1] = {"audio_filepath": str(audio[0])}
+        (tmp_path / "some.json").write_text("\n\n".join(map(json.dumps, rows)))
+        written = tmp_path / "out.json"
+        code, lines, _ = transcribed(capsys, exported, tmp_path / "some.json", "--output", written)
+        texts = [line.split(": ")[1] for line in expected]
+        assert code == 0 and lines == [f"padded: {texts[1]}", f"a: {texts[0]}"]
+        entries = list(map(json.loads, written.read_text().splitlines()))
+        assert [entry["pred_text"] for entry in entries] == texts[::-1] and entries[0]["text"] == "so"
+
+    def test_what_cannot_be_read_is_named_and_the_others_finish(self, exported, audio, expected, tmp_path, capsys):
+        (tmp_path / "text.wav").write_text("no audio")
+        soundfile.write(tmp_path / "slow.wav", [0.0] * 800, 8000)
+        bad = [tmp_path / name for name in ("text.wav", "none.wav", "slow.wav")]
+        code, lines, errors = transcribed(capsys, exported, *bad, audio[0])
+        assert code == 1 and lines == expected[:1]
+        assert all(str(path) in errors for path in bad) and "8000 Hz: must be at 16000 Hz" in errors
+
+    @pytest.mark.parametrize("line", ["[]", "{}", "no JSON"])
+    def test_a_bad_manifest_is_refused_before_any_work(self, exported, tmp_path, capsys, line):
+        (tmp_path / "bad.json").write_text('{"audio_filepath": "a.wav"}\n' + line)
+        code, lines, errors = transcribed(capsys, exported, tmp_path / "bad.json")
+        assert code == 2 and not lines and "bad.json, line 2" in errors
+
+    def test_what_is_no_export_and_a_graph_that_is_not_there(self, exported, audio, tmp_path, capsys):
+        assert transcribed(capsys, tmp_path, audio[0])[0] == 2
+        code, _, errors = transcribed(capsys, exported, audio[0], "--int8")
+        assert code == 2 and "precision='int8'" in errors
+
+    def test_a_model_without_text(self, nest_config, tmp_path, audio, capsys):
+        rnnt = recognizer_models.build(nest_config, "rnnt")
+        export_streaming(rnnt, tmp_path / "rnnt")
+        code, _, errors = transcribed(capsys, tmp_path / "rnnt", audio[0])
+        assert code == 2 and "CTC decoder" in errors
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "vocabulary, text",
+    [(["a", "b", " "], "ab a"), (["\u2581a", "b", "\u2581"], "ab  a")],
+)
+def test_characters_and_pieces(vocabulary, text):
+    assert text_of(vocabulary, [0, 1, 2, 0]) == text
