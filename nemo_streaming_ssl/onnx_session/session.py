@@ -61,8 +61,8 @@ class OnnxStreamingOutput:
 class OnnxStreamingSession:
     """Streams of audio, side by side in a batch, through an exported model; it holds all their state.
 
-    It gives what a `StreamingEncoderSession` of the model gives, within 1e-4 in float32, and has its methods; arrays are
-    those of NumPy. State and time per piece do not grow with a stream's length.
+    It gives what a `StreamingEncoderSession` of the model gives, within 1e-4 in float32, and has its methods. It takes
+    and returns NumPy arrays. State and time per piece do not grow with a stream's length.
 
     Args:
         folder: what `nemo-streaming-ssl export` wrote

@@ -64,7 +64,7 @@ class StepAttention(nn.Module):
         Args:
             x: (B * T, D)
             keys, values: (B, H, L, d) of the past
-            mask: (B, 1, 1, N + T) 0 or `HIDDEN` for the last N + T frames, N >= L
+            mask: (B, 1, 1, left + T) 0 or `HIDDEN` for the longest past and the new frames
             batch, frames: B and T
         Returns:
             (B * T, D), keys and values of the last L frames

@@ -72,7 +72,21 @@ def write_graph(step: StreamingStep, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-    onnx.checker.check_model(str(path))
+    _name_sizes(path, step)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def _name_sizes(path: Path, step: StreamingStep) -> None:
+    """Writes the shapes of the state's outputs, some of whose sizes the exporter does not know, into a graph."""
+    import onnx
+
+    model, axes, shapes = onnx.load(str(path)), dynamic_axes(step), step.state_shapes()
+    for value in model.graph.output:
+        shape = shapes.get(value.name.removeprefix("next_"))
+        if shape is not None:
+            sizes = [axes[value.name].get(i, size) for i, size in enumerate((0, *shape))]
+            value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, sizes))
+    onnx.save(model, str(path))
 
 
 def write_quantized_graph(source: Path, path: Path) -> None:

@@ -98,7 +98,9 @@ class StreamingStep(nn.Module):
         windows = torch.arange(frames).unsqueeze(1) + torch.arange(kernel_size)
         x = x.flatten(0, 1)
         for i, layer in enumerate(self.layers):
-            x, past = layer(x, state[stages + 3 * i : stages + 3 * i + 3], mask, windows, batch, frames)
+            shorter = max(self.lefts) - self.lefts[i]
+            own_mask = mask[..., shorter:] if shorter else mask
+            x, past = layer(x, state[stages + 3 * i : stages + 3 * i + 3], own_mask, windows, batch, frames)
             next_state.extend(past)
         x = self.out_proj(x)
         outputs = [x] if self.head is None else [x, self.head(x)]

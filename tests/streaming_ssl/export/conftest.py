@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Tiny models of every kind that can be exported, and their export folders, made once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "streaming"))
+
+import recognizer_models  # noqa: E402
+
+ENCODER = "model.encoder."
+CONSTANTS = [0.1 * i - 9 for i in range(80)], [1 + 0.01 * i for i in range(80)]
+KINDS = {
+    "regular": [ENCODER + "att_context_size=[5,0]"],
+    "chunked": [ENCODER + "att_context_size=[6,2]", ENCODER + "att_context_style=chunked_limited"],
+    "striding, batch norm, no biases, scaled": [
+        ENCODER + "att_context_size=[3,0]",
+        ENCODER + "subsampling=striding",
+        ENCODER + "subsampling_factor=4",
+        ENCODER + "conv_norm_type=batch_norm",
+        ENCODER + "use_bias=false",
+        ENCODER + "xscaling=true",
+        ENCODER + "untie_biases=false",
+        ENCODER + "feat_out=24",
+        "model.preprocessor.normalize={fixed_mean:%s,fixed_std:%s}" % CONSTANTS,
+    ],
+    "no subsampling": [ENCODER + "att_context_size=[20,0]", ENCODER + "subsampling_factor=1"],
+    "chunked, no subsampling": [
+        ENCODER + "att_context_size=[4,1]",
+        ENCODER + "att_context_style=chunked_limited",
+        ENCODER + "subsampling_factor=1",
+    ],
+    "no past": [ENCODER + "att_context_size=[0,0]", ENCODER + "subsampling_factor=2"],
+    "unlimited": [ENCODER + "att_context_size=[-1,0]"],
+}
+LAYERS = {"each its own": ("regular", [[2, 0], [9, 0]]), "each its own, chunked": ("chunked", [[3, 2], [9, 2]])}
+RECOGNIZERS = ("ctc", "rnnt", "hybrid")
+MAX_CONTEXT = 7  # of the kind "unlimited"
+
+
+def build(nest_config, kind):
+    """A tiny model in eval mode whose weights show every mistake: no ones, no zeros."""
+    if kind in RECOGNIZERS:
+        return recognizer_models.build(nest_config, kind)
+    base, contexts = LAYERS.get(kind, (kind, None))
+    torch.manual_seed(0)
+    model = EncDecMaskedTokenPredModel(nest_config("model.preprocessor.dither=0", *KINDS[base])).eval()
+    for name, x in (*model.encoder.named_parameters(), *model.encoder.named_buffers()):
+        if "running" in name:
+            torch.nn.init.uniform_(x, 0.5, 1.5)
+        elif x.is_floating_point() and (name.endswith("bias") or "pos_bias" in name or "norm" in name):
+            torch.nn.init.normal_(x, mean=1.0 if name.endswith("weight") else 0.0, std=0.3)
+    if contexts is not None:
+        model.encoder.set_layer_contexts(contexts)
+    return model
+
+
+@pytest.fixture(scope="session")
+def models(nest_config):
+    """models(kind): the same one each time."""
+    built = {}
+
+    def get(kind):
+        if kind not in built:
+            built[kind] = build(nest_config, kind)
+        return built[kind].eval()
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def exported(models, tmp_path_factory):
+    """exported(kind): the folder of a model, with both graphs."""
+    pytest.importorskip("onnxruntime")
+    from nemo.collections.asr.parts.streaming.export import export_streaming
+
+    folders = {}
+
+    def get(kind):
+        if kind not in folders:
+            folder = tmp_path_factory.mktemp("exported") / "folder"
+            export_streaming(models(kind), folder, MAX_CONTEXT if kind == "unlimited" else None, int8=True)
+            folders[kind] = folder
+        return folders[kind]
+
+    return get

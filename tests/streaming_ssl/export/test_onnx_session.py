@@ -1,0 +1,269 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A session on an export gives what a session of the model gives."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("nemo_streaming_ssl.onnx_session")
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from side_by_side import SideBySide, sounds  # noqa: E402
+
+from nemo_streaming_ssl.onnx_session import OnnxStreamingSession  # noqa: E402
+
+KINDS = (
+    "regular",
+    "chunked",
+    "striding, batch norm, no biases, scaled",
+    "no subsampling",
+    "chunked, no subsampling",
+    "no past",
+    "each its own",
+    "each its own, chunked",
+)
+PIECES = st.sampled_from([0, 1, 159, 900, 1280, 3840, 9000])
+FLAGS = st.lists(st.booleans(), min_size=3, max_size=3)
+
+
+@pytest.mark.unit
+class TestEqualsTheTorchSession:
+    @pytest.mark.parametrize("kind", KINDS)
+    @given(data=st.data())
+    @settings(max_examples=6)
+    def test_streams_of_different_ages_however_they_are_cut(self, models, exported, kind, data):
+        both = SideBySide(models(kind), exported(kind), batch_size=3)
+        for _ in range(data.draw(st.integers(1, 6))):
+            both.push([sounds(data.draw(PIECES)) for _ in range(3)])
+            both.flush(data.draw(FLAGS))
+            both.reset(data.draw(FLAGS))
+        both.flush()
+
+    @pytest.mark.parametrize("kind", ["regular", "chunked", "no subsampling"])
+    @given(data=st.data())
+    @settings(max_examples=6)
+    def test_features_in_place_of_audio(self, models, exported, kind, data):
+        both = SideBySide(models(kind), exported(kind), batch_size=2)
+        for frames in data.draw(st.lists(st.sampled_from([0, 1, 7, 8, 9, 40, 150]), max_size=4)):
+            both.push_features(sounds(2, 80, frames), [frames, data.draw(st.integers(0, frames))])
+        both.flush()
+
+    @pytest.mark.parametrize("samples", [1, 159, 160, 1439, 1440, 1441, 2720])
+    def test_short_streams(self, models, exported, samples):
+        both = SideBySide(models("chunked"), exported("chunked"))
+        both.push([sounds(samples)])
+        both.flush()
+        assert both.last.lengths.item() > 0
+
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_a_long_piece(self, models, exported, kind):
+        both = SideBySide(models(kind), exported(kind))
+        both.push([sounds(16000 * 12)])
+        both.flush()
+
+    @pytest.mark.parametrize("kind", ["ctc", "hybrid"])
+    def test_log_probs_and_tokens(self, models, exported, kind):
+        both = SideBySide(models(kind), exported(kind), 2, return_log_probs=True, return_tokens=True)
+        both.push([sounds(20000), sounds(7000)])
+        count = both.last.lengths[1]
+        assert both.last.tokens[1, :count].tolist() == both.last.log_probs[1, :count].argmax(axis=1).tolist()
+        both.flush()
+        assert len(both.ours.vocabulary) == both.last.log_probs.shape[2] - 1
+
+    def test_the_encoder_of_a_transducer(self, models, exported):
+        both = SideBySide(models("rnnt"), exported("rnnt"))
+        both.push([sounds(20000)])
+        with pytest.raises(ValueError, match="return_tokens need a model that was exported with a CTC decoder"):
+            OnnxStreamingSession(exported("rnnt"), return_tokens=True)
+
+    def test_what_it_says_of_the_model(self, models, exported):
+        for kind in ("regular", "chunked", "striding, batch norm, no biases, scaled"):
+            both = SideBySide(models(kind), exported(kind))
+            for name in ("chunk", "chunk_samples", "sample_rate", "lookahead_ms"):
+                assert getattr(both.ours, name) == getattr(both.theirs, name)
+
+
+@pytest.mark.unit
+class TestLeftContexts:
+    @pytest.mark.parametrize(
+        "kind, lefts", [("regular", [3, 0]), ("regular", [1, 5]), ("chunked", [3, 6]), ("chunked", [0, 3])]
+    )
+    def test_a_shorter_past_is_a_shorter_context(self, models, exported, kind, lefts):
+        model, right = models(kind), 2 if kind == "chunked" else 0
+        try:
+            model.encoder.set_layer_contexts([[left, right] for left in lefts])
+            both = SideBySide(model, exported(kind), 2, left_contexts=lefts)
+            for size in (9000, 100, 20000):
+                both.push([sounds(size), sounds(size // 3)])
+            both.flush()
+        finally:
+            model.encoder.set_layer_contexts(None)
+
+    def test_one_number_is_the_most_that_a_layer_has(self, exported):
+        session = OnnxStreamingSession(exported("each its own"), left_contexts=4)
+        assert session.left_contexts == [2, 4]
+        assert session.state_bytes() < OnnxStreamingSession(exported("each its own")).state_bytes()
+
+    def test_an_unlimited_one_is_what_max_context_says(self, models, exported):
+        both = SideBySide(models("unlimited"), exported("unlimited"), max_context=7)
+        both.push([sounds(30000)])
+
+    @pytest.mark.parametrize(
+        "kind, lefts, message",
+        [
+            ("regular", [6, 5], r"left_contexts\[0\]=6: must be a multiple of 1 from 0 to 5"),
+            ("chunked", [6, 4], r"left_contexts\[1\]=4: must be a multiple of 3 from 0 to 6"),
+            ("regular", [5], r"left_contexts=\[5\]: must be an integer, or 2, one for each layer"),
+            ("regular", -1, "left_contexts=-1: must be an integer >= 0"),
+            ("regular", "all", "left_contexts='all': must be an integer, or 2"),
+        ],
+    )
+    def test_that_cannot_be(self, exported, kind, lefts, message):
+        with pytest.raises(ValueError, match=message):
+            OnnxStreamingSession(exported(kind), left_contexts=lefts)
+
+
+@pytest.mark.unit
+class TestState:
+    @pytest.mark.parametrize("kind", ["regular", "chunked"])
+    def test_goes_on_to_the_bit(self, exported, kind):
+        session, again = (OnnxStreamingSession(exported(kind), 2, threads=1) for _ in range(2))
+        session.push(sounds(2, 20000), [20000, 7000])
+        saved = pickle.loads(pickle.dumps(session.state_dict()))
+        audio = sounds(2, 9000)
+        expected = [session.push(audio).features, session.flush().features]
+        again.load_state_dict(saved)
+        found = [again.push(audio).features, again.flush().features]
+        assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, expected))
+
+    def test_does_not_grow(self, exported):
+        session = OnnxStreamingSession(exported("regular"), threads=1)
+        sizes = set()
+        for _ in range(8):
+            session.push(sounds(1, 16000 * 4))
+            shapes = [(name, np.shape(value)) for name, value in session.state_dict().items()]
+            sizes.add((session.state_bytes(), *shapes))
+        assert len(sizes) == 1
+
+    def test_that_does_not_fit_is_refused_by_name(self, exported):
+        session = OnnxStreamingSession(exported("regular"), 2, threads=1)
+        session.push(sounds(2, 9000))
+        state = session.state_dict()
+        changes = {
+            "state 'encoder.made': missing": lambda s: s.pop("encoder.made"),
+            "state 'extra': unknown": lambda s: s.update(extra=1),
+            r"state 'encoder.keys_0' is an array of shape \(1,\)": lambda s: s.update({"encoder.keys_0": np.zeros(1)}),
+            r"state 'encoder.made' is 9 for stream 1: must be 7": lambda s: s.update({"encoder.made": [7, 9]}),
+            r"state 'left_contexts' is \[1, 1\], the session's is \[5, 5\]": lambda s: s.update(left_contexts=[1, 1]),
+        }
+        for message, change in changes.items():
+            wrong = dict(state)
+            change(wrong)
+            with pytest.raises(ValueError, match=message):
+                session.load_state_dict(wrong)
+        with pytest.raises(ValueError, match="state is a list: must be what state_dict gave"):
+            session.load_state_dict([])
+        for name, value in session.state_dict().items():
+            assert np.array_equal(value, state[name])
+
+    def test_is_reset_after_a_with_block(self, exported):
+        session = OnnxStreamingSession(exported("regular"), threads=1)
+        with session, pytest.raises(RuntimeError, match="in use already"):
+            session.push(sounds(1, 5000))
+            session.__enter__()
+        assert session.current_frame.tolist() == [0]
+
+
+@pytest.mark.unit
+class TestBadInput:
+    @pytest.mark.parametrize(
+        "call, message",
+        [
+            (lambda s: s.push(np.zeros((2, 9), np.int16)), "samples of dtype int16: must be floats"),
+            (lambda s: s.push(np.zeros((1, 9))), r"samples of shape \(1, 9\).*batch_size=2"),
+            (lambda s: s.push([[0.0], [0.0, 1.0]]), "samples is a list that cannot be made an array"),
+            (lambda s: s.push(None), "samples is a NoneType that cannot be made an array"),
+            (lambda s: s.push(np.zeros((2, 9)), [9, 10]), r"lengths=\[9, 10\]: must be integers from 0 to 9"),
+            (lambda s: s.push(np.zeros((2, 9)), [9.5, 1]), r"lengths=\[9.5, 1.0\]: must be integers"),
+            (lambda s: s.push(np.zeros((2, 9)), [9]), r"lengths of shape \(1,\)"),
+            (lambda s: s.push_features(np.zeros((2, 9, 80))), r"feats of shape \(2, 9, 80\).*80 features"),
+            (lambda s: s.flush([0, 2]), r"mask=\[0, 2\]: must be true or false"),
+            (lambda s: s.reset([True]), r"mask of shape \(1,\)"),
+        ],
+    )
+    def test_is_named(self, exported, call, message):
+        with pytest.raises(ValueError, match=message):
+            call(OnnxStreamingSession(exported("regular"), 2, threads=1))
+
+    def test_audio_and_features_in_one_stream(self, exported):
+        session = OnnxStreamingSession(exported("regular"), 2, threads=1)
+        session.push(sounds(2, 5000), [5000, 0])
+        session.push_features(sounds(2, 80, 9), [0, 9])
+        with pytest.raises(ValueError, match=r"features for streams \[0\], which have had audio"):
+            session.push_features(sounds(2, 80, 1))
+        with pytest.raises(ValueError, match=r"audio for streams \[1\], which have had features"):
+            session.push(sounds(2, 9))
+
+    @pytest.mark.parametrize(
+        "options, message",
+        [
+            ({"batch_size": 0}, "batch_size=0: must be an integer >= 1"),
+            ({"threads": True}, "threads=True: must be an integer >= 1"),
+            ({"precision": "float16"}, "precision='float16': .* has float32, int8"),
+        ],
+    )
+    def test_options_that_cannot_be(self, exported, options, message):
+        with pytest.raises(ValueError, match=message):
+            OnnxStreamingSession(exported("regular"), **options)
+
+    def test_a_folder_that_is_no_export(self, tmp_path):
+        with pytest.raises(ValueError, match="is no export folder, model.json cannot be read"):
+            OnnxStreamingSession(tmp_path)
+        (tmp_path / "model.json").write_text('{"format": "x"}')
+        with pytest.raises(ValueError, match=r"format and version are \('x', None\), must be"):
+            OnnxStreamingSession(tmp_path)
+
+
+ALONE = """
+import sys
+import numpy as np
+from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
+with OnnxStreamingSession(sys.argv[1], threads=1) as session:
+    features = session.push(np.load(sys.argv[2])).features
+np.save(sys.argv[3], features)
+print(sorted({"torch", "nemo", "omegaconf"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.unit
+class TestAlone:
+    def test_it_needs_neither_torch_nor_nemo(self, exported, tmp_path):
+        audio = sounds(1, 20000)
+        np.save(tmp_path / "audio.npy", audio)
+        files = [str(tmp_path / name) for name in ("audio.npy", "features.npy")]
+        command = [sys.executable, "-c", ALONE, str(exported("regular")), *files]
+        found = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert found.stdout.strip() == "[]"
+        expected = OnnxStreamingSession(exported("regular"), threads=1).push(audio).features
+        np.testing.assert_array_equal(np.load(files[1]), expected)
