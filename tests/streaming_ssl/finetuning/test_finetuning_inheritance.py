@@ -201,7 +201,7 @@ class TestRates:
         groups = {"encoder": {"lr": 1e-3}}
         return OmegaConf.create({"optim": {"lr": 4e-3, "sched": sched}, "optim_param_groups": groups})
 
-    @pytest.mark.parametrize("name", ONE_RATE[:2])
+    @pytest.mark.parametrize("name", ONE_RATE)
     def test_schedulers_with_one_rate_are_refused(self, name):
         with pytest.raises(ValueError, match=f"sched.name={name} gives all parts of the model one rate"):
             check_rates(self.config(name=name))

@@ -15,6 +15,9 @@
 """Fine-tuning runs: what is frozen and for how long, rates of parts, what is shown, and whole runs of the script."""
 
 import importlib.util
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +39,7 @@ from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining/finetune_streaming_asr.py"
 PLAIN = ["model.streaming=false"]
+NEMO_SCHEDULERS = sorted(name for name, cls in AVAILABLE_SCHEDULERS.items() if cls.__module__.startswith("nemo."))
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +113,15 @@ class TestFreezing:
         assert {int(state["step"]) for state in trained} == {2, 4}  # the encoder's moments begin at the thaw
 
     def test_the_head_learns_what_it_would_with_an_encoder_that_never_moves(self, configured, tmp_path):
-        def heads(*overrides):
+        def head(*overrides):
+            constant = "~model.optim.sched", "model.encoder.dropout=0", "trainer.gradient_clip_val=0"
             torch.manual_seed(1)
-            return fit(configured("model.encoder.dropout=0", *overrides), tmp_path, max_steps=3)[0].decoder[-1]
+            return fit(configured(*constant, *overrides), tmp_path, max_steps=3)[0].decoder[-1]
 
-        frozen = heads("freeze_encoder_steps=3", "trainer.gradient_clip_val=0")
-        still = heads("model.optim_param_groups.encoder.lr=0.0", "~model.optim.sched", "trainer.gradient_clip_val=0")
-        moving = heads("~model.optim.sched", "trainer.gradient_clip_val=0")
-        again = heads("freeze_encoder_steps=3", "~model.optim.sched", "trainer.gradient_clip_val=0")
-        assert all(torch.equal(again[name], still[name]) for name in again)
-        assert not all(torch.equal(again[name], moving[name]) for name in again)
-        assert set(frozen) == set(again)
+        frozen, moving = head("freeze_encoder_steps=3"), head()
+        still = head("model.optim_param_groups.encoder.lr=0.0")
+        assert all(torch.equal(frozen[name], still[name]) for name in frozen)
+        assert not all(torch.equal(frozen[name], moving[name]) for name in frozen)
 
     def test_a_resumed_run_goes_on_frozen_or_not(self, configured, tmp_path):
         class Save(Callback):
@@ -135,9 +137,7 @@ class TestFreezing:
     def test_accumulated_batches_count_as_one_step(self, configured, tmp_path):
         cfg = configured("freeze_encoder_steps=1", "trainer.accumulate_grad_batches=2")
         weights, _ = fit(cfg, tmp_path, max_steps=2)
-        before, first, second, third, fourth = weights.encoder
-        same = [all(torch.equal(a[n], b[n]) for n in a) for a, b in zip(weights.encoder, weights.encoder[1:])]
-        assert same == [True, True, True, False]
+        assert [weights.unchanged(batch) for batch in range(4)] == [True, True, True, False]
 
     def test_a_run_that_trains_no_encoder_is_warned_of(self, configured, tmp_path, nemo_warnings):
         fit(configured("freeze_encoder_steps=9"), tmp_path, max_steps=1)
@@ -156,17 +156,14 @@ class TestRates:
         assert weights.rates[0][0] > 0
         assert all(encoder == pytest.approx(rest / 4) for rest, encoder in weights.rates)
 
-    @pytest.mark.parametrize("name", sorted(AVAILABLE_SCHEDULERS))
+    @pytest.mark.parametrize("name", NEMO_SCHEDULERS)
     def test_schedulers_that_are_not_refused_keep_them_apart(self, name):
         """The list of those that do not is right for the NeMo that is installed."""
-        cls = AVAILABLE_SCHEDULERS[name]
-        if not (cls.__module__.startswith("nemo.") and "Hold" not in name):
-            pytest.skip("not one of NeMo's, or one that needs more than steps")
         parameters = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
         optimizer = torch.optim.SGD([{"params": parameters[:1]}, {"params": parameters[1:], "lr": 0.25}], lr=1.0)
-        options = {"constant_steps": 2} if name.startswith(("T5", "SquareRootConstant")) else {"warmup_steps": 2}
-        if name == "NoamAnnealing":
-            options["d_model"] = 16
+        options = {"constant_steps": 2} if name.startswith("T5") else {"warmup_steps": 2}
+        options |= {"d_model": 16} if name == "NoamAnnealing" else {"hold_steps": 2} if "Hold" in name else {}
+        cls = AVAILABLE_SCHEDULERS[name]
         scheduler = cls(optimizer, max_steps=20, **options)
         apart = []
         for _ in range(10):
@@ -289,3 +286,39 @@ class TestScript:
         assert start(2) == start(4)
         assert any("step=4" in file.name for file in tmp_path.rglob("*.ckpt"))
         assert OmegaConf.load(next(tmp_path.rglob("hparams.yaml"))).cfg.tokenizer.type == "bpe"
+
+
+def on_two_ranks(cfg, folder):
+    """The weights of both ranks, before the first step and after each; they start together."""
+    OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg)), folder / "config.yaml")
+    ranks = Path(__file__).with_name("finetuning_ranks.py")
+    command = [sys.executable, str(ranks), str(folder / "config.yaml"), str(folder)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    streams = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=env, start_new_session=True, **streams) as process:
+        try:
+            log = process.communicate(timeout=600)[1]
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # the ranks too
+            raise
+    files = [folder / f"rank-{rank}.pt" for rank in range(2)]
+    assert all(file.exists() for file in files), log[-5000:]
+    return [torch.load(file) for file in files]
+
+
+@pytest.mark.unit
+@pytest.mark.long_run
+class TestTwoRanks:
+    def test_thaw_together_under_ddp_with_one_tokenizer(self, configured, tmp_path):
+        options = ["trainer.strategy=ddp", "trainer.devices=2", "trainer.max_steps=3", "freeze_encoder_steps=1"]
+        options += ["model.tokenizer.type=bpe", "model.tokenizer.vocab_size=30", "model.train_ds.batch_size=1"]
+        options += [f"exp_manager.exp_dir={tmp_path}", "+exp_manager.seconds_to_sleep=0"]
+        found = on_two_ranks(configured(*options), tmp_path)
+        assert not [error for error in found if isinstance(error, str)]
+        for ours, theirs in zip(*found):
+            for part in ours:
+                assert all(torch.equal(weight, theirs[part][name]) for name, weight in ours[part].items())
+        encoders = [step["encoder"] for step in found[0]]
+        changed = [any(not torch.equal(b[n], a[n]) for n in a) for a, b in zip(encoders, encoders[1:])]
+        assert changed == [False, True, True]
+        assert len(list(tmp_path.rglob("tokenizer.model"))) == len(list(tmp_path.rglob("*.nemo"))) == 1

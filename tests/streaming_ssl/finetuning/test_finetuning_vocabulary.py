@@ -59,7 +59,7 @@ class TestTranscripts:
 
     @given(st.lists(st.text(st.characters(exclude_categories=("Z", "C")), min_size=1), min_size=1))
     def test_every_text_is_what_its_labels_say(self, texts):
-        found = Transcripts([], True, set("".join(texts)), len(texts))
+        found = Transcripts([], True, characters=set("".join(texts)))
         labels, parse = found.labels, make_parser(labels=found.labels, name="en", do_normalize=False)
         assert all("".join(labels[i] for i in parse(text)) == text for text in texts)
 
@@ -77,6 +77,13 @@ class TestTranscripts:
         (tmp_path / "a.txt").write_text("from a file\n")
         section = manifest({"text_filepath": str(tmp_path / "a.txt")}, {"normalized_text": "normal"})
         assert list(read_transcripts("train_ds", section)) == ["from a file", "normal"]
+
+    def test_lhotse_may_name_the_key_and_weigh_manifests(self, manifest):
+        path = manifest({"text": "no", "answer": "yes"})["manifest_filepath"]
+        section = {"manifest_filepath": [[path, 0.5]], "text_field": "answer", "use_lhotse": True}
+        assert list(read_transcripts("train_ds", section)) == ["yes"]
+        with pytest.raises(ValueError, match="manifest_filepath=nowhere.json: there is no such file"):
+            read_transcripts("train_ds", {**section, "manifest_filepath": "nowhere.json"})
 
     def test_what_is_elsewhere_is_not_read(self, manifest):
         here = manifest("a")["manifest_filepath"]

@@ -16,8 +16,8 @@
 
 from typing import Mapping
 
-# These give all groups of parameters the rate of the first one, or one of their own.
-ONE_RATE = ("WarmupAnnealing", "T5InverseSquareRootAnnealing", "SquareRootConstantPolicy")
+# These give all groups of parameters the rate of the first one, or one that is no group's.
+ONE_RATE = ("WarmupAnnealing", "T5InverseSquareRootAnnealing")
 
 
 def check_rates(model: Mapping) -> None:

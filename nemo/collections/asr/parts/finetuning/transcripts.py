@@ -15,8 +15,9 @@
 """The texts of manifests: that they are there, which characters they have, and the words for a tokenizer."""
 
 import json
+import os
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Mapping, Optional, Set
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 from nemo.collections.asr.parts.manifests import manifests_of
 from nemo.collections.asr.parts.manifests.lines import encoding_of, read_lines
@@ -32,19 +33,21 @@ class Transcripts:
     Args:
         manifests: those that can be read here
         complete: whether these are all of the section's data
+        key: that an entry has its text under; Lhotse's `text_field`
         characters: of all texts
         texts: how many of them are not empty
     """
 
     manifests: List[str]
     complete: bool
+    key: str = "text"
     characters: Set[str] = field(default_factory=set)
     texts: int = 0
 
     def __iter__(self) -> Iterator[str]:
         """The texts that are not empty, read anew."""
         for manifest in self.manifests:
-            for _, text in _texts(manifest):
+            for _, text in _texts(manifest, self.key):
                 if text:
                     yield text
 
@@ -62,14 +65,15 @@ def read_transcripts(name: str, config: Mapping) -> Transcripts:
         config: the section, `manifest_filepath` in it
 
     Raises:
-        ValueError: a line has no text, or all texts are empty; names manifest and lines.
+        ValueError: a manifest is not there, a line has no text, or all texts are empty; names manifest and lines.
     """
-    paths = list(manifests_of(config.get(KEY)))
+    paths = list(manifests_of(_without_weights(config.get(KEY))))
     local = [path for path in paths if "://" not in path and "_OP_" not in path and "{" not in path]
-    found = Transcripts(local, complete=bool(paths) and len(local) == len(paths) and not config.get("input_cfg"))
+    complete = bool(paths) and len(local) == len(paths) and not config.get("input_cfg")
+    found = Transcripts(local, complete, config.get("text_field") or "text")
     lacking: Dict[str, List[int]] = {}
     for manifest in local:
-        for number, text in _texts(manifest):
+        for number, text in _texts(manifest, found.key):
             if text is None:
                 lacking.setdefault(manifest, []).append(number)
             elif text:
@@ -83,7 +87,7 @@ def _check(name: str, found: Transcripts, lacking: Mapping[str, List[int]]) -> N
     messages = []
     for manifest, numbers in lacking.items():
         first = ", ".join(map(str, numbers[:NAMED])) + (" ..." if len(numbers) > NAMED else "")
-        messages.append(f"model.{name}.{KEY}={manifest}: {len(numbers)} lines have no `text`: {first}")
+        messages.append(f"model.{name}.{KEY}={manifest}: {len(numbers)} lines have no `{found.key}`: {first}")
     if found.complete and not found.texts and not messages:
         messages.append(
             f"model.{name}.{KEY}={','.join(found.manifests)}: all texts are empty; they must be transcripts"
@@ -92,16 +96,28 @@ def _check(name: str, found: Transcripts, lacking: Mapping[str, List[int]]) -> N
         raise ValueError("\n".join(messages))
 
 
-def _texts(manifest: str) -> Iterator[tuple]:
+def _without_weights(value: Any) -> Any:
+    """Lhotse takes pairs of a manifest and its weight."""
+    if value is None or isinstance(value, str):
+        return value
+    return [_without_weights(item) for item in value if not isinstance(item, (int, float))]
+
+
+def _texts(manifest: str, key: str) -> Iterator[Tuple[int, Optional[str]]]:
     """Line number and text of each entry, as NeMo finds it; None where there is none."""
+    if not os.path.isfile(os.path.expanduser(manifest)):
+        raise ValueError(f"{KEY}={manifest}: there is no such file")
     for number, line in read_lines(manifest, encoding_of(KEY)):
-        entry = json.loads(line)
-        yield number, _text_of(entry) if isinstance(entry, dict) else None
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{KEY}={manifest}, line {number}: not a JSON object ({error})") from error
+        yield number, _text_of(entry, key) if isinstance(entry, dict) else None
 
 
-def _text_of(entry: Mapping) -> Optional[str]:
-    if "text" not in entry and "text_filepath" in entry:
+def _text_of(entry: Mapping, key: str) -> Optional[str]:
+    if key not in entry and "text_filepath" in entry:
         with open(entry["text_filepath"]) as file:
             return file.read().replace("\n", "")
-    text = entry.get("text", entry.get("normalized_text"))
+    text = entry.get(key, entry.get("normalized_text"))
     return text if isinstance(text, str) else None
