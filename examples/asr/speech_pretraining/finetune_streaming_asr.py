@@ -43,7 +43,9 @@ def main(cfg):
     finetuning = FineTuning(cfg, trainer)
     logging.info(f"Hydra config, with what comes from the checkpoint:\n{OmegaConf.to_yaml(cfg)}")
     folder = exp_manager(trainer, cfg.get("exp_manager"))
-    trainer.fit(finetuning.build(folder or "."))
+    model = finetuning.build(folder or ".")
+    model.maybe_init_from_pretrained_checkpoint(cfg)
+    trainer.fit(model)
 
 
 if __name__ == "__main__":

@@ -228,6 +228,10 @@ class TestChecksBeforeTraining:
         with pytest.raises(ValueError, match="manifest_filepath=nowhere.json: there is no such file"):
             FineTuning(configured("model.validation_ds.manifest_filepath=nowhere.json"))
 
+    def test_whether_contexts_may_be_others_is_true_or_false(self, configured):
+        with pytest.raises(ValueError, match="pretrained.other_contexts='perhaps': must be one of True, False, null"):
+            FineTuning(configured("pretrained.other_contexts=perhaps"))
+
     def test_nothing_is_written_before_all_is_checked(self, configured, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(ValueError, match="contradicts"):

@@ -82,9 +82,16 @@ def inherit(model: DictConfig, pretrained: Pretrained, other_contexts: bool = Fa
 
 
 def encoder_width(encoder: Mapping) -> int:
-    """Features of an encoder's output, by its section of a config."""
+    """Features of an encoder's output, by its section of a config.
+
+    Raises:
+        ValueError: it is no Conformer's
+    """
     feat_out = encoder.get("feat_out") or -1
-    return feat_out if feat_out > 0 else encoder["d_model"]
+    width = feat_out if feat_out > 0 else encoder.get("d_model")
+    if width is None:
+        raise ValueError(f"encoder={encoder.get('_target_')}: has no d_model; a Conformer encoder is needed")
+    return width
 
 
 def is_transducer(model: Mapping) -> bool:

@@ -35,6 +35,7 @@ from nemo.collections.asr.parts.utils.ssl_config import check_encoder, hand_cont
 from nemo.utils import logging
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.get_rank import is_global_rank_zero
+from nemo.utils.option_checks import check_choice
 
 MODELS = "nemo.collections.asr.models"
 # by whether it is an RNN-T model, and whether it has a tokenizer
@@ -70,7 +71,8 @@ class FineTuning:
         self.curriculum = ContextCurriculum.from_config(cfg.model.get("curriculum_context"))
         check_rates(cfg.model)
         self.pretrained = read_pretrained(cfg.pretrained.path)
-        inherit(cfg.model, self.pretrained, cfg.pretrained.get("other_contexts") or False)
+        other = check_choice("pretrained.other_contexts", cfg.pretrained.get("other_contexts"), (True, False, None))
+        inherit(cfg.model, self.pretrained, bool(other))
         hand_contexts_to_encoder(cfg.model)
         check_encoder(cfg.model)
         require_streaming(cfg.model)
@@ -79,7 +81,7 @@ class FineTuning:
         check_vocabulary(cfg.model, self.transcripts["train_ds"])
 
     def build(self, folder: Path) -> LightningModule:
-        """The model, with the pretrained weights; the trainer gets `callbacks()`.
+        """The model, with the pretrained weights; the trainer gets `callbacks()`. To be called once.
 
         Args:
             folder: of the run; a tokenizer that is trained goes into `tokenizer/` there
@@ -94,6 +96,7 @@ class FineTuning:
         path = cfg.get("target") or CLASSES[is_transducer(cfg), "tokenizer" in cfg]
         model = class_of_target("model.target", path)(cfg=cfg, trainer=self.trainer)
         report = load_into(model, self.pretrained)
+        self.pretrained.weights.clear()  # the model has them now
         if is_global_rank_zero():
             logging.info(str(report))
             logging.info(_lookahead(cfg))
