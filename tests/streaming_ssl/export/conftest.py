@@ -88,7 +88,7 @@ def models(nest_config):
 
 @pytest.fixture(scope="session")
 def exported(models, tmp_path_factory):
-    """exported(kind): the folder of a model, with both graphs."""
+    """exported(kind): the folder of a model; that of `regular` has both graphs."""
     pytest.importorskip("onnxruntime")
     from nemo.collections.asr.parts.streaming.export import export_streaming
 
@@ -97,7 +97,8 @@ def exported(models, tmp_path_factory):
     def get(kind):
         if kind not in folders:
             folder = tmp_path_factory.mktemp("exported") / "folder"
-            export_streaming(models(kind), folder, MAX_CONTEXT if kind == "unlimited" else None, int8=True)
+            max_context = MAX_CONTEXT if kind == "unlimited" else None
+            export_streaming(models(kind), folder, max_context, int8=kind == "regular")
             folders[kind] = folder
         return folders[kind]
 

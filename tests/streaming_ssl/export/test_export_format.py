@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tiny_reader  # noqa: E402
 
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession  # noqa: E402
+from nemo.collections.asr.parts.streaming.export.onnx_graph import write_quantized_graph  # noqa: E402
 
 KINDS = ("regular", "chunked", "striding, batch norm, no biases, scaled", "no subsampling", "ctc", "hybrid")
 
@@ -99,6 +100,13 @@ class TestGraphs:
         graph = onnx.load(exported("regular") / "model.onnx")
         assert {node.domain for node in graph.graph.node} == {""}
         assert [opset.version for opset in graph.opset_import if opset.domain == ""] == [18]
+
+    def test_in_int8_have_the_layers_linear_maps_in_int8(self, exported, tmp_path):
+        write_quantized_graph(exported("ctc") / "model.onnx", tmp_path / "int8.onnx")
+        nodes = onnx.load(tmp_path / "int8.onnx").graph.node
+        quantized = [node.name for node in nodes if node.op_type == "MatMulInteger"]
+        assert len(quantized) == 2 * 8 and all(name.startswith("/layers.") for name in quantized)
+        assert [node for node in nodes if node.op_type == "MatMul" and node.name.startswith("/head/")]
 
 
 def shape_of(value):

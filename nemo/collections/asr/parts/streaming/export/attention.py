@@ -86,12 +86,12 @@ class StepAttention(nn.Module):
         A row has the scores of descending distances. The distance 0 is put at T + L; that of query i and key j is then
         at T - i + j, which is T + j in rows one element shorter.
         """
+        scores = torch.matmul(query, self.positions)  # all of them: a few products more cost less than a copy
         if self.chunk == 1:
-            scores = F.pad(torch.matmul(query, self.positions[:, :, shorter:]), (frames, 0), value=HIDDEN)
+            scores = F.pad(scores[..., shorter:], (frames, 0), value=HIDDEN)
         else:
             rest = self.chunk - frames
-            positions = self.positions[:, :, shorter + rest : self.positions.size(2) - rest]
-            scores = F.pad(torch.matmul(query, positions), (1, 0), value=HIDDEN)
+            scores = F.pad(scores[..., shorter + rest : self.positions.size(2) - rest], (1, 0), value=HIDDEN)
         scores = scores.reshape(batch, self.heads, -1)[:, :, frames:].reshape(batch, self.heads, frames, -1)
-        # a row of style `regular` goes on with the next one's padding, which hides what comes later
+        # in style `regular` the next row's padding follows, which hides what comes later
         return scores if self.chunk == 1 else scores[..., : self.left - shorter + frames]

@@ -65,8 +65,8 @@ def export_streaming(
         ValueError: listing every reason why the model cannot stream; a model in train mode; a preprocessor or CTC
             decoder that cannot be exported; a folder that holds something else
     """
-    target = Path(folder)
-    check_folder(target, replace)
+    check_folder(Path(folder), replace)
+    target = Path(folder).resolve()
     plan = require_streamable(model, max_context)
     whole: Any = model
     require_eval_mode(whole, *whole.encoder.modules())
@@ -89,8 +89,8 @@ def export_streaming(
 def check_folder(folder: Path, replace: bool) -> None:
     """Raises a ValueError for a folder that must not be written to."""
     if not folder.exists():
-        if not folder.absolute().parent.is_dir():
-            raise ValueError(f"{folder}: there is no folder {folder.absolute().parent}")
+        if not folder.resolve().parent.is_dir():
+            raise ValueError(f"{folder}: there is no folder {folder.resolve().parent}")
         return
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file, must be a folder")

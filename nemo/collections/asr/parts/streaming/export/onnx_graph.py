@@ -16,15 +16,15 @@
 
 import warnings
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import torch
 
 from nemo.collections.asr.parts.streaming.export.step import StreamingStep
 
 OPSET = 18
-# Weights that stay in float32: the features' scale is not that of activations, and a wrong class is a wrong letter.
-NOT_QUANTIZED = ("/subsampling/", "/head/")
+# Linear maps that stay in float32: what comes out of them is used as it is.
+NOT_QUANTIZED = ("/out_proj/", "/head/")
 
 
 def input_names(step: StreamingStep) -> List[str]:
@@ -99,7 +99,8 @@ def write_quantized_graph(source: Path, path: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     nodes = onnx.load(str(source), load_external_data=False).graph.node
-    kept = [node.name for node in nodes if any(part in node.name for part in NOT_QUANTIZED)]
+    kept = [node.name for node in nodes if not _is_quantized(node)]
+    kept += [f"{name}_MatMul" for name in kept]  # what the quantiser calls a Gemm before it looks
     quantize_dynamic(
         str(source),
         str(path),
@@ -109,3 +110,8 @@ def write_quantized_graph(source: Path, path: Path) -> None:
         weight_type=QuantType.QInt8,
         nodes_to_exclude=kept,
     )
+
+
+def _is_quantized(node: Any) -> bool:
+    """True for the layers' linear maps; a MatMul is one of attention, or of the subsampling."""
+    return node.op_type == "Gemm" and not node.name.startswith(NOT_QUANTIZED)
