@@ -18,18 +18,19 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 from torch import nn
 
+from nemo.collections.asr.parts.lookahead import LookaheadReport
 from nemo.collections.asr.parts.streaming.export.description import (
     ARRAYS_FILE,
     FORMAT,
     describe,
     feature_arrays,
 )
-from nemo.collections.asr.parts.streaming.export.head import find_ctc
+from nemo.collections.asr.parts.streaming.export.head import Ctc, find_ctc
 from nemo.collections.asr.parts.streaming.export.onnx_graph import write_graph, write_quantized_graph
 from nemo.collections.asr.parts.streaming.export.step import StreamingStep
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
@@ -66,24 +67,37 @@ def export_streaming(
             decoder that cannot be exported; a folder that holds something else
     """
     check_folder(Path(folder), replace)
-    target = Path(folder).resolve()
-    plan = require_streamable(model, max_context)
-    whole: Any = model
-    require_eval_mode(whole, *whole.encoder.modules())
-    require_known_features(whole.preprocessor)
-    front_end, ctc = StreamingLogMel(whole.preprocessor.featurizer), find_ctc(model)
-    head = None if ctc is None else ctc.head
-    factor = plan.report.timing.stride
-    step = StreamingStep(whole.encoder, plan.contexts, factor, front_end.num_features, head).eval()
+    exported = _prepared(model, max_context)
     graphs = {name: file for name, file in GRAPH_FILES.items() if int8 or name == "float32"}
-    description = describe(step, plan.report, front_end, ctc, graphs)
+    description = describe(exported.step, exported.report, exported.front_end, exported.ctc, graphs)
+    target = Path(folder).resolve()
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        _write(part, step, front_end, description)
+        _write(part, exported.step, exported.front_end, description)
         _put(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return description
+
+
+class _Exported(NamedTuple):
+    """The parts of a model that are exported, and its look-ahead."""
+
+    step: StreamingStep
+    front_end: StreamingLogMel
+    ctc: Optional[Ctc]
+    report: LookaheadReport
+
+
+def _prepared(model: Any, max_context: Optional[int]) -> _Exported:
+    """Raises a ValueError for a model that cannot be exported."""
+    plan = require_streamable(model, max_context)
+    require_eval_mode(model, *model.encoder.modules())
+    require_known_features(model.preprocessor)
+    front_end, ctc = StreamingLogMel(model.preprocessor.featurizer), find_ctc(model)
+    head, factor = None if ctc is None else ctc.head, plan.report.timing.stride
+    step = StreamingStep(model.encoder, plan.contexts, factor, front_end.num_features, head)
+    return _Exported(step.eval(), front_end, ctc, plan.report)
 
 
 def check_folder(folder: Path, replace: bool) -> None:
