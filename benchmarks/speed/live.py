@@ -1,0 +1,160 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""One step behind a microphone, on one thread: NeMo's loop, the streaming session, the exported graph in fp32 and
+int8.
+
+    python -m benchmarks.speed.live                              # rows of benchmarks/results/live.csv
+    python -m benchmarks.speed.live --sizes small --streams 1    # a part of them
+
+The encoders have random weights and the shipped context. All sides get the same features and take turns in one
+process; steps before the left context is full are compared and not timed. `first_output_ms` is how long after a sound
+its encoder frame is there at the latest: the piece, what the model looks ahead, and the median of computing. A new run
+replaces the rows of the same settings.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Callable, Dict, Iterator, List, Optional
+
+import numpy as np
+import torch
+
+from benchmarks.speed import streaming_sides as sides
+from benchmarks.speed.harness import argument_parser
+from benchmarks.speed.streaming import Side, difference, interleave
+from benchmarks.speed.table import RESULTS, print_row, replace_rows, surroundings
+from nemo.collections.asr.parts.streaming.export import export_streaming
+from nemo.utils import logging
+from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
+
+# d_model, heads, layers of the shipped sizes
+SIZES = {"small": (176, 4, 16), "large": (512, 8, 17)}
+STYLE, CONTEXT = "regular", [70, 0]
+CUTS = (1, 2, 7)  # encoder frames: 80, 160 and 560 ms
+GRAPHS = {"onnx": "float32", "onnx int8": "int8"}
+COLUMNS = """
+    size streams chunk_ms side chunks p20_ms p50_ms p95_ms real_time_factor first_output_ms ratio_nemo_p50
+    ratio_onnx_p50 diff_offline state_bytes weight_bytes d_model layers heads left device threads torch nemo
+""".split()
+KEYS = "size streams chunk_ms side device threads".split()
+
+
+def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: List[int]) -> Callable[[int], torch.Tensor]:
+    """The exported graph from features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
+    array = feats.numpy()
+
+    def step(index: int) -> torch.Tensor:
+        begin = bounds[index - 1] if index else 0
+        return torch.from_numpy(session.push_features(array[:, :, begin : bounds[index]]).features)
+
+    return step
+
+
+def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> Iterator[dict]:
+    """The rows of one size, number of streams and chunk."""
+    skip = -(-CONTEXT[0] // frames) + 1
+    seconds = (skip + args.chunks + 1) * frames * sides.FRAME_MS / 1000
+    feats = sides.features_of(model, sides.make_audio(streams, seconds), torch.float32)
+    bounds, whole = sides.chunk_bounds(frames, feats.size(2))[: skip + args.chunks], sides.offline(model, feats)
+    session = sides.new_session(model, streams)
+    graphs = {
+        name: OnnxStreamingSession(folder, batch_size=streams, precision=precision, threads=args.threads)
+        for name, precision in GRAPHS.items()
+    }
+    encoder = sides.nemo_encoder(model, args, frames)
+    measured = [
+        Side("nemo", sides.nemo_step(encoder, feats, bounds), args.device),
+        Side("session", sides.session_step(session, feats, bounds), args.device),
+        *(Side(name, onnx_step(graph, feats, bounds), args.device) for name, graph in graphs.items()),
+    ]
+    interleave(measured, len(bounds))
+    memory = {"session": session.state_bytes(), **{name: graph.state_bytes() for name, graph in graphs.items()}}
+    weights = {**dict.fromkeys(("nemo", "session"), bytes_of(encoder)), **graph_bytes(folder)}
+    common = {"size": size, "streams": streams, "chunk_ms": frames * sides.FRAME_MS, "chunks": args.chunks}
+    for side in measured:
+        own = {"state_bytes": memory.get(side.name, ""), "weight_bytes": weights[side.name]}
+        output = difference(torch.cat(side.outputs, dim=2), whole)
+        yield {**common, **times(side, measured, skip, common["chunk_ms"]), **own, "diff_offline": output}
+
+
+def times(side: Side, measured: List[Side], skip: int, chunk_ms: float) -> Dict[str, str]:
+    """The columns of a side's times, and its ratios to NeMo's loop and to the graph in float32."""
+    p50 = {each.name: np.median(each.times.wall[skip:]) for each in measured}
+    wall = side.times.wall[skip:]
+    columns = {f"p{p}_ms": np.percentile(wall, p) for p in (20, 50, 95)}
+    columns["first_output_ms"] = 12.5 + chunk_ms + p50[side.name]  # 12.5: half of a feature frame's window
+    return {
+        "side": side.name,
+        **{name: f"{value:.2f}" for name, value in columns.items()},
+        "real_time_factor": f"{np.mean(wall) / chunk_ms:.4f}",
+        "ratio_nemo_p50": f"{p50[side.name] / p50['nemo']:.3f}",
+        "ratio_onnx_p50": f"{p50[side.name] / p50['onnx']:.3f}" if side.name.startswith("onnx") else "",
+    }
+
+
+def bytes_of(module: torch.nn.Module) -> int:
+    """Memory of the parameters."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+
+
+def graph_bytes(folder: Path) -> Dict[str, int]:
+    """The size of each graph's files."""
+    files = {"onnx": "model.onnx", "onnx int8": "model.int8.onnx"}
+    return {name: sum(each.stat().st_size for each in folder.glob(f"{file}*")) for name, file in files.items()}
+
+
+def measurements(args) -> Iterator[Iterator[dict]]:
+    """Groups of rows; each is measured when it is its turn."""
+    for size in args.sizes:
+        args.d_model, args.heads, args.layers = SIZES[size]
+        model = sides.build_model(args, STYLE, CONTEXT)
+        with TemporaryDirectory() as folder:
+            export_streaming(model, Path(folder) / "exported", int8=True)
+            for streams in args.streams:
+                for frames in CUTS:
+                    yield compare(args, size, model, Path(folder) / "exported", streams, frames)
+
+
+def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argument_parser("Times one step behind a microphone.", RESULTS / "live.csv")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--streams", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--chunks", type=int, default=30, help="steps that are timed")
+    parser.set_defaults(threads=1, dtype="float32")
+    args = parser.parse_args(argv)
+    if min(args.chunks, args.threads, *args.streams) < 1:
+        parser.error("--chunks, --threads and --streams must be 1 or more")
+    if args.device.type != "cpu":
+        parser.error(f"--device {args.device}: the exported graph is run on a CPU")
+    return args
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    args = parse_arguments(argv)
+    logging.setLevel(logging.ERROR)
+    torch.set_num_threads(args.threads)
+    for rows in measurements(args):
+        same = {name: value for name, value in surroundings(args).items() if name in COLUMNS}
+        fresh = [{**row, **same, "layers": args.layers, "left": CONTEXT[0]} for row in rows]
+        for row in fresh:
+            print_row(row)
+        replace_rows(args.output, fresh, COLUMNS, KEYS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
