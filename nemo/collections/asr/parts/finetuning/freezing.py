@@ -42,6 +42,7 @@ class FreezeEncoder(Callback):
     def __init__(self, steps: int):
         super().__init__()
         self.steps = check_integer("freeze_encoder_steps", steps, 0)
+        self._waits = False
         self._in_eval: List[nn.Module] = []  # the batch norms that wait
 
     def is_frozen(self, trainer: Trainer) -> bool:
@@ -58,14 +59,15 @@ class FreezeEncoder(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Keeps the statistics of batch norms, or lets them go on."""
         if self.is_frozen(trainer):
+            self._waits = True
             # again at each step: a validation puts everything back into train mode
             self._in_eval = [m for m in pl_module.encoder.modules() if getattr(m, "track_running_stats", False)]
             for module in self._in_eval:
                 module.eval()
-        elif self._in_eval:
+        elif self._waits:
             for module in self._in_eval:
                 module.train()
-            self._in_eval = []
+            self._waits, self._in_eval = False, []
             logging.info(f"The encoder is trained from step {trainer.global_step} on.")
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
