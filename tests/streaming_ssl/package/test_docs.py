@@ -41,9 +41,11 @@ FOLDER = re.compile(r'`((?:[\w.-]+/)+)`')
 LINK = re.compile(r'\]\(([^)#]+)[^)]*\)')
 DOORS = {
     f'nemo.collections.asr.parts.{name}': ROOT / f'nemo/collections/asr/parts/{name}/__init__.py'
-    for name in ('contexts', 'lookahead', 'streaming')
+    for name in ('contexts', 'finetuning', 'lookahead', 'streaming')
 }
-IMPORT = re.compile(r'from (nemo\.collections\.asr\.parts\.(?:contexts|lookahead|streaming)[\w.]*) import ([^\n#]+)')
+IMPORT = re.compile(
+    r'from (nemo\.collections\.asr\.parts\.(?:contexts|finetuning|lookahead|streaming)[\w.]*) import ([^\n#]+)'
+)
 MODULE = re.compile(r'python -m (benchmarks[\w.]*)')
 
 
