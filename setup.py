@@ -150,7 +150,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     # Named, not searched for: `nemo`, `tests` and `examples` must not become packages of their own.
-    packages=["nemo_streaming_ssl", "nemo_streaming_ssl.vendoring"],
+    packages=["nemo_streaming_ssl", "nemo_streaming_ssl.onnx_session", "nemo_streaming_ssl.vendoring"],
     install_requires=[
         "nemo_toolkit[asr]>=2.5.3,<=3.0.0",
         # For `status`. No upper limits here, they would downgrade what a newer NeMo has: constraints/ has them.

@@ -37,6 +37,7 @@ def build_model(args, style: str, context: List[int]) -> EncDecMaskedTokenPredMo
     cfg = OmegaConf.load(CONFIG).model
     cfg.train_ds = cfg.validation_ds = None
     cfg.num_classes = 64  # the decoder and the quantizer are not run
+    cfg.objective = "masked_tokens"  # next tokens refuse a look-ahead
     cfg.encoder.update(d_model=args.d_model, n_layers=args.layers, n_heads=args.heads)
     cfg.encoder.update(att_context_size=context, att_context_style=style)
     return EncDecMaskedTokenPredModel(cfg=cfg).eval().to(args.device)

@@ -27,6 +27,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "streaming"))
 import recognizer_models  # noqa: E402
 
 from nemo.collections.asr.parts.streaming.export import export_streaming  # noqa: E402
+
+pytest.importorskip("nemo_streaming_ssl", reason="a fork has the patches without the command line")
+pytest.importorskip("onnxruntime")
+
 from nemo_streaming_ssl.cli import main  # noqa: E402
 from nemo_streaming_ssl.transcribe import text_of  # noqa: E402
 

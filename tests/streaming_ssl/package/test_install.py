@@ -113,6 +113,14 @@ def installed(request, wheels, project, tmp_path_factory, stub):
 
 
 @pytest.mark.unit
+def test_the_wheel_has_every_module_of_the_package(wheels, project):
+    with zipfile.ZipFile(wheels['ordinary']) as wheel:
+        there = set(wheel.namelist())
+    modules = {path.relative_to(project).as_posix() for path in (project / 'nemo_streaming_ssl').rglob('*.py')}
+    assert len(modules) > 20 and modules <= there
+
+
+@pytest.mark.unit
 class TestInstalled:
     def test_patches_are_on_in_every_working_folder(self, installed, stub, tmp_path):
         for cwd in (tmp_path, installed.project, installed.site_packages):
