@@ -18,11 +18,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence
 
 from nemo_streaming_ssl.check import InputError, Subcommands
+
+if TYPE_CHECKING:  # the command line itself needs nothing but Python
+    import numpy as np
 
 MANIFESTS = ('.json', '.jsonl')
 WORD = '\u2581'  # what SentencePiece puts before the first piece of a word
@@ -105,7 +106,7 @@ def entry_of(line: str, where: str, folder: Path) -> dict:
         raise InputError(where, ValueError(f'no JSON object with audio_filepath ({error})')) from error
 
 
-def read_audio(entry: dict, sample_rate: int) -> np.ndarray:
+def read_audio(entry: dict, sample_rate: int) -> 'np.ndarray':
     """Samples (N,) float32 of an entry, channels averaged.
 
     Raises:
@@ -122,7 +123,7 @@ def read_audio(entry: dict, sample_rate: int) -> np.ndarray:
         return file.read(frames, dtype='float32', always_2d=True).mean(axis=1)
 
 
-def tokens_of(session: Any, samples: np.ndarray) -> Iterator[int]:
+def tokens_of(session: Any, samples: 'np.ndarray') -> Iterator[int]:
     """The tokens of one stream: the most probable class of each frame, repeats and blanks left out."""
     blank = previous = len(session.vocabulary)
     for classes in classes_of(session, samples):
@@ -132,7 +133,7 @@ def tokens_of(session: Any, samples: np.ndarray) -> Iterator[int]:
             previous = token
 
 
-def classes_of(session: Any, samples: np.ndarray) -> Iterator[List[int]]:
+def classes_of(session: Any, samples: 'np.ndarray') -> Iterator[List[int]]:
     """The most probable class of each frame, piece by piece."""
     size = session.chunk_samples
     outputs = (session.push(samples[None, begin : begin + size]) for begin in range(0, len(samples), size))

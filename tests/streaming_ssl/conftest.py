@@ -30,7 +30,7 @@ MARKERS = (
     "unit: fast, no network, no data beyond what the test makes",
     "run_only_on(device): runs only where that device ('CPU' or 'GPU') is in use",
     "any_release: says the same with every NeMo release, because it uses none; the matrix runs it on one",
-    "long_run: whole training runs or several processes; the matrix runs it on the oldest and the newest release",
+    "long_run: training runs, processes, compilers; the matrix runs it on the oldest and the newest release",
     # what follows takes how the test fails on plain NeMo: fails_with, match, since, before
     "fix1: masked-token loss: decoder and mask time dimensions differ",
     "fix2: masking: types and bounds",

@@ -182,7 +182,10 @@ def offline_features(model, samples: np.ndarray) -> np.ndarray:
 
 def offline_text(model, samples: np.ndarray) -> str:
     """What the model's own `transcribe` makes of a whole file."""
-    found = model.transcribe([samples], verbose=False)
+    config = model.get_transcribe_config()
+    config.verbose = False
+    config.pad_min_duration = 0.0  # newer NeMos make a second of what is shorter
+    found = model.transcribe([samples], override_config=config)
     model.eval()  # NeMo leaves parts of it in train mode
     return (found[0] if isinstance(found, tuple) else found)[0].text
 

@@ -81,6 +81,7 @@ def conv_inputs():
 
 @pytest.mark.unit
 class TestEncoder:
+    @pytest.mark.long_run
     @pytest.mark.parametrize("training", [False, True])
     def test_is_one_graph_for_the_compiler(self, encoder, batch, training):
         feats, lengths = batch
@@ -88,6 +89,7 @@ class TestEncoder:
         out, _ = compiled(encoder)(audio_signal=feats, length=lengths)
         assert torch.equal(out, encoder(audio_signal=feats, length=lengths)[0])
 
+    @pytest.mark.long_run
     @pytest.mark.parametrize("name", ["plain causal", "attention in blocks"])
     def test_gradients_of_the_compiled_encoder(self, plain_models, batch, name):
         feats, lengths = batch

@@ -99,6 +99,7 @@ def fit(cfg, folder, resume=None, callbacks=(), **options):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestFreezing:
     def test_the_encoder_keeps_weights_and_statistics_until_the_step(self, configured, tmp_path):
         cfg = configured("freeze_encoder_steps=2", "trainer.gradient_clip_val=0.1", *PLAIN, name="plain NeMo")
@@ -150,6 +151,7 @@ class TestFreezing:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestRates:
     def test_the_encoder_has_its_own_at_every_step(self, configured, tmp_path):
         weights, _ = fit(configured("model.optim.sched.min_lr=0"), tmp_path)
@@ -175,6 +177,7 @@ class TestRates:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestWhatIsShown:
     @pytest.mark.parametrize("kind", ["ctc", "rnnt"])
     def test_the_progress_bar_has_the_error_rate_that_nemo_logs(self, kind, configured, tmp_path):
@@ -210,6 +213,7 @@ class TestWhatIsShown:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestChecksBeforeTraining:
     def test_audio_that_is_not_there_is_named(self, configured, tmp_path):
         data = finetuning_runs.make_data(tmp_path)

@@ -453,6 +453,7 @@ class TestWhereValuesCannotBeLookedAt:
         assert torch.equal(masked_feats, torch.where(mask.unsqueeze(1), value, feats))
 
     @pytest.mark.unit
+    @pytest.mark.long_run
     def test_compiled_it_is_one_graph(self, masking, streaming):
         torch._dynamo.reset()
         compiled = torch.compile(masking, fullgraph=True, backend="aot_eager")
@@ -499,6 +500,7 @@ class TestWhereValuesCannotBeLookedAt:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 def test_compiled_for_any_length_it_is_one_graph():
     torch._dynamo.reset()
     masking = RandomBlockMasking(feat_in=2, mask_prob=0.3, block_size=20, **CAUSAL)

@@ -224,6 +224,7 @@ class TestWhereValuesCannotBeLookedAt:
                 assert torch.equal(result, value)
 
     @pytest.mark.unit
+    @pytest.mark.long_run
     @pytest.mark.parametrize("dynamic", [True, None])
     def test_compiled_it_is_one_graph(self, quantizer, dynamic):
         torch._dynamo.reset()

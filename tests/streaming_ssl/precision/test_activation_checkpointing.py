@@ -62,6 +62,7 @@ def gradients(model, precision=None):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestActivationCheckpointing:
     @pytest.mark.parametrize("model_class", runs.MODELS)
     @pytest.mark.parametrize("position", runs.POSITIONS)

@@ -40,6 +40,7 @@ def names(path):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestCommand:
     def test_writes_a_folder(self, archive, tmp_path, capsys):
         target = tmp_path / "new"
@@ -69,6 +70,7 @@ class TestCommand:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestFolder:
     def test_an_earlier_export_is_replaced_only_when_asked(self, models, tmp_path):
         target = tmp_path / "out"
@@ -107,6 +109,7 @@ class TestFolder:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestModel:
     def test_is_not_changed(self, models, tmp_path):
         model = models("ctc")

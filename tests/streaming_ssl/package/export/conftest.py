@@ -22,7 +22,7 @@ import torch
 
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "streaming"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "streaming"))
 
 import recognizer_models  # noqa: E402
 

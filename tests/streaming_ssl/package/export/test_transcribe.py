@@ -22,7 +22,7 @@ import pytest
 import soundfile
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "streaming"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "streaming"))
 
 import recognizer_models  # noqa: E402
 
