@@ -54,10 +54,7 @@ def run_export(args: argparse.Namespace) -> int:
         return 2
     try:
         description = _export(args)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (ValueError, OSError) as error:  # of these each line is a reason
+    except (InputError, ValueError, OSError) as error:  # each line of a ValueError is a reason
         print(error, file=sys.stderr)
         return 2
     for line in summary(args.folder, description):

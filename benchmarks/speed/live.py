@@ -36,10 +36,11 @@ import torch
 from benchmarks.speed import streaming_sides as sides
 from benchmarks.speed.harness import argument_parser
 from benchmarks.speed.streaming import Side, difference, interleave
-from benchmarks.speed.table import RESULTS, print_row, replace_rows, surroundings
+from benchmarks.speed.table import RESULTS, record
 from nemo.collections.asr.parts.streaming.export import export_streaming
 from nemo.utils import logging
 from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
+from nemo_streaming_ssl.onnx_session.description import read_description
 
 # d_model, heads, layers of the shipped sizes
 SIZES = {"small": (176, 4, 16), "large": (512, 8, 17)}
@@ -84,19 +85,21 @@ def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> 
     interleave(measured, len(bounds))
     memory = {"session": session.state_bytes(), **{name: graph.state_bytes() for name, graph in graphs.items()}}
     weights = {**dict.fromkeys(("nemo", "session"), bytes_of(encoder)), **graph_bytes(folder)}
-    common = {"size": size, "streams": streams, "chunk_ms": frames * sides.FRAME_MS, "chunks": args.chunks}
+    chunk_ms = frames * sides.FRAME_MS
+    common = {"size": size, "streams": streams, "chunk_ms": chunk_ms, "chunks": args.chunks, "left": CONTEXT[0]}
     for side in measured:
         own = {"state_bytes": memory.get(side.name, ""), "weight_bytes": weights[side.name]}
         output = difference(torch.cat(side.outputs, dim=2), whole)
-        yield {**common, **times(side, measured, skip, common["chunk_ms"]), **own, "diff_offline": output}
+        timed = times(side, measured, skip, chunk_ms, session.lookahead_ms)
+        yield {**common, **timed, **own, "diff_offline": output}
 
 
-def times(side: Side, measured: List[Side], skip: int, chunk_ms: float) -> Dict[str, str]:
+def times(side: Side, measured: List[Side], skip: int, chunk_ms: float, lookahead_ms: float) -> Dict[str, str]:
     """The columns of a side's times, and its ratios to NeMo's loop and to the graph in float32."""
     p50 = {each.name: np.median(each.times.wall[skip:]) for each in measured}
     wall = side.times.wall[skip:]
     columns = {f"p{p}_ms": np.percentile(wall, p) for p in (20, 50, 95)}
-    columns["first_output_ms"] = 12.5 + chunk_ms + p50[side.name]  # 12.5: half of a feature frame's window
+    columns["first_output_ms"] = lookahead_ms + chunk_ms + p50[side.name]
     return {
         "side": side.name,
         **{name: f"{value:.2f}" for name, value in columns.items()},
@@ -112,9 +115,9 @@ def bytes_of(module: torch.nn.Module) -> int:
 
 
 def graph_bytes(folder: Path) -> Dict[str, int]:
-    """The size of each graph's files."""
-    files = {"onnx": "model.onnx", "onnx int8": "model.int8.onnx"}
-    return {name: sum(each.stat().st_size for each in folder.glob(f"{file}*")) for name, file in files.items()}
+    """The size of each graph."""
+    description = read_description(folder)
+    return {name: description.graph(precision).stat().st_size for name, precision in GRAPHS.items()}
 
 
 def measurements(args) -> Iterator[Iterator[dict]]:
@@ -147,12 +150,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     args = parse_arguments(argv)
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)
-    for rows in measurements(args):
-        same = {name: value for name, value in surroundings(args).items() if name in COLUMNS}
-        fresh = [{**row, **same, "layers": args.layers, "left": CONTEXT[0]} for row in rows]
-        for row in fresh:
-            print_row(row)
-        replace_rows(args.output, fresh, COLUMNS, KEYS)
+    record(args, measurements(args), COLUMNS, KEYS)
     return 0
 
 

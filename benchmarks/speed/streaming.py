@@ -33,7 +33,7 @@ import torch
 
 from benchmarks.speed import streaming_sides as sides
 from benchmarks.speed.harness import argument_parser, check_sizes
-from benchmarks.speed.table import RESULTS, print_row, replace_rows, surroundings
+from benchmarks.speed.table import RESULTS, record
 from benchmarks.speed.timing import Times, alternating, percentiles
 from nemo.utils import logging
 
@@ -181,12 +181,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     args = parse_arguments(argv)
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)
-    same = {name: value for name, value in surroundings(args).items() if name in COLUMNS}
-    for rows in measurements(args):
-        fresh = [{**row, **same, "layers": args.layers} for row in rows]
-        for row in fresh:
-            print_row(row)
-        replace_rows(args.output, fresh, COLUMNS, KEYS)
+    record(args, measurements(args), COLUMNS, KEYS)
     return 0
 
 

@@ -17,7 +17,7 @@
 import csv
 import platform
 from pathlib import Path
-from typing import List, Sequence
+from typing import Iterable, List, Sequence
 
 import torch
 
@@ -55,6 +55,18 @@ def replace_rows(path: Path, fresh: Sequence[dict], columns: Sequence[str], keys
     replaced = {key(row) for row in fresh}
     kept = [row for row in read_rows(path) if key(row) not in replaced]
     write_rows(path, [*kept, *fresh], columns)
+
+
+def record(args, groups: Iterable[Iterable[dict]], columns: Sequence[str], keys: Sequence[str]):
+    """Measures groups of rows, each when it is its turn, prints them and puts them into the CSV of the run."""
+    for rows in groups:
+        measured = list(rows)
+        around = {**surroundings(args), "layers": args.layers}
+        same = {name: value for name, value in around.items() if name in columns}
+        fresh = [{**row, **same} for row in measured]
+        for row in fresh:
+            print_row(row)
+        replace_rows(args.output, fresh, columns, keys)
 
 
 def print_row(row: dict):

@@ -71,8 +71,7 @@ class StepGraph:
         self._session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
         self._state = description.state
         self._lefts = left_contexts
-        self.has_log_probs = description.values['classes'] is not None
-        self._outputs = ['encoded', *(['log_probs'] if self.has_log_probs else [])]
+        self._outputs = ['encoded'] if description.values['classes'] is None else ['encoded', 'log_probs']
 
     def state_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """The shape of each tensor of the state, without its batch dimension."""

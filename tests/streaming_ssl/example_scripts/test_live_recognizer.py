@@ -60,9 +60,7 @@ def sounds():
 
 @pytest.fixture(scope="module")
 def expected(model, sounds):
-    text = model.transcribe([sounds], verbose=False)[0].text
-    model.eval()
-    return text
+    return recognizer_models.transcribe(model, [sounds])[0].text
 
 
 async def said(client, pieces):

@@ -123,6 +123,14 @@ def answer(layer, mean, scale):
     layer.bias.copy_(-weight.flatten(1) @ mean)
 
 
+def transcribe(model, audio, **options):
+    """What the model's own `transcribe` makes of arrays or files, a hypothesis of each. It leaves the model in eval
+    mode, which NeMo does not."""
+    found = model.transcribe(audio, verbose=False, **options)
+    model.eval()
+    return found[0] if isinstance(found, tuple) else found
+
+
 def sounds(batch_size, samples):
     """Noise whose colour and level change all the time, (B, N)."""
     noise = torch.randn(batch_size, samples)

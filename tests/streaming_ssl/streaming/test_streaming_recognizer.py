@@ -26,6 +26,7 @@ from omegaconf import OmegaConf
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import recognizer_models  # noqa: E402
+from stream_pieces import cut, padded  # noqa: E402
 
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel  # noqa: E402
 from nemo.collections.asr.parts.streaming import StreamingRecognizer  # noqa: E402
@@ -64,30 +65,10 @@ def offline(recognizers, audio):
     def transcribe(kind, chunked=False):
         if (kind, chunked) not in known:
             arrays, model = [samples.numpy() for samples in audio], recognizers(kind, chunked)
-            found = model.transcribe(arrays, batch_size=2, return_hypotheses=True, verbose=False)
-            model.eval()  # NeMo leaves some of it in train mode
-            known[kind, chunked] = found[0] if isinstance(found, tuple) else found
+            known[kind, chunked] = recognizer_models.transcribe(model, arrays, return_hypotheses=True)
         return known[kind, chunked]
 
     return transcribe
-
-
-def pieces_of(samples, sizes):
-    """Pieces of these sizes again and again, up to the end."""
-    pieces = []
-    while samples.numel():
-        pieces.append(samples[: sizes[len(pieces) % len(sizes)]])
-        samples = samples[pieces[-1].numel() :]
-    return pieces
-
-
-def push(recognizer, pieces):
-    """Pushes one piece for each stream."""
-    lengths = [piece.numel() for piece in pieces]
-    samples = torch.full((len(pieces), max(lengths)), float("nan"))
-    for row, piece in zip(samples, pieces):
-        row[: piece.numel()] = piece
-    return recognizer.push(samples, lengths)
 
 
 @pytest.mark.unit
@@ -105,7 +86,7 @@ class TestText:
         with StreamingRecognizer(recognizers(kind, chunked)) as recognizer:
             for samples, hypothesis in zip(audio, offline(kind, chunked)):
                 so_far, tokens = "", []
-                for piece in pieces_of(samples, sizes):
+                for piece in cut(samples, sizes):
                     transcript = recognizer.push(piece.unsqueeze(0))[0]
                     tokens += transcript.new_tokens
                     assert transcript.text.startswith(so_far) and transcript.final == transcript.text
@@ -118,7 +99,7 @@ class TestText:
     def test_times_are_those_of_the_offline_pass(self, recognizers, audio, offline, kind):
         recognizer = StreamingRecognizer(recognizers(kind))
         tokens = []
-        for piece in pieces_of(audio[1], [1700]):
+        for piece in cut(audio[1], [1700]):
             tokens += recognizer.push(piece.unsqueeze(0))[0].new_tokens
         tokens += recognizer.flush()[0].new_tokens
         expected = [0.08 * float(frame) for frame in offline(kind)[1].timestamp]
@@ -128,14 +109,14 @@ class TestText:
     @pytest.mark.parametrize("kind", KINDS)
     def test_streams_begin_and_end_on_their_own(self, recognizers, audio, offline, kind):
         recognizer, nothing = StreamingRecognizer(recognizers(kind), batch_size=2), torch.zeros(0)
-        first, second = (pieces_of(samples, [3000]) for samples in audio)
+        first, second = (cut(samples, [3000]) for samples in audio)
         for piece in first:
-            push(recognizer, [piece, nothing])
-        push(recognizer, [nothing, second[0]])
+            recognizer.push(*padded([piece, nothing]))
+        recognizer.push(*padded([nothing, second[0]]))
         one, other = recognizer.flush([True, False])
         assert one.text == offline(kind)[0].text and other.text != ""
         for piece in second[1:]:
-            push(recognizer, [audio[0][:1000], piece])
+            recognizer.push(*padded([audio[0][:1000], piece]))
         recognizer.reset([True, False])
         silent, other = recognizer.flush()
         assert other.text == offline(kind)[1].text and silent.text == ""
@@ -144,9 +125,7 @@ class TestText:
     def test_each_decoder_of_a_hybrid_model(self, recognizers, audio, name):
         model = recognizers("hybrid")
         model.change_decoding_strategy(decoder_type=name)
-        expected = model.transcribe([audio[0].numpy()], verbose=False)
-        model.eval()
-        expected = expected[0] if isinstance(expected, tuple) else expected
+        expected = recognizer_models.transcribe(model, [audio[0].numpy()])
         recognizer = StreamingRecognizer(model, decoder=name)
         recognizer.push(audio[0].unsqueeze(0))
         assert recognizer.flush()[0].text == expected[0].text
@@ -179,10 +158,9 @@ class TestBeam:
         return model.eval()
 
     def test_the_search_has_the_last_word(self, model, audio):
-        expected = model.transcribe([audio[0].numpy()], verbose=False)[0].text
-        model.eval()
+        expected = recognizer_models.transcribe(model, [audio[0].numpy()])[0].text
         recognizer = StreamingRecognizer(model)
-        for piece in pieces_of(audio[0], [5000, 0, 700]):
+        for piece in cut(audio[0], [5000, 0, 700]):
             transcript = recognizer.push(piece.unsqueeze(0))[0]
             assert transcript.final == ""
         assert transcript.text != ""
@@ -191,6 +169,12 @@ class TestBeam:
         for each in (recognizer, again):
             last = each.flush()[0]
             assert last.text == last.final == expected
+
+    def test_what_is_kept_for_it_has_no_graph(self, model, audio):
+        recognizer = StreamingRecognizer(model)
+        recognizer.push(audio[0].unsqueeze(0))
+        kept = recognizer.state_dict()["streams"][0]["log_probs"]
+        assert kept.size(0) > 10 and not kept.requires_grad
 
     def test_a_stream_without_audio_has_no_text(self, model):
         assert StreamingRecognizer(model).flush()[0].text == ""
@@ -203,7 +187,7 @@ class TestState:
     def test_goes_on_in_another_recognizer(self, recognizers, audio, offline, tmp_path, kind, at):
         model = recognizers(kind)
         recognizer = StreamingRecognizer(model)
-        pieces = pieces_of(audio[1], [5000])
+        pieces = cut(audio[1], [5000])
         for piece in pieces[:at]:
             recognizer.push(piece.unsqueeze(0))
         torch.save(recognizer.state_dict(), tmp_path / "state.pt")
@@ -275,9 +259,8 @@ class TestRefusals:
 def test_on_a_gpu(recognizers, audio, kind):
     model = recognizers(kind).cuda()
     recognizer = StreamingRecognizer(model)
-    for piece in pieces_of(audio[0], [3000]):
+    for piece in cut(audio[0], [3000]):
         recognizer.push(piece.unsqueeze(0))
-    expected = model.transcribe([audio[0].numpy()], verbose=False)
-    expected = expected[0] if isinstance(expected, tuple) else expected
+    expected = recognizer_models.transcribe(model, [audio[0].numpy()])
     assert recognizer.flush()[0].text == expected[0].text
     recognizers(kind).cpu()

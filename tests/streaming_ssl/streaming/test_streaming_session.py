@@ -16,6 +16,7 @@ import gc
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +24,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
-from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
-from nemo.collections.asr.parts.streaming import StreamingEncoderSession
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from stream_pieces import cut, padded  # noqa: E402
+
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel  # noqa: E402
+from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor  # noqa: E402
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession  # noqa: E402
 
 ENCODER = "model.encoder."
 KINDS = {
@@ -105,10 +110,7 @@ class Streams:
         self.outputs = [[] for _ in range(session.batch_size)]
 
     def push(self, pieces):
-        lengths = [piece.numel() for piece in pieces]
-        samples = torch.full((len(pieces), max(lengths)), float("nan"))
-        for row, piece in zip(samples, pieces):
-            row[: piece.numel()] = piece
+        samples, lengths = padded(pieces)
         self._keep(self.session.push(samples, torch.tensor(lengths)))
 
     def flush(self, mask=None):
@@ -123,15 +125,6 @@ class Streams:
         """What came out for a stream since the last call, (D', T')."""
         parts, self.outputs[row] = self.outputs[row], []
         return torch.cat(parts, dim=1)
-
-
-def cut(audio, sizes):
-    """Pieces of these sizes again and again, up to the end of (samples,)."""
-    pieces = []
-    while audio.numel():
-        pieces.append(audio[: sizes[len(pieces) % len(sizes)]])
-        audio = audio[pieces[-1].numel() :]
-    return pieces
 
 
 def streamed(session, audio, sizes):

@@ -21,7 +21,24 @@ import numpy as np
 from streaming_inference.reports import FeatureFile
 
 
-class FeatureSink:
+class Sink:
+    """What has been heard of one source.
+
+    Args:
+        keep: remember the audio, for --compare-offline
+    """
+
+    def __init__(self, keep: bool):
+        self.keep = keep
+        self.audio: List[np.ndarray] = []
+
+    def add_audio(self, samples: np.ndarray):
+        """Takes what has been pushed."""
+        if self.keep:
+            self.audio.append(samples)
+
+
+class FeatureSink(Sink):
     """Features of one source, written as they come.
 
     Args:
@@ -30,13 +47,9 @@ class FeatureSink:
     """
 
     def __init__(self, path: Optional[Path] = None, keep: bool = False):
-        self.file, self.keep = FeatureFile(path) if path else None, keep
-        self.audio: List[np.ndarray] = []
+        super().__init__(keep)
+        self.file = FeatureFile(path) if path else None
         self.features: List[np.ndarray] = []
-
-    def add_audio(self, samples: np.ndarray):
-        if self.keep:
-            self.audio.append(samples)
 
     def add(self, features: np.ndarray):
         """Takes features (T, D)."""
@@ -56,7 +69,7 @@ class FeatureSink:
             self.file.discard()
 
 
-class TextSink:
+class TextSink(Sink):
     """Text of one source: as it comes, or in one line when the source has ended.
 
     Args:
@@ -67,15 +80,11 @@ class TextSink:
     """
 
     def __init__(self, name: str, write: Callable[[str], None], live: bool, keep: bool = False):
-        self.name, self.write, self.live, self.keep = name, write, live, keep
+        super().__init__(keep)
+        self.name, self.write, self.live = name, write, live
         self.text = ""
-        self.audio: List[np.ndarray] = []
         if live:
             write(f"{name}: ")
-
-    def add_audio(self, samples: np.ndarray):
-        if self.keep:
-            self.audio.append(samples)
 
     def add(self, transcript):
         """Takes what is known of the stream now; only what stays is shown."""

@@ -60,8 +60,7 @@ def audio(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(model, audio):
-    found = model.transcribe([str(path) for path in audio], verbose=False)
-    model.eval()
+    found = recognizer_models.transcribe(model, [str(path) for path in audio])
     return [f"{path.stem}: {hypothesis.text}" for path, hypothesis in zip(audio, found)]
 
 

@@ -158,14 +158,21 @@ def subsampling_of(encoder: Any) -> nn.Module:
     return getattr(encoder.pre_encode, "pre_encode", encoder.pre_encode)
 
 
+def frame_decoder(model: Any) -> Optional[nn.Module]:
+    """The decoder that gives classes for each frame: of CTC, of a hybrid model's CTC, of pretraining; None if there is
+    none."""
+    decoder = getattr(model, "ctc_decoder", None) or getattr(model, "decoder", None)
+    return decoder if "encoder_output" in (getattr(decoder, "input_types", None) or {}) else None
+
+
 def require_decoder(model: Any) -> nn.Module:
     """The decoder that gives classes for each frame.
 
     Raises:
         ValueError: the model has none
     """
-    decoder = getattr(model, "ctc_decoder", None) or getattr(model, "decoder", None)
-    if decoder is None or "encoder_output" not in (getattr(decoder, "input_types", None) or {}):
+    decoder = frame_decoder(model)
+    if decoder is None:
         raise ValueError("return_log_probs and return_tokens need a model whose decoder gives classes for each frame")
     return decoder
 

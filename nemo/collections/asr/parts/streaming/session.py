@@ -22,7 +22,7 @@
 However the audio is cut, what comes out is what the model's forward makes of the whole.
 """
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, cast
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,15 +40,8 @@ from nemo.collections.asr.parts.streaming.requirements import (
     require_streamable,
 )
 from nemo.collections.asr.parts.streaming.state import SessionState, check_constants, check_counts, check_names
+from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
 from nemo.utils.option_checks import check_integer
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _without_gradients(method: Method) -> Method:
-    """Makes ordinary tensors in whatever mode the caller is, but no graph. Inference tensors could not be trained on
-    later, nor a session be used outside the mode that it was made in."""
-    return torch.inference_mode(False)(torch.no_grad()(method))
 
 
 class StreamingEncoderSession:
@@ -95,7 +88,7 @@ class StreamingEncoderSession:
         self._entered = False
         self._build()
 
-    @_without_gradients
+    @without_gradients
     def _build(self) -> None:
         """The parts that do not depend on the streams, and the streams' state."""
         self._front_end = StreamingLogMel(self.model.preprocessor.featurizer)
@@ -103,7 +96,7 @@ class StreamingEncoderSession:
         self._encoder = StreamingEncoder(self.model.encoder, self.contexts, factor, num_features)
         self._state = self._initial_state()
 
-    @_without_gradients
+    @without_gradients
     def _initial_state(self) -> SessionState:
         """Streams at their beginning."""
         size = self.batch_size
@@ -154,7 +147,7 @@ class StreamingEncoderSession:
         self._entered = False
         self.reset()
 
-    @_without_gradients
+    @without_gradients
     def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> StreamingOutput:
         """Takes the next audio of every stream in.
 
@@ -179,7 +172,7 @@ class StreamingEncoderSession:
         feats, made = self._front_end.push(self._state.features, samples, counts)
         return self._output(feats, made)
 
-    @_without_gradients
+    @without_gradients
     def push_features(self, feats: ArrayLike, lengths: Optional[ArrayLike] = None) -> StreamingOutput:
         """Takes the next features of every stream in, in place of audio: what the model's preprocessor would make.
 
@@ -201,7 +194,7 @@ class StreamingEncoderSession:
         self._refuse("features", "audio", [row for row, n in enumerate(counts) if n and self._state.has_audio(row)])
         return self._output(feats.to(self.device, self._encoder.dtype).transpose(1, 2), counts)
 
-    @_without_gradients
+    @without_gradients
     def flush(self, mask: Optional[ArrayLike] = None) -> StreamingOutput:
         """Ends streams: what is still waiting comes out, and they are at their beginning again.
 
@@ -221,7 +214,7 @@ class StreamingEncoderSession:
         self._reset(rows)
         return output
 
-    @_without_gradients
+    @without_gradients
     def reset(self, mask: Optional[ArrayLike] = None) -> None:
         """Puts streams back to their beginning; what was waiting is dropped.
 
@@ -237,7 +230,7 @@ class StreamingEncoderSession:
         """All state as tensors (copies) and plain numbers, for `torch.save`; going on from it is exact to the bit."""
         return {**self._state.state_dict(), **self._constants()}
 
-    @_without_gradients
+    @without_gradients
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state_dict` gave, of a session with the same model, contexts and batch size.
 

@@ -25,6 +25,8 @@ from nemo.collections.asr.parts.streaming.batch_rows import put_rows, take_rows
 from nemo.collections.asr.parts.streaming.batch_state import BatchState
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
 
+Stage = Tuple[CausalConv2D, List[nn.Module]]  # a convolution that halves the frames, and what follows it
+
 
 @dataclass
 class SubsamplingState(BatchState):
@@ -37,6 +39,19 @@ class SubsamplingState(BatchState):
 
     waiting: Tensor
     stages: List[Tensor]
+
+
+def stages_of(pre_encode: nn.Module) -> Tuple[List[Stage], nn.Linear]:
+    """The convolutions of a subsampling, none of a linear layer, and the projection at its end."""
+    if isinstance(pre_encode, nn.Linear):
+        return [], pre_encode
+    stages: List[Stage] = []
+    for layer in pre_encode.conv:  # type: ignore[union-attr]
+        if isinstance(layer, CausalConv2D):
+            stages.append((layer, []))
+        else:
+            stages[-1][1].append(layer)
+    return stages, pre_encode.out  # type: ignore[return-value]  # torch: any attribute
 
 
 class StreamingSubsampling:
@@ -54,16 +69,7 @@ class StreamingSubsampling:
 
     def __init__(self, pre_encode: nn.Module, factor: int, chunk: int, num_features: int):
         self.factor, self.chunk, self.num_features = factor, chunk, num_features
-        self.stages: List[Tuple[CausalConv2D, List[nn.Module]]] = []  # a convolution and what follows it
-        if isinstance(pre_encode, nn.Linear):
-            self.linear = pre_encode
-            return
-        self.linear = pre_encode.out  # type: ignore[assignment]  # torch: any attribute
-        for layer in pre_encode.conv:  # type: ignore[union-attr]
-            if isinstance(layer, CausalConv2D):
-                self.stages.append((layer, []))
-            else:
-                self.stages[-1][1].append(layer)
+        self.stages, self.linear = stages_of(pre_encode)
 
     @property
     def capacity(self) -> int:

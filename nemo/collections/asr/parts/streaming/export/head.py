@@ -19,6 +19,8 @@ from typing import Any, List, NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
+from nemo.collections.asr.parts.streaming.requirements import frame_decoder
+
 
 class CtcHead(nn.Module):
     """Log-probabilities of encoder frames: NeMo's `ConvASRDecoder`, whose convolution sees one frame.
@@ -63,11 +65,9 @@ def find_ctc(model: Any) -> Optional[Ctc]:
     Raises:
         ValueError: it is one that cannot be exported
     """
-    decoder = getattr(model, "ctc_decoder", None) or getattr(model, "decoder", None)
-    if "encoder_output" not in (getattr(decoder, "input_types", None) or {}):
-        return None  # of a transducer
+    decoder = frame_decoder(model)
     if not hasattr(decoder, "num_classes_with_blank"):
-        return None  # of pretraining
+        return None  # that of pretraining has none
     layers: Any = getattr(decoder, "decoder_layers", ())
     is_one_frame = len(layers) == 1 and isinstance(layers[0], nn.Conv1d) and layers[0].kernel_size == (1,)
     adapters: Any = getattr(decoder, "is_adapter_available", lambda: False)

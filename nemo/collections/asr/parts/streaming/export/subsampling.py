@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nemo.collections.asr.parts.streaming.export.layer import scaled
+from nemo.collections.asr.parts.streaming.subsampling import stages_of
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
 
 
@@ -70,14 +71,9 @@ class StepSubsampling(nn.Module):
     def __init__(self, pre_encode: Any, factor: int, num_features: int, scale: float):
         super().__init__()
         self.factor, self.num_features = factor, num_features
-        stages: List[Tuple[CausalConv2D, List[nn.Module]]] = []
-        for layer in () if isinstance(pre_encode, nn.Linear) else pre_encode.conv:
-            if isinstance(layer, CausalConv2D):
-                stages.append((layer, []))
-            else:
-                stages[-1][1].append(layer)
+        stages, linear = stages_of(pre_encode)
         self.stages = nn.ModuleList(Stage(convolution, others) for convolution, others in stages)
-        self.linear = scaled(pre_encode if isinstance(pre_encode, nn.Linear) else pre_encode.out, scale)
+        self.linear = scaled(linear, scale)
 
     def past_shapes(self) -> List[Tuple[int, int, int]]:
         """(C, 1, F) of the last input of each stage."""

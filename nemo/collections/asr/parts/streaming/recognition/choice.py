@@ -19,6 +19,7 @@ from typing import Any, Optional
 from nemo.collections.asr.parts.streaming.recognition.ctc import GREEDY, GreedyCtc, SearchedCtc
 from nemo.collections.asr.parts.streaming.recognition.token_decoder import TokenDecoder
 from nemo.collections.asr.parts.streaming.recognition.transducer import GreedyTransducer
+from nemo.collections.asr.parts.streaming.requirements import require_decoder
 from nemo.utils.option_checks import check_choice
 
 CTC, TRANSDUCER = DECODERS = ("ctc", "rnnt")
@@ -45,7 +46,7 @@ def token_decoder(model: Any, decoder: Optional[str]) -> TokenDecoder:
         require_label_looping(decoding)
         return GreedyTransducer(decoding)
     kind = GreedyCtc if decoding.cfg.strategy in GREEDY else SearchedCtc
-    return kind(getattr(model, "ctc_decoder", None) or model.decoder, decoding)
+    return kind(require_decoder(model), decoding)
 
 
 def _decoding(model: Any, name: str) -> Any:

@@ -43,8 +43,12 @@ class GreedyCtc(TokenDecoder):
     def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
         """See `TokenDecoder`."""
         log_probs = decode(self.decoder, features)
-        for stream, classes, count in zip(streams, log_probs.argmax(dim=2).tolist(), counts):
+        for stream, own, classes, count in zip(streams, log_probs, log_probs.argmax(dim=2).tolist(), counts):
+            self.keep(stream, own[:count])
             self._fold(stream, classes[:count])
+
+    def keep(self, stream: StreamTokens, log_probs: Tensor) -> None:
+        """Keeps what is needed at a stream's end of new frames, (T', C): nothing."""
 
     def _fold(self, stream: StreamTokens, classes: List[int]) -> None:
         previous, blank = stream.carry, self.decoding.blank_id
@@ -55,14 +59,6 @@ class GreedyCtc(TokenDecoder):
             previous = index
         stream.carry, stream.heard = previous, stream.heard + len(classes)
 
-    def pack(self, carry: int) -> int:
-        """See `TokenDecoder`."""
-        return carry
-
-    def unpack(self, packed: int) -> int:
-        """See `TokenDecoder`."""
-        return packed
-
 
 class SearchedCtc(GreedyCtc):
     """The same until a stream ends; then its text is that of NeMo's own search over all of it. So its memory grows
@@ -70,30 +66,15 @@ class SearchedCtc(GreedyCtc):
 
     revises = True
 
-    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
-        """See `TokenDecoder`."""
-        log_probs = decode(self.decoder, features)
-        for row, (stream, count) in enumerate(zip(streams, counts)):
-            previous, kept = stream.carry or (None, [])
-            new, stream.carry = log_probs[row, :count], previous
-            self._fold(stream, new.argmax(dim=1).tolist())
-            stream.carry = stream.carry, [*kept, new.clone()] if count else kept
+    def keep(self, stream: StreamTokens, log_probs: Tensor) -> None:
+        """See `GreedyCtc`."""
+        if log_probs.size(0):
+            stream.log_probs.append(log_probs.clone())
 
     def finish(self, stream: StreamTokens) -> None:
         """See `TokenDecoder`."""
-        _, kept = stream.carry or (None, [])
-        if kept:
-            whole = torch.cat(kept).unsqueeze(0)
+        if stream.log_probs:
+            whole = torch.cat(stream.log_probs).unsqueeze(0)
             length = torch.tensor([whole.size(1)], device=whole.device)
             found = self.decoding.ctc_decoder_predictions_tensor(whole, decoder_lengths=length)[0]
             stream.best = (found[0] if isinstance(found, list) else found).text
-
-    def pack(self, carry: Any) -> Any:
-        """See `TokenDecoder`."""
-        previous, kept = carry
-        return {"previous": previous, "log_probs": torch.cat(kept) if kept else None}
-
-    def unpack(self, packed: Any) -> Any:
-        """See `TokenDecoder`."""
-        kept = packed["log_probs"]
-        return packed["previous"], [] if kept is None else [kept.clone()]

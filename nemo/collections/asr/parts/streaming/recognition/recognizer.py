@@ -22,7 +22,7 @@
 However the audio is cut, the last text is what the model's own `transcribe` makes of the whole.
 """
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from torch import nn
 
@@ -31,6 +31,7 @@ from nemo.collections.asr.parts.streaming.output import StreamingOutput
 from nemo.collections.asr.parts.streaming.recognition.choice import token_decoder
 from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens, Token, Transcript
 from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
 
 
 class StreamingRecognizer:
@@ -60,8 +61,7 @@ class StreamingRecognizer:
     ):
         self._decoder = token_decoder(model, decoder)
         self.session = StreamingEncoderSession(model, batch_size, max_context)
-        timing = self.session.report.timing
-        self._frame_seconds = timing.encoder_ms / 1000
+        self._frame_seconds = self.session.report.timing.encoder_ms / 1000
         self._streams = [StreamTokens() for _ in range(batch_size)]
 
     @property
@@ -92,6 +92,7 @@ class StreamingRecognizer:
         self.session.__exit__(*error)
         self.reset()
 
+    @without_gradients
     def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> List[Transcript]:
         """Takes the next audio of every stream in.
 
@@ -106,6 +107,7 @@ class StreamingRecognizer:
         """
         return self._decode(self.session.push(samples, lengths))
 
+    @without_gradients
     def flush(self, mask: Optional[ArrayLike] = None) -> List[Transcript]:
         """Ends streams: their text is final, and they are at their beginning again.
 
@@ -156,7 +158,7 @@ class StreamingRecognizer:
         for row in rows:
             self._streams[row] = StreamTokens()
 
-    def _decode(self, output: StreamingOutput, ending: List[int] = []) -> List[Transcript]:
+    def _decode(self, output: StreamingOutput, ending: Sequence[int] = ()) -> List[Transcript]:
         """The transcripts after new encoder frames."""
         before = [len(stream.ids) for stream in self._streams]
         self._decoder.advance(self._streams, output.features, output.lengths.tolist())

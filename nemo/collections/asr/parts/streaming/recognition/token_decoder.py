@@ -17,6 +17,7 @@
 from abc import ABC, abstractmethod
 from typing import Any, Dict, List, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens
@@ -48,13 +49,13 @@ class TokenDecoder(ABC):
     def finish(self, stream: StreamTokens) -> None:
         """Does what has to wait for a stream's end."""
 
-    @abstractmethod
     def pack(self, carry: Any) -> Any:
         """What a stream carries, as tensors and plain numbers: a copy."""
+        return carry
 
-    @abstractmethod
     def unpack(self, packed: Any) -> Any:
         """The opposite of `pack`."""
+        return packed
 
     def text(self, ids: List[int]) -> str:
         """The text of some tokens, as offline decoding makes it."""
@@ -73,9 +74,11 @@ class TokenDecoder(ABC):
             "frames": list(stream.frames),
             "heard": stream.heard,
             "carry": None if stream.carry is None else self.pack(stream.carry),
+            "log_probs": torch.cat(stream.log_probs) if stream.log_probs else None,
         }
 
     def load(self, saved: Mapping[str, Any]) -> StreamTokens:
         """The stream that `save` was given."""
         carry = None if saved["carry"] is None else self.unpack(saved["carry"])
-        return StreamTokens(list(saved["ids"]), list(saved["frames"]), saved["heard"], carry)
+        log_probs = [] if saved["log_probs"] is None else [saved["log_probs"].clone()]
+        return StreamTokens(list(saved["ids"]), list(saved["frames"]), saved["heard"], carry, log_probs)

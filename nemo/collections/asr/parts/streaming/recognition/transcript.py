@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Callable, List, Optional, Sequence
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Token:
@@ -45,6 +47,7 @@ class StreamTokens:
         frames: the encoder frame that each came with, counted from the stream's beginning
         heard: encoder frames so far
         carry: whatever else the decoder needs to go on; None at the beginning
+        log_probs: (T', C) each, kept for a search at the stream's end
         best: the text of the whole stream, where a decoder that waits for its end has found it
     """
 
@@ -52,6 +55,7 @@ class StreamTokens:
     frames: List[int] = field(default_factory=list)
     heard: int = 0
     carry: Any = None
+    log_probs: List[Tensor] = field(default_factory=list)
     best: Optional[str] = None
 
 
