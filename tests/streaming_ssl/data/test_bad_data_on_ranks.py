@@ -14,9 +14,6 @@
 
 
 import json
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,32 +22,11 @@ import pytest
 import soundfile
 from omegaconf import OmegaConf, open_dict
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rank_processes import printed_by_two  # noqa: E402
+
 SCRIPT = Path(__file__).with_name("bad_data_on_ranks.py")
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return found.getsockname()[1]
-
-
-def run_two_ranks(*args):
-    """Starts both ranks at once, as torchrun and SLURM do; returns what each has printed."""
-    shared = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    shared.update(TORCHELASTIC_RUN_ID="none", GROUP_RANK="0", OMP_NUM_THREADS="1")
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), *map(str, args)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    outputs = [rank.communicate(timeout=240) for rank in ranks]
-    assert all(rank.returncode == 0 for rank in ranks), "\n".join(err[-3000:] for _, err in outputs)
-    return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
 
 
 @pytest.mark.unit
@@ -75,7 +51,7 @@ class TestBadDataOnRanks:
             cfg.train_ds = {"sample_rate": 16000, "batch_size": 2, "shuffle": False, "labels": ["a"]}
         OmegaConf.save(cfg, tmp_path / "config.yaml")
 
-        first, second = run_two_ranks(tmp_path / "config.yaml", skipped, refused)
+        first, second = printed_by_two(SCRIPT, tmp_path / "config.yaml", skipped, refused)
         assert (first.pop("read"), second.pop("read")) == (4, 0), "one rank reads the audio headers"
         assert first == second
         assert first["skip"]["steps"] == 2 and first["skip"]["train_bad_utterances"] == 3

@@ -25,11 +25,11 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "finetuning"), str(TESTS / "resume")]
+sys.path.insert(0, str(TESTS))
 import lightning.pytorch as pl  # noqa: E402
 import torch  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
-from resume_driver import free_port  # noqa: E402
+from rank_processes import free_port  # noqa: E402
 
 from nemo.collections.asr.parts.finetuning import FineTuning  # noqa: E402
 from nemo.utils.exp_manager import exp_manager  # noqa: E402

@@ -15,9 +15,6 @@
 """Fine-tuning runs: what is frozen and for how long, rates of parts, what is shown, and whole runs of the script."""
 
 import importlib.util
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,9 +24,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import finetuning_runs  # noqa: E402
+from rank_processes import run_forked  # noqa: E402
 
 from nemo.collections.asr.models import ASRModel  # noqa: E402
 from nemo.collections.asr.parts.finetuning import BlankShare, FineTuning, FreezeEncoder  # noqa: E402
@@ -299,16 +298,7 @@ class TestScript:
 def on_two_ranks(cfg, folder):
     """The weights of both ranks, before the first step and after each; they start together."""
     OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg)), folder / "config.yaml")
-    ranks = Path(__file__).with_name("finetuning_ranks.py")
-    command = [sys.executable, str(ranks), str(folder / "config.yaml"), str(folder)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    streams = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    with subprocess.Popen(command, env=env, start_new_session=True, **streams) as process:
-        try:
-            log = process.communicate(timeout=600)[1]
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)  # the ranks too
-            raise
+    log = run_forked(HERE / "finetuning_ranks.py", folder / "config.yaml", folder)
     files = [folder / f"rank-{rank}.pt" for rank in range(2)]
     assert all(file.exists() for file in files), log[-5000:]
     return [torch.load(file) for file in files]

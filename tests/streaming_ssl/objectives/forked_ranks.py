@@ -22,9 +22,9 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "distributed"), str(TESTS / "resume")]
+sys.path[:0] = [str(TESTS), str(TESTS / "distributed")]
 import rank_runs  # noqa: E402
-from resume_driver import free_port  # noqa: E402
+from rank_processes import free_port  # noqa: E402
 
 RANKS = 2
 

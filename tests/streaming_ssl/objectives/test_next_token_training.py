@@ -14,9 +14,6 @@
 
 """What a trainer shows and logs, one process or two; and a run that goes on in the middle of an epoch."""
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +30,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "distributed"), str(HERE.par
 import rank_runs  # noqa: E402
 import resume_runs  # noqa: E402
 from memory_logger import MemoryLogger  # noqa: E402
+from rank_processes import run_forked  # noqa: E402
 
 CURRICULUM = {"enabled": True, "start_context": 2, "end_context": 12, "warmup_steps": 2}
 SGD = "model.optim.name=sgd ~model.optim.betas ~model.optim.sched model.optim.lr=0.1".split()
@@ -100,15 +98,7 @@ def ranks(run, tmp_path_factory):
     """What each of two ranks has made of it."""
     folder = tmp_path_factory.mktemp("ranks")
     torch.save({"run": run}, folder / "runs.pt")
-    command = [sys.executable, str(HERE / "forked_ranks.py"), str(folder / "runs.pt"), str(folder)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    streams = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    with subprocess.Popen(command, env=env, start_new_session=True, **streams) as process:
-        try:
-            log = process.communicate(timeout=600)[1]
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)  # the ranks too
-            raise
+    log = run_forked(HERE / "forked_ranks.py", folder / "runs.pt", folder)
     files = [folder / f"rank{rank}.pt" for rank in range(2)]
     assert all(file.exists() for file in files), log[-5000:]
     found = [torch.load(file, weights_only=False)["run"] for file in files]

@@ -12,23 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-import json
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rank_processes import printed_by_two  # noqa: E402
+
 SCRIPT = Path(__file__).with_name("nonfinite_on_ranks.py")
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return found.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +31,7 @@ def ranks(nest_config, tmp_path_factory):
     config = tmp_path_factory.mktemp("ranks") / "config.yaml"
     options = ["model.optim.lr=1e-2", "model.optim.sched.warmup_steps=3", "model.masking.mask_prob=0.05"]
     OmegaConf.save(nest_config(*options), config)
-    shared = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    shared.update(TORCHELASTIC_RUN_ID="none", GROUP_RANK="0", OMP_NUM_THREADS="1")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(config)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    outputs = [process.communicate(timeout=240) for process in processes]
-    assert not any(p.returncode for p in processes), "\n".join(err[-3000:] for _, err in outputs)
-    return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
+    return printed_by_two(SCRIPT, config)
 
 
 @pytest.mark.unit

@@ -24,7 +24,6 @@ NeMo is imported once, and a process is forked for each rank. Rank r appends wha
 import json
 import os
 import runpy
-import socket
 import sys
 from pathlib import Path
 
@@ -32,6 +31,10 @@ import lightning.pytorch as pl
 import torch
 
 import nemo.collections.asr.models  # noqa: F401
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rank_processes import free_port  # noqa: E402
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining/hierarchical_streaming_nest.py"
 
@@ -85,12 +88,6 @@ def fork(stage, rank: int, port: int) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)  # gloo's destructor can wait for ever
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def main():
