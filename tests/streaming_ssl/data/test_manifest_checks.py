@@ -158,6 +158,11 @@ class TestCheckManifests:
                 check_manifests({"manifest_filepath": path, "check_audio_files": to_open})
         check_manifests({"manifest_filepath": path, "check_audio_files": 0})
 
+    @pytest.mark.parametrize("value", [-2, 1.5, None, "all"])
+    def test_a_number_of_files_that_is_none(self, manifest, value):
+        with pytest.raises(ValueError, match=f"check_audio_files={value!r}: must be an integer >= -1"):
+            check_manifests({"manifest_filepath": manifest(*manifest.good), "check_audio_files": value})
+
     def test_duration_limits_that_leave_nothing(self, manifest):
         config = {"manifest_filepath": manifest(*manifest.good), "min_duration": 2.5, "max_duration": 60.0}
         with pytest.raises(ValueError, match="none of its 2 utterances, 1.00 s to 2.00 s long"):

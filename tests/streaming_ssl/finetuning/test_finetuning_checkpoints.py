@@ -113,9 +113,10 @@ class TestEncoderOfAFineTunedModel:
         second = build(tmp_path / "first.nemo", kind="rnnt")
         assert torch.equal(finetuning_runs.encoded(second)[0], finetuning_runs.encoded(first)[0])
 
-    def test_is_the_same_through_init_from_nemo_model(self, pretrained, build, compose_config):
+    @pytest.mark.parametrize("name", ["contexts per layer", "after the subsampling"])
+    def test_is_the_same_through_init_from_nemo_model(self, name, pretrained, build, compose_config):
         """NeMo's own scripts: a config that says the same, then `maybe_init_from_pretrained_checkpoint`."""
-        model, path = pretrained("contexts per layer")
+        model, path = pretrained(name)
         cfg = OmegaConf.create(OmegaConf.to_container(build(path).cfg))
         cfg.train_ds = cfg.validation_ds = None
         torch.manual_seed(9)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import finetuning_runs  # noqa: E402
 
-from nemo.collections.asr.parts.finetuning import inherit  # noqa: E402
+from nemo.collections.asr.parts.finetuning import FineTuning, inherit  # noqa: E402
 from nemo.collections.asr.parts.finetuning.learning_rates import ONE_RATE, check_rates  # noqa: E402
 from nemo.collections.asr.parts.lookahead import report_lookahead  # noqa: E402
 
@@ -128,6 +128,12 @@ class TestContradictions:
     def test_an_option_that_the_encoder_does_not_have_is_named(self, inherited):
         with pytest.raises(ValueError, match="model.encoder.droput=0.3: unknown option of ConformerEncoder"):
             inherited("streaming", "+model.encoder.droput=0.3")
+
+    def test_a_misspelt_option_of_ours_is_named(self, compose_config):
+        given = ["pretrained.path=x.nemo", "+model.curriculum_contxt={}"]
+        given += [f"model.{name}.manifest_filepath=null" for name in ("train_ds", "validation_ds")]
+        with pytest.raises(ValueError, match="model.curriculum_contxt={}: .* did you mean model.curriculum_context"):
+            FineTuning(compose_config("finetune_streaming_ctc", *given))
 
     def test_another_class_is_named(self, inherited):
         with pytest.raises(ValueError, match="_target_=.*SqueezeformerEncoder, the checkpoint has .*ConformerEncoder"):

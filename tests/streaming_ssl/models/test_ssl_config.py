@@ -101,6 +101,11 @@ class TestNamesOfOptions:
             with_key(config, key, {"something": 1})
         EncDecMaskedTokenPredModel(config)
 
+    def test_a_mask_position_that_is_none_is_pre_conv_as_in_nemo_with_a_warning(self, nest_config, nemo_warnings):
+        model = EncDecMaskedTokenPredModel(nest_config("model.mask_position=postconv", like_nemo=True))
+        assert model.mask_processor.context_stride == 8 and model.pre_encoder is None
+        assert any("mask_position='postconv'" in warning for warning in nemo_warnings())
+
     def test_each_key_is_one_that_the_shipped_configs_have(self, compose_config):
         config = compose_config("nest_hierarchical_streaming").model
         for section, keys in OWN_KEYS.items():

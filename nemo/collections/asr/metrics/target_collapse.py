@@ -31,7 +31,8 @@ class CollapseWarning:
         self.was_given = False
 
     def check(self, metrics: Optional[MaskedTokenMetrics], step: int, cfg: Mapping) -> None:
-        """
+        """Gives the warning, once, if hardly any code is used.
+
         Args:
             metrics: counts of the training so far; None if the tokens are not counted
             step: optimizer steps so far

@@ -57,19 +57,16 @@ class EncDecMaskedTokenPredModel(
     Args:
         cfg: the model's config. `cfg.masking.context_stride`, where it is left out, is the encoder's subsampling
             factor (`mask_position: pre_conv`) or 1 (`post_conv`). `cfg.hierarchical_context` is handed to the encoder,
-            `cfg.curriculum_context` becomes a callback of the trainer, `cfg.streaming: true` is checked.
-            `cfg.target_normalize: per_feature` normalises what the targets are made of, over each utterance; null is
-            NeMo's behaviour. `cfg.masked_only_decoding: false` decodes all steps in training and validation, as NeMo
-            does; true, the default, those in the loss: the same loss and gradients in less time and memory.
-            `cfg.objective`, `cfg.next_tokens`: see `objective_of_config`; masked tokens where they are left out.
+            `cfg.curriculum_context` becomes a callback, `cfg.streaming: true` is checked. `cfg.target_normalize:
+            per_feature` normalises what targets are made of. `cfg.masked_only_decoding: false` decodes all steps, as
+            NeMo does. `cfg.objective`, `cfg.next_tokens`: see `objective_of_config`. docs/configuration.md has all.
         trainer: Lightning's trainer
 
     Raises:
-        ValueError: an unknown option under `cfg.masking`, or one out of its range; a misspelt option of ours; a
-            `cfg.hierarchical_context` (see `ContextSchedule`) or `cfg.curriculum_context` (see `ContextCurriculum`)
-            that is not valid; `cfg.streaming: true` for a model that looks ahead; a `context_stride` that is not the
-            encoder's; a manifest that is missing, empty or has unreadable files. While a model is restored from a
-            file, what does not keep it from being built is a warning.
+        ValueError: an unknown option under `cfg.masking`, or one out of its range; a misspelt option of ours; contexts
+            that are not valid (see `ContextSchedule`, `ContextCurriculum`); `cfg.streaming: true` for a model that
+            looks ahead; another `context_stride` than the encoder's; a manifest that is missing, empty or unreadable.
+            While a model is restored, what does not keep it from being built is a warning.
     """
 
     def __init__(self, cfg: DictConfig, trainer: Trainer = None):
@@ -80,7 +77,7 @@ class EncDecMaskedTokenPredModel(
         ssl_config.check_encoder(cfg)
         ssl_config.check_masking(cfg)
         objective = objective_of_config(cfg, restoring)
-        post_conv = cfg.get("mask_position", "pre_conv") == "post_conv"
+        post_conv = ssl_config.is_post_conv(cfg)
         if post_conv:
             ssl_config.prepare_post_conv(cfg, restoring)
         super().__init__(cfg, trainer)
@@ -107,7 +104,7 @@ class EncDecMaskedTokenPredModel(
 
     @property
     def input_types(self) -> Optional[Dict[str, NeuralType]]:
-        """Returns definitions of module input types"""
+        """What `forward` takes."""
         return {**super().input_types, "current_frame": NeuralType(optional=True)}
 
     @typecheck()
@@ -120,7 +117,8 @@ class EncDecMaskedTokenPredModel(
         apply_mask=False,
         current_frame=None,
     ):
-        """
+        """Predicts the tokens that the objective asks for.
+
         Args:
             input_signal: audio of shape (B, samples), or instead
             processed_signal: features of shape (B, D, T)
@@ -245,7 +243,7 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
 
     @property
     def input_types(self) -> Optional[Dict[str, NeuralType]]:
-        """Returns definitions of module input types"""
+        """What `forward` takes."""
         # NeMo's list spells the arguments of its own forward for processed signals differently
         processed = {
             f"processed_{name}": NeuralType(("B", "D", "T"), SpectrogramType(), optional=True)
@@ -272,17 +270,16 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         apply_mask=False,
         current_frame=None,
     ):
-        """
+        """Hears noisy audio, and predicts tokens of the clean one.
+
         Args:
-            input_signal: clean audio of shape (B, samples), or instead
-            processed_signal: its features of shape (B, D, T)
-            noisy_input_signal: noisy audio of shape (B, samples), or instead
-            processed_noisy_input_signal: its features of shape (B, D, T)
+            input_signal, noisy_input_signal: clean and noisy audio of shape (B, samples), or instead
+            processed_signal, processed_noisy_input_signal: their features of shape (B, D, T)
             noise_signal, processed_noise_signal: not used, as in NeMo
             *_length: valid samples or frames, (B,)
             apply_mask, current_frame: see `EncDecMaskedTokenPredModel.forward`
         Returns:
-            log_probs, encoded_len, masks, tokens: see `EncDecMaskedTokenPredModel.forward`; tokens of the clean audio
+            as `EncDecMaskedTokenPredModel.forward`; the tokens are those of the clean audio
         """
         signals = dict(
             input_signal=input_signal,

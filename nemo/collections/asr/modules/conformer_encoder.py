@@ -123,6 +123,17 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
                 self.set_max_audio_length(frames)
         return super().forward_internal(audio_signal, length, cache_last_channel, *args, **kwargs)
 
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        """PyTorch's; also takes the weights of an encoder that was pretrained with `mask_position: post_conv`.
+
+        There the subsampling stands inside the module that masks behind it.
+        """
+        own, wrapped = f"{prefix}pre_encode.", f"{prefix}pre_encode.pre_encode."
+        if not hasattr(self.pre_encode, "pre_encode"):
+            for name in [name for name in state_dict if name.startswith(wrapped)]:
+                state_dict[own + name.removeprefix(wrapped)] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
     def change_attention_model(self, *args, **kwargs):
         """NeMo's; the layers keep their contexts."""
         self._follow_layers()

@@ -98,7 +98,8 @@ class CheckedDataset(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> CheckedItem:
-        """
+        """One item, or what is wrong with it.
+
         Raises:
             BadAudioError: the utterance or its noise cannot be used, and is not skipped
         """

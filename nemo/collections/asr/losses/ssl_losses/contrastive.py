@@ -59,7 +59,8 @@ class ContrastiveLoss(base.ContrastiveLoss):
 
     @typecheck()
     def forward(self, spectrograms, spec_masks, decoder_outputs, decoder_lengths=None):
-        """
+        """The contrastive loss of masked steps.
+
         Args:
             spectrograms: features of shape (B, D, T), before masking
             spec_masks: mask of shape (B, D, T), 1 where a feature is masked

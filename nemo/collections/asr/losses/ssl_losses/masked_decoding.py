@@ -66,7 +66,8 @@ class TokenPredictions:
 
 
 def read_log_probs(log_probs: Tensor, targets: Tensor, in_loss: Tensor) -> TokenPredictions:
-    """
+    """What log-probabilities of all steps say of the tokens that are in the loss.
+
     Args:
         log_probs: what the decoder makes of all steps, (B, T', C, H) or (B, T', C), T' >= T
         targets: tokens (B, T', H)

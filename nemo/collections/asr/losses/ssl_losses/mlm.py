@@ -46,7 +46,8 @@ class MLMLoss(base.MLMLoss):
     def forward(
         self, decoder_outputs, targets, decoder_lengths=None, target_lengths=None, spec_masks=None, masks=None
     ):
-        """
+        """The mean negative log-likelihood of the targets at masked steps.
+
         Args:
             decoder_outputs: log-probabilities of shape (B, T, C)
             targets: tokens of shape (B, T')
@@ -110,7 +111,8 @@ class MultiMLMLoss(base.MultiMLMLoss):
 
     @typecheck()
     def forward(self, masks, decoder_outputs, targets, decoder_lengths=None, target_lengths=None):
-        """
+        """The mean of the losses of all codebooks.
+
         Args:
             masks: mask of shape (B, D, T * combine_time_steps)
             decoder_outputs: log-probabilities of shape (B, T, C, H), or (B, T, C) if squeezed

@@ -103,7 +103,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
 
     @property
     def input_types(self):
-        """Returns definitions of module input types"""
+        """What `forward` takes."""
         return {
             **super().input_types,
             "current_frame": NeuralType(optional=True),
@@ -117,7 +117,8 @@ class RandomBlockMasking(base.RandomBlockMasking):
         current_frame: Union[int, Tensor, None] = None,
         effective_left_context: Optional[int] = None,
     ):
-        """
+        """Masks blocks of frames.
+
         Args:
             input_feats: features of shape (B, D, T), any floating dtype, on any device
             input_lengths: valid frames of each utterance, (B,)
@@ -269,7 +270,8 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
         self.effective_left_context = effective_left_context
 
     def forward(self, x, lengths):
-        """
+        """Subsamples, then masks.
+
         Args:
             x: features of shape (B, T, D)
             lengths: valid frames, (B,)

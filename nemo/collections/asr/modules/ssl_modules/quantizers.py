@@ -39,7 +39,8 @@ class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
 
     @typecheck()
     def forward(self, input_signal):
-        """
+        """Finds the nearest code of each group of frames, in each codebook.
+
         Args:
             input_signal: features of shape (B, D, T), or (B, T, D) if `time_ahead`. Where T is no multiple of
                 `combine_time_steps`, zeros fill the last group up, as the preprocessor's `pad_to` would.

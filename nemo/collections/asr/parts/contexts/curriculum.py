@@ -35,7 +35,7 @@ from nemo.collections.asr.parts.contexts.runtime import (
     sync_masking_context_with_attention,
 )
 from nemo.utils import logging
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import check_choice, check_integer
 
 # what `curriculum_context` has besides `enabled`, and what a missing option is
 OPTIONS: Dict[str, Any] = {"start_context": None, "end_context": None, "warmup_steps": None, "every_n_steps": 1}
@@ -109,7 +109,7 @@ class ContextCurriculum(Callback):
             if key not in ("enabled", *OPTIONS):
                 allowed = ", ".join(("enabled", *OPTIONS))
                 raise ValueError(f"curriculum_context.{key}={block[key]!r}: unknown option; allowed are {allowed}")
-        if not block.get("enabled", True):
+        if not check_choice("curriculum_context.enabled", block.get("enabled", True), (True, False)):
             return None
         return cls(**{name: block.get(name, default) for name, default in OPTIONS.items()})
 

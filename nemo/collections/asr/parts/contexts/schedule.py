@@ -79,7 +79,7 @@ class ContextSchedule:
                     f"hierarchical_context.{key}={block[key]!r}: unknown option; allowed are enabled, interpolation, "
                     "schedule"
                 )
-        if not block.get("enabled", True):
+        if not check_choice("hierarchical_context.enabled", block.get("enabled", True), (True, False)):
             return None
         return cls.parse(block.get("schedule"), block.get("interpolation", "step"))
 

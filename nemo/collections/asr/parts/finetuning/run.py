@@ -31,7 +31,7 @@ from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErr
 from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
-from nemo.collections.asr.parts.utils.ssl_config import check_encoder, hand_contexts_to_encoder
+from nemo.collections.asr.parts.utils.ssl_config import check_encoder, check_own_keys, hand_contexts_to_encoder
 from nemo.utils import logging
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.get_rank import is_global_rank_zero
@@ -59,14 +59,15 @@ class FineTuning:
         trainer: Lightning's, which gets the callbacks that belong to the run when the model is built
 
     Raises:
-        ValueError: naming option and values: a file that is no `.nemo` file; a config that contradicts it; a model
-            that cannot stream, unless `model.streaming` is false; manifests that are missing, damaged or without
-            texts; a tokenizer that is not there; rates that the scheduler does not keep.
+        ValueError: naming option and values: a misspelt option of ours; a file that is no `.nemo` file; a config that
+            contradicts it; a model that cannot stream, unless `model.streaming` is false; manifests that are missing,
+            damaged or without texts; a tokenizer that is not there; rates that the scheduler does not keep.
     """
 
     def __init__(self, cfg: DictConfig, trainer: Optional[Trainer] = None):
         self.cfg = cfg
         self.trainer: Any = trainer
+        check_own_keys(cfg.model)
         self.freezing = FreezeEncoder(cfg.get("freeze_encoder_steps") or 0)
         self.curriculum = ContextCurriculum.from_config(cfg.model.get("curriculum_context"))
         check_rates(cfg.model)

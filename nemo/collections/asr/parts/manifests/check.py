@@ -27,6 +27,7 @@ from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
 from nemo.collections.asr.parts.manifests.lines import encoding_of, manifests_of, read_lines, undecodable_line
 from nemo.collections.asr.parts.manifests.problems import Problem, Problems
 from nemo.utils import logging
+from nemo.utils.option_checks import check_integer
 
 ON_BAD_AUDIO = ("raise", "skip", None)  # `model.on_bad_audio`; None is NeMo's behaviour
 KEYS = ("manifest_filepath", "noise_manifest")
@@ -135,7 +136,7 @@ def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems
 
 def _count(total: int, config: Mapping) -> int:
     """How many of `total` files to open."""
-    count = config.get("check_audio_files", FILES_TO_OPEN)
+    count = check_integer("check_audio_files", config.get("check_audio_files", FILES_TO_OPEN), -1)
     return total if count < 0 else min(count, total)
 
 

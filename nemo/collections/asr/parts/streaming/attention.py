@@ -130,7 +130,8 @@ class StreamingAttention:
         return AttentionState(self.positions.new_zeros(shape), self.left, self.left)
 
     def run(self, x: Tensor, state: AttentionState, rows: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
-        """
+        """Attends from new frames to the cached ones and to themselves, and caches them.
+
         Args:
             x: (b, T, D), T at most `max_frames`
             state: is changed

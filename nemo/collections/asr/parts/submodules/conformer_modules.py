@@ -32,7 +32,8 @@ class ConformerLayer(base.ConformerLayer):
         return self.self_attn
 
     def forward(self, x, att_mask=None, pos_emb=None, pad_mask=None, cache_last_channel=None, cache_last_time=None):
-        """
+        """One layer, under a mask or under windows of its own.
+
         Args:
             x: (B, T, D)
             att_mask: True where a query must not see a key, (B, T, T_cache + T); or `AttentionWindows`

@@ -35,7 +35,8 @@ class MultiHeadAttention(base.MultiHeadAttention):
     is short. With any other mask, and with a cache, it is NeMo's to the bit."""
 
     def forward(self, query, key, value, mask, pos_emb=None, cache=None):
-        """
+        """Attends under a mask, or in blocks under a band.
+
         Args:
             query, key, value: (B, T, D)
             mask: True where a query must not see a key, (B, T, T_cache + T); or a `Band`
@@ -95,7 +96,8 @@ class RelPositionMultiHeadAttentionLongformer(
     """
 
     def forward(self, query, key, value, pad_mask=None, pos_emb=None, cache=None, mask=None):
-        """
+        """Attends locally, or, with `mask`, as relative attention does.
+
         Args:
             query, key, value: (B, T, D)
             pad_mask: True in padding, (B, T)

@@ -54,7 +54,8 @@ class MaskedConvSequential(base.MaskedConvSequential):
     """
 
     def forward(self, x, lengths):
-        """
+        """Convolves; zeros are put into padding once for each ReLU.
+
         Args:
             x: features (B, T, D)
             lengths: valid frames, (B,)

@@ -146,6 +146,15 @@ def check_encoder(cfg: Mapping):
         check_options(cfg["encoder"])
 
 
+def is_post_conv(cfg: Mapping) -> bool:
+    """True if the encoder's subsampling comes before the mask. As in NeMo any other value counts as `pre_conv`, with a
+    warning if it is none of the two."""
+    position = cfg.get("mask_position", "pre_conv")
+    if position not in ("pre_conv", "post_conv"):
+        logging.warning(f"mask_position={position!r}: is neither pre_conv nor post_conv; taken as pre_conv")
+    return position == "post_conv"
+
+
 def prepare_post_conv(cfg: DictConfig, restoring: bool):
     """Makes a config with `mask_position: post_conv` ready for what NeMo does to it, in place.
 

@@ -60,7 +60,8 @@ class StepAttention(nn.Module):
     def forward(
         self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, batch: int, frames: int
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """
+        """Attends from new frames to the past ones and to themselves.
+
         Args:
             x: (B * T, D)
             keys, values: (B, H, L, d) of the past

@@ -68,7 +68,8 @@ class StepConvolution(nn.Module):
         self.activation = module.activation
 
     def forward(self, x: Tensor, past: Tensor, windows: Tensor, batch: int, frames: int) -> Tuple[Tensor, Tensor]:
-        """
+        """Convolves new frames behind the past ones.
+
         Args:
             x: (B * T, D)
             past: (B, k - 1, D) the last inputs of the depthwise convolution
@@ -99,7 +100,8 @@ class StepLayer(nn.Module):
         self.norm_out = layer.norm_out
 
     def forward(self, x: Tensor, past: Past, mask: Tensor, windows: Tensor, batch: int, frames: int) -> LayerOutput:
-        """
+        """One layer, from its past and new frames.
+
         Args:
             x: (B * T, D)
             past: keys, values and last inputs of the convolution

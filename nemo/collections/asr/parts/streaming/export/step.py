@@ -80,7 +80,8 @@ class StreamingStep(nn.Module):
         return [torch.zeros(batch_size, *shape) for shape in self.state_shapes().values()]
 
     def forward(self, features: Tensor, position: Tensor, end: Tensor, *state: Tensor) -> Tuple[Tensor, ...]:
-        """
+        """One step of all streams.
+
         Args:
             features: (B, S * T, D) feature frames S * position - S + 1 and on; T at most a chunk for style
                 `chunked_limited`

@@ -86,7 +86,8 @@ class StepSubsampling(nn.Module):
     def forward(
         self, features: Tensor, position: Tensor, end: Tensor, past: Sequence[Tensor]
     ) -> Tuple[Tensor, List[Tensor]]:
-        """
+        """Makes encoder frames of new feature frames and the last inputs of each stage.
+
         Args:
             features: (B, S * T, D)
             position: (B,) encoder frames made before
