@@ -17,11 +17,15 @@ int8.
 
     python -m benchmarks.speed.live                              # rows of benchmarks/results/live.csv
     python -m benchmarks.speed.live --sizes small --streams 1    # a part of them
+    python -m benchmarks.speed.live --sizes small --minutes 10   # is the last minute of a stream as fast as the first?
 
 The encoders have random weights and the shipped context. All sides get the same features and take turns in one
 process; steps before the left context is full are compared and not timed. `first_output_ms` is how long after a sound
 its encoder frame is there at the latest: the piece, what the model looks ahead, and the median of computing. A new run
 replaces the rows of the same settings.
+
+With `--minutes` one stream of raw audio runs that long, in pieces of 80 ms, through each side but NeMo's loop, which
+takes features only; a row is one minute of a side.
 """
 
 import argparse
@@ -46,12 +50,13 @@ from nemo_streaming_ssl.onnx_session.description import read_description
 SIZES = {"small": (176, 4, 16), "large": (512, 8, 17)}
 STYLE, CONTEXT = "regular", [70, 0]
 CUTS = (1, 2, 7)  # encoder frames: 80, 160 and 560 ms
+MINUTE_SECONDS = 60
 GRAPHS = {"onnx": "float32", "onnx int8": "int8"}
 COLUMNS = """
-    size streams chunk_ms side chunks p20_ms p50_ms p95_ms real_time_factor first_output_ms ratio_nemo_p50
+    size streams chunk_ms side minute chunks p20_ms p50_ms p95_ms real_time_factor first_output_ms ratio_nemo_p50
     ratio_onnx_p50 diff_offline state_bytes weight_bytes d_model layers heads left device threads torch nemo
 """.split()
-KEYS = "size streams chunk_ms side device threads".split()
+KEYS = "size streams chunk_ms side minute device threads".split()
 
 
 def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: List[int]) -> Callable[[int], torch.Tensor]:
@@ -65,17 +70,21 @@ def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: List[i
     return step
 
 
+def graph_sessions(args, folder: Path, streams: int) -> Dict[str, OnnxStreamingSession]:
+    """A session on each exported graph."""
+    return {
+        name: OnnxStreamingSession(folder, batch_size=streams, precision=precision, threads=args.threads)
+        for name, precision in GRAPHS.items()
+    }
+
+
 def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> Iterator[dict]:
     """The rows of one size, number of streams and chunk."""
     skip = -(-CONTEXT[0] // frames) + 1
     seconds = (skip + args.chunks + 1) * frames * sides.FRAME_MS / 1000
     feats = sides.features_of(model, sides.make_audio(streams, seconds), torch.float32)
     bounds, whole = sides.chunk_bounds(frames, feats.size(2))[: skip + args.chunks], sides.offline(model, feats)
-    session = sides.new_session(model, streams)
-    graphs = {
-        name: OnnxStreamingSession(folder, batch_size=streams, precision=precision, threads=args.threads)
-        for name, precision in GRAPHS.items()
-    }
+    session, graphs = sides.new_session(model, streams), graph_sessions(args, folder, streams)
     encoder = sides.nemo_encoder(model, args, frames)
     measured = [
         Side("nemo", sides.nemo_step(encoder, feats, bounds), args.device),
@@ -94,6 +103,23 @@ def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> 
         yield {**common, **timed, **own, "diff_offline": output}
 
 
+def long_streams(args, size: str, model, folder: Path) -> Iterator[dict]:
+    """The rows of one stream of each session, one for each minute: audio of a minute, again and again."""
+    sessions = {"session": sides.new_session(model, 1), **graph_sessions(args, folder, 1)}
+    chunk_ms, piece = sides.FRAME_MS, sessions["session"].chunk_samples
+    chunks = MINUTE_SECONDS * 1000 // chunk_ms
+    audio = sides.make_audio(1, chunks * chunk_ms / 1000).numpy()
+    for minute in range(1, args.minutes + 1):
+        measured = [
+            Side(name, sides.audio_step(session, audio, piece), args.device) for name, session in sessions.items()
+        ]
+        interleave(measured, chunks)
+        for side in measured:
+            common = {"size": size, "streams": 1, "chunk_ms": chunk_ms, "minute": minute, "chunks": chunks}
+            own = {"left": CONTEXT[0], "state_bytes": sessions[side.name].state_bytes()}
+            yield {**common, **own, **times(side, measured, 0, chunk_ms, sessions["session"].lookahead_ms)}
+
+
 def times(side: Side, measured: List[Side], skip: int, chunk_ms: float, lookahead_ms: float) -> Dict[str, str]:
     """The columns of a side's times, and its ratios to NeMo's loop and to the graph in float32."""
     p50 = {each.name: np.median(each.times.wall[skip:]) for each in measured}
@@ -104,7 +130,7 @@ def times(side: Side, measured: List[Side], skip: int, chunk_ms: float, lookahea
         "side": side.name,
         **{name: f"{value:.2f}" for name, value in columns.items()},
         "real_time_factor": f"{np.mean(wall) / chunk_ms:.4f}",
-        "ratio_nemo_p50": f"{p50[side.name] / p50['nemo']:.3f}",
+        "ratio_nemo_p50": f"{p50[side.name] / p50['nemo']:.3f}" if "nemo" in p50 else "",
         "ratio_onnx_p50": f"{p50[side.name] / p50['onnx']:.3f}" if side.name.startswith("onnx") else "",
     }
 
@@ -127,6 +153,9 @@ def measurements(args) -> Iterator[Iterator[dict]]:
         model = sides.build_model(args, STYLE, CONTEXT)
         with TemporaryDirectory() as folder:
             export_streaming(model, Path(folder) / "exported", int8=True)
+            if args.minutes:
+                yield long_streams(args, size, model, Path(folder) / "exported")
+                continue
             for streams in args.streams:
                 for frames in CUTS:
                     yield compare(args, size, model, Path(folder) / "exported", streams, frames)
@@ -137,10 +166,11 @@ def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--chunks", type=int, default=30, help="steps that are timed")
+    parser.add_argument("--minutes", type=int, default=0, help="one long stream of each session instead")
     parser.set_defaults(threads=1, dtype="float32")
     args = parser.parse_args(argv)
-    if min(args.chunks, args.threads, *args.streams) < 1:
-        parser.error("--chunks, --threads and --streams must be 1 or more")
+    if min(args.chunks, args.threads, *args.streams) < 1 or args.minutes < 0:
+        parser.error("--chunks, --threads and --streams must be 1 or more, --minutes 0 or more")
     if args.device.type != "cpu":
         parser.error(f"--device {args.device}: the exported graph is run on a CPU")
     return args

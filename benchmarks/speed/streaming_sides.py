@@ -18,8 +18,9 @@ Both have the same weights and get the same features. NeMo's side is the install
 `cache_aware_stream_step`, fed as NeMo's `CacheAwareStreamingAudioBuffer` feeds it.
 """
 
-from typing import Callable, List
+from typing import Callable, List, Union
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
 
@@ -29,6 +30,7 @@ from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 
 FRAME_MS = 80
+Array = Union[torch.Tensor, np.ndarray]
 
 
 def build_model(args, style: str, context: List[int]) -> EncDecMaskedTokenPredModel:
@@ -104,8 +106,8 @@ def session_step(session, feats: torch.Tensor, bounds: List[int]) -> Callable[[i
     return step
 
 
-def audio_step(session, audio: torch.Tensor, size: int) -> Callable[[int], torch.Tensor]:
-    """The session from audio (B, N) in pieces of `size` samples."""
+def audio_step(session, audio: Array, size: int) -> Callable[[int], Array]:
+    """A session from audio (B, N), which is a tensor or an array, in pieces of `size` samples."""
     return lambda index: session.push(audio[:, index * size : (index + 1) * size]).features
 
 

@@ -46,7 +46,19 @@ class TestLive:
         assert all(float(row["diff_offline"]) < 1e-4 for row in rows[1:3])
         assert float(rows[0]["ratio_nemo_p50"]) == float(rows[2]["ratio_onnx_p50"]) == 1
 
-    @pytest.mark.parametrize("flags", ["--streams 0", "--chunks 0", "--sizes huge", "--device cuda"])
+    def test_a_long_stream_has_a_row_for_each_minute_of_each_session(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(live.SIZES, "small", (32, 4, 1))
+        monkeypatch.setattr(live, "MINUTE_SECONDS", 1)
+        output = tmp_path / "live.csv"
+        assert live.main(f"--sizes small --minutes 2 --output {output}".split()) == 0
+        rows = read_rows(output)
+        assert [(row["minute"], row["side"]) for row in rows] == [
+            (minute, side) for minute in "12" for side in ("session", "onnx", "onnx int8")
+        ]
+        assert {row["state_bytes"] for row in rows if row["side"] == "onnx"} == {rows[1]["state_bytes"]}
+        assert all(float(row["p50_ms"]) > 0 and row["chunks"] == "12" and not row["ratio_nemo_p50"] for row in rows)
+
+    @pytest.mark.parametrize("flags", ["--streams 0", "--chunks 0", "--minutes -1", "--sizes huge", "--device cuda"])
     def test_bad_flags_are_refused(self, flags):
         with pytest.raises(SystemExit):
             live.parse_arguments(flags.split())
