@@ -21,6 +21,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from nemo_streaming_ssl.check import InputError, Subcommands, add_config_arguments, load_config, read_report
+from nemo_streaming_ssl.plot_style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PALER,
+    canvas,
+    in_style,
+    legend_below,
+    save,
+)
 
 if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none of it
     from matplotlib.axes import Axes
@@ -28,8 +40,8 @@ if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none o
 
     from nemo.collections.asr.parts.lookahead import LookaheadReport
 
-BACK, AHEAD, MASKED = '#3b6ea5', '#d9822b', '#b0413e'
-WINDOWS = ('#eef2f7', '#d3deeb')
+BACK, AHEAD, MASKED = BLUE, ORANGE, GREY
+WINDOWS = (PALER, PALE)
 MASK_SECONDS = 10
 
 
@@ -49,7 +61,7 @@ def run_plot(args: argparse.Namespace) -> int:
         print('plot needs matplotlib: pip install matplotlib', file=sys.stderr)
         return 2
     try:
-        figure = _picture(args.config, args.overrides)
+        figure = picture(args.config, args.overrides)
         _save(figure, args.output)
     except InputError as error:
         print(error, file=sys.stderr)
@@ -58,7 +70,12 @@ def run_plot(args: argparse.Namespace) -> int:
     return 0
 
 
-def _picture(path: Path, overrides: Sequence[str]) -> 'Figure':
+def picture(path: Path, overrides: Sequence[str] = ()) -> 'Figure':
+    """The picture of a config, see `load_config`.
+
+    Raises:
+        InputError: it cannot be read
+    """
     config = load_config(path, overrides)
     report = read_report(path, config)
     try:
@@ -70,7 +87,7 @@ def _picture(path: Path, overrides: Sequence[str]) -> 'Figure':
 
 def _save(figure: 'Figure', output: Path) -> None:
     try:
-        figure.savefig(output)
+        save(figure, output)
     except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
         raise InputError(str(output), error) from error
 
@@ -133,16 +150,12 @@ def _draw_mask(masking: Any, features: int, frames: int, left_context: Optional[
     return mask[0].tolist(), ends
 
 
+@in_style()
 def draw(report: 'LookaheadReport', mask: Optional[SampledMask] = None) -> 'Figure':
     """The picture as a matplotlib figure: each layer's context, the reach of the layers together, and a mask."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    layers = len(report.contexts)
-    height = 2.2 + 0.2 * layers
-    figure = Figure(figsize=(9, height + (1.7 if mask else 0)), dpi=120, layout='constrained')
-    FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2 if mask else 1, 2, height_ratios=[height, 1.7] if mask else None)
+    height = 1.2 + 0.14 * len(report.contexts)
+    figure = canvas(height + (1.3 if mask else 0))
+    grid = figure.add_gridspec(2 if mask else 1, 2, height_ratios=[height, 1.3] if mask else None)
     each_layer = figure.add_subplot(grid[0, 0])
     all_layers = figure.add_subplot(grid[0, 1], sharey=each_layer)
     _plot_contexts(each_layer, report)
@@ -153,26 +166,27 @@ def draw(report: 'LookaheadReport', mask: Optional[SampledMask] = None) -> 'Figu
 
 
 def _plot_contexts(axes: 'Axes', report: 'LookaheadReport') -> None:
-    frame = report.timing.encoder_ms
-    _plot_bars(axes, [(_ms(context.left, frame), _ms(context.right, frame)) for context in report.contexts])
-    axes.set_title(f'Attention context of each layer ({report.style})')
+    frame = report.timing.encoder_ms / 1000
+    _plot_bars(axes, [(_length(context.left, frame), _length(context.right, frame)) for context in report.contexts])
+    axes.set_title(f'What each layer sees ({report.style})')
     axes.set_ylabel('layer')
 
 
-def _ms(frames: int, frame_ms: float) -> float:
+def _length(frames: int, frame: float) -> float:
     """The length of frames, of which -1 are unlimited."""
-    return math.inf if frames < 0 else frames * frame_ms
+    return math.inf if frames < 0 else frames * frame
 
 
 def _plot_reach(axes: 'Axes', report: 'LookaheadReport') -> None:
-    _plot_bars(axes, [report.reach_ms(layer + 1) for layer in range(len(report.contexts))])
-    axes.set_title('Reach through all layers up to this one')
+    reaches = [report.reach_ms(layer + 1) for layer in range(len(report.contexts))]
+    _plot_bars(axes, [(back / 1000, ahead / 1000) for back, ahead in reaches])
+    axes.set_title('Reach through all layers up to it')
     axes.tick_params(labelleft=False)
 
 
 def _plot_bars(axes: 'Axes', reaches: Sequence[Tuple[float, float]]) -> None:
-    """One bar for each layer, from (ms back, ms ahead); unlimited ones are arrows to the edge."""
-    longest = max((ms for reach in reaches for ms in reach if ms < math.inf), default=0) or 1000.0
+    """One bar for each layer, from (seconds back, seconds ahead); unlimited ones are arrows to the edge."""
+    longest = max((length for reach in reaches for length in reach if length < math.inf), default=0) or 1.0
     for side, colour in enumerate((BACK, AHEAD)):
         lengths = [reach[side] for reach in reaches]
         edge = _edge(lengths, longest)
@@ -180,17 +194,15 @@ def _plot_bars(axes: 'Axes', reaches: Sequence[Tuple[float, float]]) -> None:
             axes.set_xlim(right=edge)
         else:
             axes.set_xlim(left=-edge)
-        for layer, ms in enumerate(lengths):
-            _plot_bar(axes, layer, ms if side else -ms, edge, colour)
-            if ms and lengths.index(ms) == layer:
-                _label_bar(axes, layer, ms, side, edge)
-    axes.axvline(0, color='black', linewidth=1)
+        for layer, length in enumerate(lengths):
+            _plot_bar(axes, layer, length if side else -length, edge, colour)
+            if length and lengths.index(length) == layer:
+                _label_bar(axes, layer, length, side, edge)
+    axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_ylim(-0.7, len(reaches) - 0.3)
-    axes.set_yticks(range(len(reaches)))
-    axes.set_xlabel('ms, the current frame at 0 (left: back, right: ahead)')
-    axes.ticklabel_format(axis='x', style='plain')
+    axes.set_yticks(range(0, len(reaches), 1 + len(reaches) // 10))
+    axes.set_xlabel('s, the current frame at 0')
     axes.locator_params(axis='x', nbins=5)
-    axes.spines[['top', 'right']].set_visible(False)
 
 
 def _edge(lengths: Sequence[float], longest: float) -> float:
@@ -201,20 +213,20 @@ def _edge(lengths: Sequence[float], longest: float) -> float:
     return max(lengths) + 0.3 * longest if max(lengths) else 0.05 * longest
 
 
-def _plot_bar(axes: 'Axes', layer: int, ms: float, edge: float, colour: str) -> None:
-    if abs(ms) == math.inf:
+def _plot_bar(axes: 'Axes', layer: int, length: float, edge: float, colour: str) -> None:
+    if abs(length) == math.inf:
         arrow = {'arrowstyle': '-|>', 'color': colour, 'linewidth': 3, 'shrinkA': 0, 'shrinkB': 0}
-        axes.annotate('', (math.copysign(edge, ms), layer), (0, layer), arrowprops=arrow)
-    elif ms:
-        axes.barh(layer, ms, height=0.7, color=colour)
+        axes.annotate('', (math.copysign(edge, length), layer), (0, layer), arrowprops=arrow)
+    elif length:
+        axes.barh(layer, length, height=0.75, color=colour)
 
 
-def _label_bar(axes: 'Axes', layer: int, ms: float, ahead: int, edge: float) -> None:
+def _label_bar(axes: 'Axes', layer: int, length: float, ahead: int, edge: float) -> None:
     """The first layer of several alike has the number at its bar's end; that of an arrow stands on it."""
-    text = 'unlimited' if ms == math.inf else f'{ms:.0f}'
-    at, align = (edge / 2, 'center') if ms == math.inf else (ms, 'left' if ahead else 'right')
-    box = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 1} if ms == math.inf else None
-    axes.text(at if ahead else -at, layer, f' {text} ', ha=align, va='center', fontsize=8, bbox=box)
+    text = 'unlimited' if length == math.inf else f'{length:.3g}'
+    at, align = (edge / 2, 'center') if length == math.inf else (length, 'left' if ahead else 'right')
+    box = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 1} if length == math.inf else None
+    axes.text(at if ahead else -at, layer, f' {text} ', ha=align, va='center', fontsize=7, bbox=box)
 
 
 def _plot_mask(axes: 'Axes', report: 'LookaheadReport', mask: SampledMask) -> None:
@@ -224,10 +236,11 @@ def _plot_mask(axes: 'Axes', report: 'LookaheadReport', mask: SampledMask) -> No
     padded = [False, *masked, False]
     edges = [i for i in range(len(masked) + 1) if padded[i] != padded[i + 1]]
     blocks = [(first * seconds, (stop - first) * seconds) for first, stop in zip(edges[::2], edges[1::2])]
-    axes.broken_barh(blocks, (0.2, 0.6), color=MASKED)
+    axes.broken_barh(blocks, (0.2, 0.6), color=MASKED, linewidth=0)
     axes.set_title(f'One mask of {MASK_SECONDS} s, {100 * sum(masked) / len(masked):.0f} % masked')
     axes.set_xlabel('s')
     axes.set_yticks([])
+    axes.spines['left'].set_visible(False)
     axes.set(xlim=(0, len(masked) * seconds), ylim=(0, 1))
     _add_mask_legend(axes, report, bool(ends))
 
@@ -237,7 +250,7 @@ def _add_mask_legend(axes: 'Axes', report: 'LookaheadReport', has_windows: bool)
 
     handles = [Patch(color=MASKED, label='masked')]
     if has_windows:
-        lefts = [context.left * report.timing.encoder_ms for context in report.contexts if context.left >= 0]
-        size = f', {min(lefts):.0f} ms' if lefts else ''
+        lefts = [context.left * report.timing.encoder_ms / 1000 for context in report.contexts if context.left >= 0]
+        size = f', {min(lefts):.3g} s' if lefts else ''
         handles.append(Patch(color=WINDOWS[1], label=f'windows of the tightest left context{size}'))
-    axes.legend(handles=handles, loc='upper center', bbox_to_anchor=(0.5, -0.35), ncols=2, frameon=False)
+    legend_below(axes.figure, axes, len(handles), handles=handles)

@@ -20,15 +20,13 @@
 import re
 import sys
 from pathlib import Path
-from typing import List
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import List, Optional
 
 from benchmarks.speed.table import RESULTS, read_rows
+from nemo_streaming_ssl.plot_style import GREY, MARKERS, SERIES, canvas, in_style, legend_below, save
 
-PANELS = (("time_ratio", "time, ours / NeMo"), ("memory_ratio", "peak memory, ours / NeMo"))
-COLOURS = ("#3b6ea5", "#c2703d", "#5b8c5a")
+PANELS = (("time_ratio", "Time of attention"), ("memory_ratio", "Peak memory of attention"))
+SECONDS_OF_A_FRAME = 0.08
 
 
 def curves(rows: List[dict], column: str) -> dict:
@@ -42,19 +40,27 @@ def curves(rows: List[dict], column: str) -> dict:
     return {context: sorted(points) for context, points in found.items()}
 
 
-def draw(results: Path):
-    """Writes the plot beside the CSV."""
+@in_style()
+def draw(results: Path, output: Optional[Path] = None):
+    """Writes the plot to `output`, a PNG; None is beside the CSV."""
     rows = read_rows(results)
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, (column, label) in zip(figure.subplots(1, 2), PANELS):
-        for colour, (context, points) in zip(COLOURS, curves(rows, column).items()):
-            axes.plot(*zip(*points), "o-", color=colour, label=context)
-        axes.axhline(1.0, color="black", linestyle=":", linewidth=1)
-        axes.set(xlabel="encoder frames (80 ms)", title=label, ylim=(0, 1.1))
-        axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(title="context", frameon=False)
-    figure.savefig(results.with_suffix(".png"), dpi=110)
+    figure = canvas(2.8)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (column, title) in zip(panels, PANELS):
+        draw_panel(axes, curves(rows, column))
+        axes.set_title(title)
+    panels[0].set_ylabel("ours / NeMo's")
+    legend_below(figure, axes, 4, title="attention context [back, ahead], encoder frames of 80 ms")
+    save(figure, output or results.with_suffix(".png"))
+
+
+def draw_panel(axes, lines: dict):
+    """A curve for each context, and NeMo's at 1."""
+    for colour, marker, (context, points) in zip(SERIES, MARKERS, lines.items()):
+        seconds = [frames * SECONDS_OF_A_FRAME for frames, _ in points]
+        axes.plot(seconds, [ratio for _, ratio in points], marker, linestyle="-", color=colour, label=context)
+    axes.axhline(1.0, color=GREY, linestyle=":", linewidth=1, label="NeMo")
+    axes.set(xlabel="length of the audio, s", xlim=(0, None), ylim=(0, 1.1))
 
 
 if __name__ == "__main__":

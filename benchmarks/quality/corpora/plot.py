@@ -12,39 +12,49 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Plots of the results, dots are seeds: errors over labelled speech and over steps of pretraining, and loss curves of
+"""Plots of the results with every seed: errors over labelled speech and over steps of pretraining, and loss curves of
 fine-tuning."""
 
 import json
 from pathlib import Path
 from statistics import mean
-from typing import Dict, List
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import Dict, Iterable, List, Tuple
 
 from benchmarks.quality.corpora.results import CURVE_STEPS
 from benchmarks.quality.corpora.tables import Row, in_words, label_of, several_seeds, tuning_of, tunings
+from nemo_streaming_ssl.plot_style import GREY, MARKERS, SERIES, canvas, in_style, legend_below, save
 
 Values = Dict[float, List[float]]  # place on the x axis: the errors of all seeds in percent
 Lines = Dict[str, Values]
+PANELS_SIDE_BY_SIDE = 2
+LEGEND = 'way of pretraining, and its steps'
+LONG_LABEL = 28  # letters, of which three do not fit side by side
 
 
+@in_style()
 def draw_minutes(path: Path, rows: List[Row]):
     """Writes a PNG with a line for each arm that was tested with several amounts of speech, all fine-tuned as long;
     amounts stand side by side."""
-    ways = tunings(rows)
-    columns = list(dict.fromkeys(minutes for minutes, _ in ways))
-    lines: Lines = {}
+    columns = list(dict.fromkeys(minutes for minutes, _ in tunings(rows)))
+    lines: Dict[Tuple[str, str], Values] = {}
     for row in rows:
-        label = f"{label_of(row)}, {row['finetune_steps']} steps of fine-tuning"
-        lines.setdefault(label, {}).setdefault(columns.index(row['minutes']), []).append(100 * float(row['error']))
-    figure, axes = canvas(rows, 'minutes of labelled speech')
+        values = lines.setdefault((label_of(row), row['finetune_steps']), {})
+        values.setdefault(columns.index(row['minutes']), []).append(100 * float(row['error']))
+    lines = longest(lines)
+    steps = sorted({steps for _, steps in lines}, key=int)
+    axes = canvas_of(rows, f"minutes of labelled speech, {' or '.join(steps)} steps of fine-tuning")
+    axes.set_title('Errors after fine-tuning, by labelled speech; each seed has a mark')
     axes.set_xticks(range(len(columns)), columns)
-    draw(axes, longest(lines))
-    figure.savefig(path, dpi=110)
+    draw(axes, {in_words_of(*line, len(steps) > 1): values for line, values in lines.items()}, rows, dodge=0.03)
+    save(axes.figure, path)
 
 
+def in_words_of(label: str, steps: str, several: bool) -> str:
+    """The label of a line; with its steps of fine-tuning where lines differ in them."""
+    return f'{label}; {steps} of fine-tuning' if several else label
+
+
+@in_style()
 def draw_steps(path: Path, rows: List[Row]):
     """Writes a PNG with a line for each arm that has several lengths of pretraining, and each way of fine-tuning; none
     if there is no such arm."""
@@ -54,54 +64,78 @@ def draw_steps(path: Path, rows: List[Row]):
         lines.setdefault(label, {}).setdefault(float(row['steps']), []).append(100 * float(row['error']))
     lines = {label: values for label, values in lines.items() if len(values) > 1}
     if lines:
-        figure, axes = canvas(rows, 'steps of pretraining')
-        draw(axes, lines)
-        figure.savefig(path, dpi=110)
+        axes = canvas_of(rows, 'steps of pretraining')
+        axes.set_title('Errors after fine-tuning, by length of pretraining; each seed has a mark')
+        draw(axes, lines, rows, legend='way of pretraining, and fine-tuning')
+        save(axes.figure, path)
 
 
+@in_style()
 def draw_curves(path: Path, rows: List[Row]):
     """Writes a PNG with the loss of fine-tuning over its steps: a panel for each way, a line for each seed."""
     rows = several_seeds(rows)
     ways = tunings(rows)
-    figure = Figure(figsize=(4 * len(ways) + 1, 4), layout='constrained')
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(ways), squeeze=False, sharey=True)[0]
-    colours = {label: f'C{index}' for index, label in enumerate(dict.fromkeys(map(label_of, rows)))}
-    for axes, way in zip(panels, ways):
-        axes.set_title(in_words(way), fontsize=9)
+    looks = looks_of(map(label_of, rows), rows)
+    columns = min(PANELS_SIDE_BY_SIDE, len(ways))
+    lines = -(-len(ways) // columns)
+    figure = canvas(0.8 + 1.7 * lines)
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    for axes, way in zip(panels.flat, ways):
+        axes.set_title(f'Fine-tuning on {in_words(way)}')
+        draw_curves_of(axes, [row for row in rows if tuning_of(row) == way], looks)
+    for axes in panels.flat[len(ways) :]:
+        axes.set_axis_off()
+    for axes in panels[:, 0]:
+        axes.set_ylabel('CTC loss, nats')
+    for axes in panels[-1]:
         axes.set_xlabel('steps of fine-tuning')
-        axes.spines[['top', 'right']].set_visible(False)
-        for row in (row for row in rows if tuning_of(row) == way):
-            curve = json.loads(row['finetune_curve'])
-            places = [min((index + 1) * CURVE_STEPS, way[1]) for index in range(len(curve))]
-            axes.plot(places, curve, color=colours[label_of(row)], label=label_of(row), linewidth=1)
-    panels[0].set_ylabel('CTC loss of training, nats')
-    lines = [line for axes in panels for line in axes.get_lines()]
-    panels[-1].legend(handles=list({line.get_label(): line for line in lines}.values()), frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110)
+    shown = {line.get_label(): line for axes in panels.flat for line in axes.get_lines()}
+    legend_below(figure, panels[0, 0], 3, handles=[shown[label] for label in looks if label in shown], title=LEGEND)
+    save(figure, path)
 
 
-def canvas(rows: List[Row], label: str):
-    """A figure and its axes."""
-    figure = Figure(figsize=(8, 4.5), layout='constrained')
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+def draw_curves_of(axes, rows: List[Row], looks: Dict[str, Tuple[str, str]]):
+    """A line for each row."""
+    for row in rows:
+        curve = json.loads(row['finetune_curve'])
+        places = [min((index + 1) * CURVE_STEPS, int(row['finetune_steps'])) for index in range(len(curve))]
+        axes.plot(places, curve, color=looks[label_of(row)][0], label=label_of(row), linewidth=1)
+
+
+def looks_of(labels: Iterable[str], rows: List[Row]) -> Dict[str, Tuple[str, str]]:
+    """{label: (colour, marker)}; grey is what was not pretrained."""
+    plain = {row['arm'] for row in rows if not int(row['steps'])}
+    looks: Dict[str, Tuple[str, str]] = {}
+    for label in dict.fromkeys(labels):
+        place = len(looks) % len(SERIES)
+        looks[label] = (SERIES[place], MARKERS[place])
+    return {label: (GREY, look[1]) if label.split(';')[0] in plain else look for label, look in looks.items()}
+
+
+def canvas_of(rows: List[Row], label: str):
+    """The axes of a new figure."""
+    axes = canvas(3.4).add_subplot()
     axes.set_xlabel(label)
     axes.set_ylabel(f"errors on {rows[0]['on']}, % of the {rows[0]['unit']}")
-    axes.spines[['top', 'right']].set_visible(False)
-    return figure, axes
+    return axes
 
 
-def longest(lines: Lines) -> Lines:
+def longest(lines: Dict) -> Dict:
     """The lines with several places, or all if there is none."""
     return {label: values for label, values in lines.items() if len(values) > 1} or lines
 
 
-def draw(axes, lines: Lines):
-    """A line through the means and a dot for every seed."""
-    for label, values in lines.items():
+def draw(axes, lines: Lines, rows: List[Row], dodge: float = 0.0, legend: str = LEGEND):
+    """A line through the means, a mark for every seed; `dodge` is how far lines stand apart on the x axis."""
+    looks = looks_of(lines, rows)
+    for index, (label, values) in enumerate(lines.items()):
+        colour, marker = looks[label]
+        shift = dodge * (index - (len(lines) - 1) / 2)
         places = sorted(values)
-        (drawn,) = axes.plot(places, [mean(values[place]) for place in places], label=label)
+        axes.plot([place + shift for place in places], [mean(values[place]) for place in places], color=colour)
         for place in places:
-            axes.plot([place] * len(values[place]), values[place], 'o', color=drawn.get_color(), markersize=4)
-    axes.legend(frameon=False, fontsize=8)
+            axes.plot(
+                [place + shift] * len(values[place]), values[place], marker, color=colour, alpha=0.7, markeredgewidth=0
+            )
+        axes.plot([], [], marker, linestyle='-', color=colour, label=label)
+    legend_below(axes.figure, axes, 2 if max(map(len, lines)) > LONG_LABEL else 3, title=legend)

@@ -39,6 +39,7 @@ MEASURES = (
     'majority',
     'seconds',
 )
+SUMMARIES = ('mean', 'spread')  # instead of a seed
 COLUMNS = ('features', 'seed', *MEASURES, 'layer', 'penalty', 'contexts', 'configuration', 'versions')
 
 
@@ -65,7 +66,7 @@ def summaries(rows: List[dict]) -> List[dict]:
     found = []
     for name, own in by_features(rows).items():
         measured = [key for key in MEASURES if key in own[0]]
-        for label, function in (('mean', mean), ('spread', spread)):
+        for label, function in zip(SUMMARIES, (mean, spread)):
             found.append({'features': name, 'seed': label, **{k: function([r[k] for r in own]) for k in measured}})
     return found
 
@@ -79,6 +80,13 @@ def write_csv(path: Path, rows: List[dict], options: Options):
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows({k: rounded(v) for k, v in {**row, **same}.items()} for row in rows + summaries(rows))
+
+
+def read_seeds(path: Path) -> List[dict]:
+    """The rows of seeds of a CSV, with numbers for what is plotted: accuracy, and that of the most frequent phone."""
+    with path.open(newline='', encoding='utf-8') as file:
+        rows = [row for row in csv.DictReader(file) if row['seed'] not in SUMMARIES]
+    return [{**row, **{name: float(row[name]) for name in ('accuracy', 'majority')}} for row in rows]
 
 
 def rounded(value):
