@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Each value that docs/configuration.md says is refused is refused, with the exception that it names."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from configuration_page import CODE, TINY, cells_of, read_refused  # noqa: E402
+
+from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel  # noqa: E402
+from nemo.collections.asr.parts.finetuning import FineTuning  # noqa: E402
+from nemo.utils import fast_paths  # noqa: E402
+from nemo_streaming_ssl import finder  # noqa: E402
+
+REFUSED = list(read_refused())
+WITHOUT_DATA = ["model.train_ds.manifest_filepath=null", "model.validation_ds.manifest_filepath=null"]
+
+
+@pytest.fixture(scope="module")
+def pretraining(compose_config):
+    """The config of a tiny model."""
+    return compose_config("nest_hierarchical_streaming", *TINY)
+
+
+@pytest.fixture(scope="module")
+def finetuning(compose_config, pretraining, tmp_path_factory):
+    """Configs by kind, for the file of a tiny model, in which nothing is refused."""
+    path = str(tmp_path_factory.mktemp("configuration") / "pretrained.nemo")
+    EncDecDenoiseMaskedTokenPredModel(pretraining.model).save_to(path)
+    given = [f"pretrained.path={path}", "model.labels=[a]", *WITHOUT_DATA]
+    configs = {kind: compose_config(f"finetune_streaming_{kind}", *given) for kind in ("ctc", "rnnt")}
+    for config in configs.values():
+        FineTuning(config.copy())
+    return configs
+
+
+@pytest.mark.unit
+class TestErrors:
+    @pytest.mark.parametrize("case", [case for case in REFUSED if not case.in_fine_tuning], ids=str)
+    def test_pretraining(self, pretraining, case):
+        config = pretraining.copy()
+        OmegaConf.update(config, case.key, case.value, force_add=True)
+        with pytest.raises(Exception) as caught:
+            EncDecDenoiseMaskedTokenPredModel(config.model).configure_callbacks()
+        assert caught.type.__name__ == case.error
+
+    @pytest.mark.parametrize("case", [case for case in REFUSED if case.in_fine_tuning], ids=str)
+    def test_fine_tuning(self, finetuning, case):
+        config = finetuning["rnnt" if case.key.startswith("model.model_defaults") else "ctc"].copy()
+        OmegaConf.update(config, case.key, case.value)
+        with pytest.raises(Exception) as caught:
+            FineTuning(config)
+        assert caught.type.__name__ == case.error
+
+    def test_there_are_values_to_look_at(self):
+        assert len(REFUSED) > 70
+
+
+@pytest.mark.unit
+class TestEnvironment:
+    def test_the_switch_of_everything(self, monkeypatch):
+        values = CODE.findall(cells_of("variable")[finder.SWITCH][1])
+        for value, is_off in [*((value, True) for value in values), ("OFF", True), ("on", False), ("", False)]:
+            monkeypatch.setenv(finder.SWITCH, value)
+            assert finder.switched_off() is is_off
+
+    def test_the_switch_of_faster_paths(self, monkeypatch):
+        values = CODE.findall(cells_of("variable")[fast_paths.SWITCH][1])
+        assert values == list(fast_paths.FAST_PATHS)
+        monkeypatch.setenv(fast_paths.SWITCH, ",".join(values))
+        assert fast_paths._switched_off() == set(values)
+        monkeypatch.setenv(fast_paths.SWITCH, "everything")
+        with pytest.raises(ValueError, match="everything"):
+            fast_paths._switched_off()
