@@ -14,17 +14,20 @@ PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 # PyTorch's own index: the wheels without CUDA libraries. Where it does not answer, wheels that pip is configured to
 # find on this machine count as well.
 CPU_WHEELS := -qq --no-deps --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu
-SOURCES := nemo nemo_streaming_ssl examples benchmarks tests setup.py
+SOURCES := nemo nemo_streaming_ssl examples benchmarks tests docs/conf.py docs/_site setup.py
 
-.PHONY: help demo test test-matrix lint format benchmark clean python
+.PHONY: help demo test test-matrix lint format docs site figures benchmark release clean python
 
 help:
 	@echo "make demo    set up $(VENV), make speech, pretrain a tiny model on it"
-	@echo "make test    set up $(VENV), check style, run the tests, check that they go red on plain NeMo"
+	@echo "make test    set up $(VENV), check style, build the docs, run the tests, check that they go red on plain NeMo"
 	@echo "make test-matrix    all of that on $(RELEASES), with NeMo's own tests, and the demo on the newest;"
 	@echo "                    one release: make test-matrix RELEASES=3.0.0"
 	@echo "make lint    check style and types; make format repairs the style"
+	@echo "make docs    build the documentation site into build/docs/index.html"
+	@echo "make figures     draw the pictures of README and docs; measures nothing"
 	@echo "make benchmark    time every part against NeMo, with both malloc settings: half an hour on two cores"
+	@echo "make release    build sdist and wheel into build/dist and check them; see CONTRIBUTING.md"
 	@echo "make clean   remove $(VENV), $(VENV)-*, build and the demo"
 
 python:
@@ -52,7 +55,7 @@ demo: $(VENV)/.installed
 	@$(PY) examples/asr/speech_pretraining/demo/run_demo.py
 
 test: python
-	@"$(PYTHON)" tests/matrix.py --releases $(RELEASE) --steps install lint tests regressions --record
+	@"$(PYTHON)" tests/matrix.py --releases $(RELEASE) --steps install lint docs tests regressions --record
 
 # `make test`, on the same files, is not done again.
 test-matrix: python
@@ -68,8 +71,35 @@ format: $(VENV)/.installed
 	$(PY) -m black --quiet $(SOURCES)
 	$(PY) -m isort --quiet $(SOURCES)
 
+docs: $(VENV)/.installed
+	@if $(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(MAKE) --no-print-directory site; \
+	else echo "The site is not built: its tools need Python 3.11 or 3.12"; fi
+
+# Built anew each time: a second run must not pass because it is silent about the first one's warnings.
+site: $(VENV)/.docs
+	@rm -rf build/docs build/doctrees
+	@$(PY) -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --doctree-dir build/doctrees docs build/docs
+	@echo "The site: build/docs/index.html"
+
+$(VENV)/.docs: docs/requirements.txt $(VENV)/.installed
+	@$(PY) $(PIP_INSTALL) --constraint constraints/$(RELEASE).txt --requirement docs/requirements.txt
+	@touch $@
+
+figures: $(VENV)/.installed
+	$(PY) -m benchmarks.figures
+
 benchmark: $(VENV)/.installed
 	$(PY) -m benchmarks.speed
+
+# What builds and checks a release has an environment of its own: a release needs no NeMo.
+RELEASE_TOOLS := build==1.6.1 twine==7.0.0
+release: python
+	@rm -rf build/dist build/release nemo_streaming_ssl.egg-info
+	@"$(PYTHON)" -m venv build/release
+	@build/release/bin/python $(PIP_INSTALL) $(RELEASE_TOOLS)
+	build/release/bin/pyproject-build --outdir build/dist .
+	build/release/bin/twine check --strict build/dist/*
+	@rm -rf nemo_streaming_ssl.egg-info
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build demo

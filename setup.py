@@ -137,8 +137,21 @@ def _version():
 
 
 def _readme():
+    """The README as the package index shows it: there a link to a file of the repository leads nowhere.
+
+    Such a picture is left out, and such a link becomes its text. (The repository has no address to link to yet.)
+    """
     file = HERE / "README.md"
-    return file.read_text(encoding="utf-8") if file.exists() else ""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    prose_and_code = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    prose_and_code[::2] = map(_without_links_to_files, prose_and_code[::2])
+    return "".join(prose_and_code)
+
+
+def _without_links_to_files(markdown):
+    target = r"\((?!https?:|#)[^)]*\)"
+    markdown = re.sub(rf"^!\[[^\]]*\]{target}\n+", "", markdown, flags=re.MULTILINE)
+    return re.sub(rf"\[([^\]]*)\]{target}", r"\1", markdown)
 
 
 setup(
@@ -148,6 +161,20 @@ setup(
     long_description=_readme(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    author="the streaming-ssl authors",
+    keywords=["speech recognition", "self-supervised learning", "streaming", "NeMo"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
     python_requires=">=3.10",
     # Named, not searched for: `nemo`, `tests` and `examples` must not become packages of their own.
     packages=["nemo_streaming_ssl", "nemo_streaming_ssl.onnx_session", "nemo_streaming_ssl.vendoring"],

@@ -69,7 +69,8 @@ class ModuleNames:
         self._known: Dict[Path, Optional[FrozenSet[str]]] = {}
 
     def of_file(self, file: Path, package: str) -> Optional[FrozenSet[str]]:
-        """
+        """The names that a module has.
+
         Args:
             file: a module's source.
             package: dotted name of the package that its relative imports start from.

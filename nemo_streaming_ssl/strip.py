@@ -168,7 +168,7 @@ def _is_set(key: str, value: Any) -> bool:
         return bool(value)
     if isinstance(value, dict):
         return bool(value.get('enabled', True))
-    return value not in (None, False, 'never', 'masked_tokens')
+    return value is not None and value is not False and value not in ('never', 'masked_tokens')  # 0 is a seed
 
 
 def _shown(value: Any) -> str:

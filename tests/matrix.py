@@ -37,8 +37,9 @@ from xml.etree import ElementTree
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / 'build' / 'matrix'
 # What a result depends on, beside the environment.
-SOURCES = ('nemo', 'nemo_streaming_ssl', 'examples', 'benchmarks', 'tests', 'constraints')
-FILES = ('Makefile', 'pyproject.toml', 'requirements.txt', 'setup.py')
+SOURCES = ('nemo', 'nemo_streaming_ssl', 'examples', 'benchmarks', 'tests', 'constraints', 'docs')
+PAGES = ('README.md', 'CHANGELOG.md', 'CONTRIBUTING.md')
+FILES = ('Makefile', 'pyproject.toml', 'requirements.txt', 'setup.py', *PAGES)
 MAKE = [os.environ.get('MAKE', 'make'), '--no-print-directory']
 
 
@@ -86,6 +87,7 @@ def side_by_side() -> list:
 STEPS = {
     'install': lambda release: [*MAKE, f'{folder_of(release)}/.installed'],
     'lint': lambda release: [*MAKE, 'lint'],
+    'docs': lambda release: [*MAKE, 'docs'],
     'tests': lambda release: reported(release, 'tests', '-m', 'pytest', 'tests', *left_out(release)),
     'regressions': lambda release: [python_of(release), 'tests/regressions_go_red.py'],
     'nemo': lambda release: [python_of(release), 'tests/nemo_own_tests.py'],
@@ -94,7 +96,7 @@ STEPS = {
     'demo': lambda release: [python_of(release), 'examples/asr/speech_pretraining/demo/run_demo.py'],
 }
 # Steps that say the same on every release run on some. (How a regression test fails may depend on it.)
-ONLY = {'lint': (DEFAULT,), 'fork': (DEFAULT,), 'lifecycle': (DEFAULT,), 'demo': (NEWEST,)}
+ONLY = {'lint': (DEFAULT,), 'docs': (DEFAULT,), 'fork': (DEFAULT,), 'lifecycle': (DEFAULT,), 'demo': (NEWEST,)}
 # Steps of which each test counts, from pytest's report; any other step counts as one.
 COUNTED = ('tests', 'fork')
 

@@ -27,8 +27,16 @@ FOLDERS = {
     'docs': 'docs/streaming_ssl',
     'benchmarks/results': 'docs/benchmarks/results',
 }
-# Tests of what a fork does not get.
-LEFT_OUT = ('tests/streaming_ssl/package/', 'tests/streaming_ssl/benchmarks/')
+# Tests of what a fork does not get, and what makes a site of the docs.
+LEFT_OUT = (
+    'tests/streaming_ssl/package/',
+    'tests/streaming_ssl/benchmarks/',
+    'docs/_site/',
+    'docs/conf.py',
+    'docs/requirements.txt',
+    'docs/changelog.md',
+    'docs/contributing.md',
+)
 # Says in a wheel and in an sdist which commit they were built from.
 COMMIT_FILE = 'commit.txt'
 

@@ -23,8 +23,8 @@ import pytest
 pytestmark = pytest.mark.any_release
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
-# Where paths of the pages begin: docs/index.md and docs/architecture.md say below which folders they are.
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+# Where paths of the pages begin: docs/getting_started.md and docs/architecture.md say below which folders they are.
 STARTS = (
     '.',
     'docs',
@@ -40,8 +40,8 @@ IN_A_FORK = {'streaming_ssl_vendor.toml', 'tests/conftest.py', 'docs/streaming_s
 FOLDER = re.compile(r'`((?:[\w.-]+/)+)`')
 LINK = re.compile(r'\]\(([^)#]+)[^)]*\)')
 DOORS = {
-    f'nemo.collections.asr.parts.{name}': ROOT / f'nemo/collections/asr/parts/{name}/__init__.py'
-    for name in ('contexts', 'finetuning', 'lookahead', 'streaming')
+    f'nemo.collections.asr.parts.{name}': ROOT / f'nemo/collections/asr/parts/{name.replace(".", "/")}/__init__.py'
+    for name in ('contexts', 'finetuning', 'lookahead', 'streaming', 'streaming.export')
 }
 IMPORT = re.compile(
     r'from (nemo\.collections\.asr\.parts\.(?:contexts|finetuning|lookahead|streaming)[\w.]*) import ([^\n#]+)'

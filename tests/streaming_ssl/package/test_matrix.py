@@ -31,8 +31,8 @@ FAILURES = [('nemo', '2.6.2'), ('demo', '3.0.0'), ('lint', '2.5.3'), ('fork', '2
 
 
 def all_that_counts(matrix) -> int:
-    """`install`, 6 tests, `regressions`, `nemo` of each release; style, demo, a fork's life; 6 tests in a fork."""
-    return 9 * len(matrix.ALL) + 3 + 6
+    """`install`, 6 tests, `regressions`, `nemo` of each release; style, site, demo, a fork's life; 6 in a fork."""
+    return 9 * len(matrix.ALL) + 4 + 6
 
 
 @pytest.fixture
@@ -113,9 +113,11 @@ class TestMatrix:
             out = capsys.readouterr().out
             # in the line of the step and in the table
             assert out.count('taken over') == 2 * taken
-            assert out.splitlines()[-1] == f'{17 - broken} passed, {int(broken)} failed'
+            assert out.splitlines()[-1] == f'{18 - broken} passed, {int(broken)} failed'
 
-    @pytest.mark.parametrize('changed', ['nemo/x.py', 'tests/new/test_x.py', 'Makefile', '.venv/.installed'])
+    @pytest.mark.parametrize(
+        'changed', ['nemo/x.py', 'tests/new/test_x.py', 'docs/x.md', 'Makefile', '.venv/.installed']
+    )
     def test_results_are_void_when_anything_has_changed(self, matrix, stub, tmp_path, capsys, changed):
         words = ['--releases', '2.5.3', '--steps', 'lint', 'tests']
         stub.files(tmp_path, {'nemo/x.py': 'x = 1'})

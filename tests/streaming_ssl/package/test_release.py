@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What would be released: sdist and wheel of this repository, and the command in a clean environment.
+
+`test_install.py` has the functions that build and install. It installs a stub overlay and says how that behaves.
+"""
+
+import email
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.metadata import Metadata
+
+from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, __version__, nemo_tree
+from nemo_streaming_ssl.vendoring.contents import vendored_files
+
+pytestmark = [pytest.mark.unit, pytest.mark.any_release, pytest.mark.long_run]
+
+ROOT = Path(__file__).resolve().parents[3]
+FOLDERS = ("nemo", "nemo_streaming_ssl", "examples", "docs", "tests", "benchmarks")
+# What using the folders leaves there, and what nobody means to publish.
+LEFT_BEHIND = (
+    "tests/streaming_ssl/masking/__pycache__/test_ssl_masking.cpython-311.pyc",
+    "tests/streaming_ssl/.hypothesis/examples/a",
+    "tests/streaming_ssl/.pytest_cache/README.md",
+    "examples/asr/speech_pretraining/nemo_experiments/run/log.txt",
+    "examples/asr/speech_pretraining/lightning_logs/version_0/hparams.yaml",
+    "docs/clip.wav",
+    "examples/model.nemo",
+)
+# The same, as patterns: the checkout may have some of it.
+LEFT_OUT = ("__pycache__", ".hypothesis", ".pytest_cache", "nemo_experiments", "lightning_logs", "*.wav", "*.nemo")
+KINDS = {".py", ".pyi", ".md", ".yaml", ".csv", ".png", ".svg", ".html", ".css", ".js", ".txt"}
+
+
+@pytest.fixture(scope="module")
+def helpers():
+    """The module `test_install.py`."""
+    spec = importlib.util.spec_from_file_location("install_helpers", Path(__file__).with_name("test_install.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of what is released, so that nothing is written here, and files that must not be in it."""
+    folder = tmp_path_factory.mktemp("release") / "project"
+    folder.mkdir()
+    for file in ROOT.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shipped(project):
+    """What `vendor` writes into a fork, as paths of this repository."""
+    return {file.relative_to(project).as_posix() for file in vendored_files(project).values()}
+
+
+@pytest.fixture(scope="module")
+def built(project, shipped, helpers, tmp_path_factory):
+    """(sdist, wheel): the wheel is made from the sdist, as `make release` does."""
+    for name in LEFT_BEHIND:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+    out = tmp_path_factory.mktemp("dist")
+    sdist = helpers.build(project, "sdist", out)
+    shutil.unpack_archive(sdist, out / "unpacked")
+    return sdist, helpers.build(next((out / "unpacked").iterdir()), "wheel", out / "wheel")
+
+
+@pytest.fixture(scope="module")
+def names(built):
+    """The files of the sdist, relative to its folder, and those of the wheel."""
+    sdist, wheel = built
+    with tarfile.open(sdist) as archive:
+        files = {file.name.partition("/")[2] for file in archive if file.isfile()}
+    with zipfile.ZipFile(wheel) as archive:
+        return files, set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def metadata(built):
+    """The text of METADATA in the wheel."""
+    with zipfile.ZipFile(built[1]) as wheel:
+        return wheel.read(f"nemo_streaming_ssl-{__version__}.dist-info/METADATA").decode()
+
+
+class TestContents:
+    def test_the_wheel_has_what_is_vendored_and_nothing_else_besides_the_package(self, names, shipped):
+        overlay = "nemo_streaming_ssl/_overlay/"
+        found = {name.removeprefix(overlay) for name in names[1] if name.startswith(overlay)}
+        assert found == shipped | {"commit.txt"}
+        assert len([name for name in shipped if name.startswith("nemo/")]) > 100
+        rest = {name for name in names[1] if not name.startswith(overlay) and ".dist-info/" not in name}
+        assert {name for name in rest if not re.fullmatch(r"nemo_streaming_ssl/.*\.py", name)} == {
+            "nemo_streaming_ssl.pth"
+        }
+
+    def test_the_sdist_has_the_same_and_what_a_reader_asks_for(self, names, shipped):
+        assert shipped <= names[0]
+        assert {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff"} <= names[0]
+
+    def test_the_wheel_has_the_licence(self, names):
+        assert f"nemo_streaming_ssl-{__version__}.dist-info/licenses/LICENSE" in names[1]
+
+    def test_nothing_is_in_them_that_running_things_leaves_behind(self, names):
+        for found in names:
+            assert not [name for name in found for left in LEFT_BEHIND if name.endswith(left)]
+            assert not [name for name in found if re.search(r"(^|/)(__pycache__|\.hypothesis|\.pytest_cache)/", name)]
+
+    def test_all_files_below_the_overlay_are_of_known_kinds(self, shipped):
+        assert {Path(name).suffix for name in shipped} <= KINDS
+
+
+class TestMetadata:
+    def test_is_valid_and_says_what_the_package_says(self, metadata):
+        read = Metadata.from_email(metadata)
+        assert (read.name, str(read.version), read.license) == ("nemo-streaming-ssl", __version__, "Apache-2.0")
+        assert read.description_content_type == "text/markdown" and "3.10" in read.requires_python
+        needed = next(str(one) for one in read.requires_dist if one.name.replace("-", "_") == "nemo_toolkit")
+        assert f">={OLDEST_NEMO}" in needed and f"<={NEWEST_NEMO}" in needed
+
+    def test_the_readme_has_no_link_that_a_package_index_cannot_follow(self, metadata):
+        text = email.message_from_string(metadata).get_payload()
+        assert text.startswith("# ")
+        assert [link for link in re.findall(r"\]\(([^)]*)\)|src=\"([^\"]*)\"", prose(text)) if is_relative(link)] == []
+
+    def test_the_code_in_the_readme_is_as_it_was(self, metadata):
+        text = email.message_from_string(metadata).get_payload()
+        assert code(text) == code((ROOT / "README.md").read_text()) != []
+
+    def test_twine_finds_nothing(self, built):
+        pytest.importorskip("twine", reason="`make release` runs it in an environment of its own")
+        done = subprocess.run(
+            [sys.executable, "-m", "twine", "check", "--strict", *map(str, built)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def code(markdown: str) -> list:
+    return re.findall(r"^```.*?^```$", markdown, re.MULTILINE | re.DOTALL)
+
+
+def prose(markdown: str) -> str:
+    return re.sub(r"^```.*?^```$", "", markdown, flags=re.MULTILINE | re.DOTALL)
+
+
+def is_relative(link: tuple) -> bool:
+    return not "".join(link).startswith(("http://", "https://", "#"))
+
+
+class TestInACleanEnvironment:
+    def test_the_command_runs_from_the_wheel(self, built, helpers, stub, tmp_path):
+        environment = helpers.environment_in(tmp_path / "venv")
+        helpers.pip_install(environment, built[1])
+        # the NeMo of the environment that runs this test, with nothing else of ours
+        nemo = Path(importlib.util.find_spec("nemo").submodule_search_locations[0])
+        (environment.site_packages / "nemo_of_the_tests.pth").write_text(f"{nemo.parent}\n")
+        command = environment.folder / "bin/nemo-streaming-ssl"
+        assert stub.run(environment.python, [command, "--version"], tmp_path).stdout == f"{__version__}\n"
+        done = stub.run(environment.python, [command, "status", "--no-import"], tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows = dict(re.findall(r"^(\S+) +(.*)$", done.stdout, re.MULTILINE))
+        assert rows["patches"] == "on" and rows["NeMo"] == str(nemo)
+        assert rows["overlay"] == str(environment.site_packages / "nemo_streaming_ssl/_overlay/nemo")
+        assert rows["version"] == f"{nemo_tree.version_in(nemo)}, tested"
