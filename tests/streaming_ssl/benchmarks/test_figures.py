@@ -44,6 +44,7 @@ def kinds():
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestLeakProbe:
     def test_a_causal_encoder_shows_nothing_right_of_what_is_heard(self, kinds):
         for output, row in enumerate(kinds[0]):
@@ -62,6 +63,7 @@ class TestLeakProbe:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestContextsOverTime:
     def test_the_curves_are_what_the_curriculum_gives_an_encoder(self):
         from benchmarks.figures import contexts_over_time
@@ -80,6 +82,7 @@ class TestContextsOverTime:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestMasking:
     def test_windows_and_shares_are_those_of_the_options(self):
         from benchmarks.figures import masking
@@ -109,6 +112,7 @@ class TestMasking:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestObjectives:
     def test_the_shipped_config_asks_what_is_drawn(self):
         from benchmarks.figures import objectives
@@ -126,6 +130,7 @@ class TestObjectives:
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 class TestCommand:
     def test_every_picture_is_made_opaque_and_light(self, tmp_path, capsys):
         assert main(["--output", str(tmp_path)]) == 0

@@ -34,7 +34,10 @@ KEYS_OF_NEMO = {'init_from_nemo_model': 'ModelPT.maybe_init_from_pretrained_chec
 
 
 def run_python_block(fence: Fence, names: dict) -> None:
-    """Runs a block as it stands, with the names that earlier ones of the page have left; an error has the page's line."""
+    """Runs a block as it stands, with the names that earlier ones of the page have left.
+
+    An error points to the line of the page.
+    """
     lines = '\n' * (fence.line - 1) + fence.text
     try:
         exec(compile(lines, str(fence.page), 'exec'), names)

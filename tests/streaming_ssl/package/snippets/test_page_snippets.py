@@ -84,6 +84,7 @@ def write_repository(folder):
 
 
 @pytest.mark.unit
+@pytest.mark.long_run
 @pytest.mark.parametrize('page', [page for page in PAGES if page.name not in ELSEWHERE], ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(page, workplace, compose_config):
     names = {'__name__': page.stem}
