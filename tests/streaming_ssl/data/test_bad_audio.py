@@ -26,6 +26,7 @@ from omegaconf import OmegaConf, open_dict
 
 from nemo.collections.asr.data.bad_audio import BadAudioError, checked_loader, report
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
+from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 
 MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)
 RATE = 16000
@@ -214,6 +215,23 @@ class TestOnBadAudio:
         assert batch.audio.isnan().any() and (batch.noise == 0).all()
         with pytest.raises(Exception, match="gone.wav"):
             list(build(MODELS[0], write("gone.json", "gone"), None)._train_dl)
+
+    def test_noise_is_read_once_whatever_its_samples_add_up_to(self, build, write, folder, monkeypatch):
+        """NeMo reads a piece whose samples add up to less than zero a hundred times."""
+        below = np.full(3 * RATE, -0.25) + np.arange(3 * RATE) / RATE * 1e-3
+        soundfile.write(folder / "below.wav", np.concatenate([np.zeros(RATE), below]), RATE, subtype="FLOAT")
+        entry = {"audio_filepath": "below.wav", "offset": 1.0, "duration": 3.0}
+        model, read = build(MODELS[1], write("good.json", 0, 1), "skip", noise=write("below.json", entry)), []
+        load = AudioSegment.from_file.__func__
+
+        def counted(segment, *args, **kwargs):
+            read.append(str(args or kwargs["audio_file"]))
+            return load(segment, *args, **kwargs)
+
+        monkeypatch.setattr(AudioSegment, "from_file", classmethod(counted))
+        (batch,) = model._train_dl
+        assert len([path for path in read if "below" in path]) == 2
+        assert (batch.noise < -0.2).all()  # all of it from within the entry
 
     def test_noise_of_which_none_can_be_used_is_silence(self, build, write):
         model = build(MODELS[1], write("good.json", 0, 1), "skip", noise=write("bad_noise.json", "gone", "nan"))

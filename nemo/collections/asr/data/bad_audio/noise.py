@@ -53,9 +53,21 @@ class CheckedNoise:
         return torch.zeros(length), torch.tensor(length), bad
 
     def _load(self, position: int, length: int) -> Tuple[Tensor, Tensor]:
-        noise, noise_len = load_noise_audio(self.entries[position], self.sample_rate, length)
+        noise, noise_len = load_noise_audio(self._piece(position, length), self.sample_rate, length)
         if noise_len == 0:
             raise ValueError("it has no samples")
         if not torch.isfinite(noise).all():
             raise ValueError("it has NaN or infinite samples")
         return noise, noise_len
+
+    def _piece(self, position: int, length: int) -> Dict:
+        """A random piece of an entry, as long as the utterance; all of an entry that is not longer.
+
+        NeMo itself takes a piece whose samples add up to less than zero for silence, and reads up to a hundred.
+        """
+        entry, seconds = self.entries[position], length / self.sample_rate
+        duration = entry.get("duration")
+        if duration is None or duration <= seconds:
+            return entry
+        offset = (entry.get("offset") or 0.0) + np.random.uniform(0, duration - seconds)
+        return {**entry, "offset": offset, "duration": seconds}
