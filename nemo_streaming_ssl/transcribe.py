@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from nemo_streaming_ssl.check import InputError, Subcommands
 
@@ -125,12 +125,25 @@ def read_audio(entry: dict, sample_rate: int) -> 'np.ndarray':
 
 def tokens_of(session: Any, samples: 'np.ndarray') -> Iterator[int]:
     """The tokens of one stream: the most probable class of each frame, repeats and blanks left out."""
-    blank = previous = len(session.vocabulary)
-    for classes in classes_of(session, samples):
+    for tokens in folded(classes_of(session, samples), len(session.vocabulary)):
+        yield from (token for _, token in tokens)
+
+
+def folded(pieces: Iterable[List[int]], blank: int) -> Iterator[List[Tuple[int, int]]]:
+    """The tokens of each piece, with the frame of the stream that each came with; repeats and blanks are left out.
+
+    Args:
+        pieces: the class of each frame, piece by piece
+        blank: the class that is no token
+    """
+    previous, frame = blank, 0
+    for classes in pieces:
+        tokens = []
         for token in classes:
             if token not in (previous, blank):
-                yield token
-            previous = token
+                tokens.append((frame, token))
+            previous, frame = token, frame + 1
+        yield tokens
 
 
 def classes_of(session: Any, samples: 'np.ndarray') -> Iterator[List[int]]:

@@ -17,11 +17,11 @@
 from pathlib import Path
 from typing import Dict, List, Tuple
 
+from benchmarks.figures.catalogue import CONFIG
 from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextRamp, ContextSchedule
 from nemo_streaming_ssl.check import load_config
 from nemo_streaming_ssl.plot_style import GREY, SERIES, canvas, in_style, save
 
-CONFIG = Path(__file__).resolve().parents[2] / 'examples/asr/conf/ssl/nest/nest_hierarchical_streaming.yaml'
 SECONDS_OF_A_STEP = 0.08
 POINTS = 200  # at which the curves are computed
 

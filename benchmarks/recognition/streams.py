@@ -20,7 +20,7 @@ from typing import Iterator, List, Tuple
 
 import numpy as np
 
-from nemo_streaming_ssl.transcribe import classes_of, text_of
+from nemo_streaming_ssl.transcribe import classes_of, folded, text_of
 
 # of one piece of audio: computing time in seconds, and the start of each token that came, in seconds of audio
 Piece = Tuple[float, List[float]]
@@ -78,28 +78,24 @@ class Graph:
     def hear(self, samples: np.ndarray) -> Heard:
         """An utterance (N,), in the pieces that suit the model."""
         session = self._session
-        tokens, pieces, frame = [], [], 0
         frame_seconds = session.chunk_samples / session.chunk / session.sample_rate
-        previous = blank = len(session.vocabulary)
-        for seconds, classes in self._timed_classes(samples):
-            starts = []
-            for token in classes:
-                if token not in (previous, blank):
-                    tokens.append(token)
-                    starts.append(frame * frame_seconds)
-                previous, frame = token, frame + 1
-            pieces.append((seconds, starts))
+        found = folded(classes_of(session, samples), len(session.vocabulary))
+        tokens, pieces = [], []
+        for seconds, piece in timed(found):
+            tokens += [token for _, token in piece]
+            pieces.append((seconds, [frame * frame_seconds for frame, _ in piece]))
         heard_ms = first_token_ms(pieces, session.chunk_samples / session.sample_rate)
         return Heard(text_of(session.vocabulary, tokens), heard_ms)
 
-    def _timed_classes(self, samples: np.ndarray) -> Iterator[Tuple[float, List[int]]]:
-        classes = classes_of(self._session, samples)
-        while True:
-            start = time.perf_counter()
-            found = next(classes, None)
-            if found is None:
-                return
-            yield time.perf_counter() - start, found
+
+def timed(items: Iterator) -> Iterator[Tuple[float, list]]:
+    """Each item, with the seconds that it took to come."""
+    while True:
+        start = time.perf_counter()
+        item = next(items, None)
+        if item is None:
+            return
+        yield time.perf_counter() - start, item
 
 
 def first_token_ms(pieces: List[Piece], piece_seconds: float) -> float | None:

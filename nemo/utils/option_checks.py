@@ -77,3 +77,18 @@ def check_known_keys(section: str, options: Mapping, target: Callable):
         if not key.startswith("_") and key not in parameters:
             allowed = ", ".join(name for name in parameters if name != "self")
             raise ValueError(f"{section}.{key}={options[key]!r}: unknown option; allowed are {allowed}")
+
+
+def is_enabled(section: str, block: Mapping, names: Sequence[str]) -> bool:
+    """True if a block of the config is not switched off; raises a ValueError for a key that is not known.
+
+    Args:
+        section: the block's name
+        block: its options
+        names: what it may have beside `enabled`, which is true where it is left out
+    """
+    for key in block:
+        if key not in ("enabled", *names):
+            allowed = ", ".join(("enabled", *names))
+            raise ValueError(f"{section}.{key}={block[key]!r}: unknown option; allowed are {allowed}")
+    return check_choice(f"{section}.enabled", block.get("enabled", True), (True, False))

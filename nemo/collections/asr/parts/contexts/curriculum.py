@@ -35,7 +35,7 @@ from nemo.collections.asr.parts.contexts.runtime import (
     sync_masking_context_with_attention,
 )
 from nemo.utils import logging
-from nemo.utils.option_checks import check_choice, check_integer
+from nemo.utils.option_checks import check_integer, is_enabled
 
 # what `curriculum_context` has besides `enabled`, and what a missing option is
 OPTIONS: Dict[str, Any] = {"start_context": None, "end_context": None, "warmup_steps": None, "every_n_steps": 1}
@@ -103,13 +103,7 @@ class ContextCurriculum(Callback):
         Raises:
             ValueError: an unknown key, a value that is missing or out of its range.
         """
-        if block is None:
-            return None
-        for key in block:
-            if key not in ("enabled", *OPTIONS):
-                allowed = ", ".join(("enabled", *OPTIONS))
-                raise ValueError(f"curriculum_context.{key}={block[key]!r}: unknown option; allowed are {allowed}")
-        if not check_choice("curriculum_context.enabled", block.get("enabled", True), (True, False)):
+        if block is None or not is_enabled("curriculum_context", block, tuple(OPTIONS)):
             return None
         return cls(**{name: block.get(name, default) for name, default in OPTIONS.items()})
 

@@ -24,7 +24,7 @@ from nemo.collections.asr.parts.contexts.context import (
     is_sequence,
     plain_lists,
 )
-from nemo.utils.option_checks import check_choice, check_integer
+from nemo.utils.option_checks import check_choice, check_integer, is_enabled
 
 INTERPOLATIONS = ("step", "linear")
 
@@ -71,15 +71,7 @@ class ContextSchedule:
         Raises:
             ValueError: see `parse`; also for a key that is none of these.
         """
-        if block is None:
-            return None
-        for key in block:
-            if key not in ("enabled", "interpolation", "schedule"):
-                raise ValueError(
-                    f"hierarchical_context.{key}={block[key]!r}: unknown option; allowed are enabled, interpolation, "
-                    "schedule"
-                )
-        if not check_choice("hierarchical_context.enabled", block.get("enabled", True), (True, False)):
+        if block is None or not is_enabled("hierarchical_context", block, ("interpolation", "schedule")):
             return None
         return cls.parse(block.get("schedule"), block.get("interpolation", "step"))
 
