@@ -12,9 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-import importlib.util
+import importlib
 import logging
+import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +27,13 @@ from hypothesis import settings
 from omegaconf import OmegaConf
 
 HERE = Path(__file__).resolve().parent
+EXAMPLES = HERE.parents[1] / "examples/asr/speech_pretraining"
+sys.path += map(str, (HERE / "helpers", EXAMPLES, EXAMPLES / "demo"))
+
+from children import Children  # noqa: E402
+
 # The markers of the tests below this folder, for the `--strict-markers` of a repository that does not know them.
 MARKERS = (
-    "unit: fast, no network, no data beyond what the test makes",
     "run_only_on(device): runs only where that device ('CPU' or 'GPU') is in use",
     "any_release: says the same with every NeMo release, because it uses none; the matrix runs it on one",
     "long_run: training runs, processes, compilers; the matrix runs it on the oldest and the newest release",
@@ -88,6 +94,27 @@ def seeds():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    """(a folder that all processes of this test run share, the process that ends last)."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return folder.parent, os.getppid()
+    return folder, os.getpid()
+
+
+@pytest.fixture(scope="session")
+def children(run_folder):
+    """Starts processes that have the patched NeMo, without the seconds that importing it takes."""
+    return Children(*run_folder)
+
+
+@pytest.fixture(scope="session")
+def plain_children(run_folder):
+    """Starts processes that have plain NeMo."""
+    return Children(*run_folder, patches="off")
 
 
 @pytest.fixture(scope="session")
@@ -159,11 +186,8 @@ def nest_config(compose_config):
 
 @pytest.fixture(scope="session")
 def plain_models():
-    """The module `compatibility/plain_models.py`: small models with none of our options."""
-    spec = importlib.util.spec_from_file_location("plain_models", HERE / "compatibility" / "plain_models.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module `plain_models`: small models with none of our options."""
+    return importlib.import_module("plain_models")
 
 
 @pytest.fixture(scope="session")

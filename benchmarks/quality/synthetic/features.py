@@ -16,7 +16,7 @@
 One vector for each encoder frame (80 ms) and each layer: what the probe sees.
 
 Streaming mode here is one forward pass with masks that hide the future. It equals the pass from chunk to chunk with
-cache within 1e-4 (tests/streaming_ssl/contexts/test_conformer_layer_contexts.py).
+cache within 1e-4 (tests/streaming_ssl/contexts/test_layer_contexts.py).
 
 Output j of the causal encoder is computed from feature frames up to 8 j. Encoder frame i, feature frames 8 i to
 8 i + 7, is heard completely with output i + 1, and that is the vector which stands for it. Log-mel frames 8 i to

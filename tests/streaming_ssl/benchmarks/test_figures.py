@@ -15,7 +15,6 @@
 """The pictures: what they show is what the code does, all of them are made by the command, and they are light."""
 
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,12 +22,11 @@ import pytest
 import torch
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+from benchmarks.figures.__main__ import main
+from benchmarks.figures.catalogue import PICTURES
+from nemo_streaming_ssl import plot_style
 
-from benchmarks.figures.__main__ import main  # noqa: E402
-from benchmarks.figures.catalogue import PICTURES  # noqa: E402
-from nemo_streaming_ssl import plot_style  # noqa: E402
+ROOT = Path(__file__).resolve().parents[3]
 
 MOST_BYTES = 80_000
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,7 +41,6 @@ def kinds():
     return [leak_probe.influence(options).kinds() for options in leak_probe.ENCODERS.values()]
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestLeakProbe:
     def test_a_causal_encoder_shows_nothing_right_of_what_is_heard(self, kinds):
@@ -62,7 +59,6 @@ class TestLeakProbe:
         assert (kinds[3] > 0).all()
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestContextsOverTime:
     def test_the_curves_are_what_the_curriculum_gives_an_encoder(self):
@@ -81,7 +77,6 @@ class TestContextsOverTime:
             assert drawn == [context[0] for context in encoder.layer_contexts]
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestMasking:
     def test_windows_and_shares_are_those_of_the_options(self):
@@ -111,7 +106,6 @@ class TestMasking:
         assert shares[0] == pytest.approx(shares[1], rel=0.02)
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestObjectives:
     def test_the_shipped_config_asks_what_is_drawn(self):
@@ -129,7 +123,6 @@ class TestObjectives:
         assert tuple(asked) == objectives.MASKED
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestCommand:
     def test_every_picture_is_made_opaque_and_light(self, tmp_path, capsys):
@@ -162,7 +155,6 @@ class TestCommand:
         assert {path.name: path.stat().st_size for path in made if path.stat().st_size > MOST_BYTES} == {}
 
 
-@pytest.mark.unit
 @pytest.mark.any_release
 class TestStyle:
     def test_it_ends_with_the_drawing(self):

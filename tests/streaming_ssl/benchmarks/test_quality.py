@@ -15,22 +15,18 @@
 """The quality harness: labels and contexts by hand, what frames have heard, and one tiny run from end to end."""
 
 import csv
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
-from benchmarks.quality.__main__ import main  # noqa: E402
-from benchmarks.quality.synthetic.data import Utterance, frame_phones  # noqa: E402
-from benchmarks.quality.synthetic.encoders import VARIANTS, build, streaming_contexts, training_contexts  # noqa: E402
-from benchmarks.quality.synthetic.features import layer_outputs, log_mel  # noqa: E402
-from benchmarks.quality.synthetic.options import Options, read_options  # noqa: E402
-from benchmarks.quality.synthetic.pretraining import batches, lr_share  # noqa: E402
-from benchmarks.quality.synthetic.probe import held_out  # noqa: E402
-from benchmarks.quality.synthetic.report import summaries, with_gains  # noqa: E402
+from benchmarks.quality.__main__ import main
+from benchmarks.quality.synthetic.data import Utterance, frame_phones
+from benchmarks.quality.synthetic.encoders import VARIANTS, build, streaming_contexts, training_contexts
+from benchmarks.quality.synthetic.features import layer_outputs, log_mel
+from benchmarks.quality.synthetic.options import Options, read_options
+from benchmarks.quality.synthetic.pretraining import batches, lr_share
+from benchmarks.quality.synthetic.probe import held_out
+from benchmarks.quality.synthetic.report import summaries, with_gains
 
 TINY = '--minutes 0.2 --steps 2 --batch-size 2 --crop-seconds 1 --d-model 16 --layers 2 --classes 16 --contexts 2 6'
 
@@ -44,7 +40,6 @@ def tiny():
     return read_options(TINY.split())
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestQuality:
     def test_a_frame_has_the_phone_at_its_centre(self):

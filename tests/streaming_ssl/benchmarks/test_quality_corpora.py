@@ -15,24 +15,20 @@
 """The harness on real corpora: plans and data that cannot be are refused; what is drawn is the same each time."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_corpus import PLAN, command, write_corpus
 
-HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[2]
-sys.path[:0] = [str(HERE), str(REPOSITORY)]
+from benchmarks.quality.__main__ import main
+from benchmarks.quality.corpora import manifests, prepare
+from benchmarks.quality.corpora.loaders import SeededBatches
+from benchmarks.quality.corpora.phones import Characters, Phones
+from benchmarks.quality.corpora.plan import differences, read_plan
+from benchmarks.quality.corpora.prepared import drawn
 
-from tiny_corpus import PLAN, command, write_corpus  # noqa: E402
-
-from benchmarks.quality.__main__ import main  # noqa: E402
-from benchmarks.quality.corpora import manifests, prepare  # noqa: E402
-from benchmarks.quality.corpora.loaders import SeededBatches  # noqa: E402
-from benchmarks.quality.corpora.phones import Characters, Phones  # noqa: E402
-from benchmarks.quality.corpora.plan import differences, read_plan  # noqa: E402
-from benchmarks.quality.corpora.prepared import drawn  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -48,7 +44,6 @@ def entries(count, speakers='abcdefghijklmnopqrst', seconds=3.0):
     ]
 
 
-@pytest.mark.unit
 class TestPlan:
     def test_the_shipped_plan_is_valid(self):
         plan = read_plan(REPOSITORY / 'benchmarks/quality/plans/speechocean.yaml')
@@ -101,7 +96,6 @@ class TestPlan:
         assert list(differences(there, wanted)) == ['arm.lr=1, the plan has 3']
 
 
-@pytest.mark.unit
 class TestData:
     def test_a_tenth_of_the_speakers_is_held_out_whatever_the_order(self):
         said = entries(60)
@@ -160,7 +154,6 @@ class TestData:
         assert epochs(0) == first and first[0] != first[1] and epochs(1) != first
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestCommand:
     @pytest.mark.parametrize(

@@ -16,23 +16,17 @@
 
 import csv
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import soundfile
 import torch
+from tiny_corpus import PLAN, command, write_corpus
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[2])]
-
-from tiny_corpus import PLAN, command, write_corpus  # noqa: E402
-
-from benchmarks.quality.__main__ import main  # noqa: E402
-from benchmarks.quality.corpora import manifests, results  # noqa: E402
-from benchmarks.quality.corpora.plan import read_plan  # noqa: E402
-from benchmarks.quality.corpora.prepared import Prepared  # noqa: E402
-from benchmarks.quality.corpora.pretrain import build  # noqa: E402
+from benchmarks.quality.__main__ import main
+from benchmarks.quality.corpora import manifests, results
+from benchmarks.quality.corpora.plan import read_plan
+from benchmarks.quality.corpora.prepared import Prepared
+from benchmarks.quality.corpora.pretrain import build
 
 
 @pytest.fixture(scope='class')
@@ -44,7 +38,6 @@ def finished(tmp_path_factory):
     return folder
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestRuns:
     def rows(self, folder):

@@ -14,19 +14,16 @@
 
 """docs/quality.md has the numbers of the CSV, and no others."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.quality.corpora.results import read_rows
+from benchmarks.quality.corpora.tables import errors
+
 REPOSITORY = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(REPOSITORY))
-
-from benchmarks.quality.corpora.results import read_rows  # noqa: E402
-from benchmarks.quality.corpora.tables import errors  # noqa: E402
 
 
-@pytest.mark.unit
 @pytest.mark.any_release
 def test_the_table_of_speechocean762_is_that_of_its_csv():
     rows = [row for row in read_rows(REPOSITORY / 'benchmarks/results/speechocean.csv') if row['on'] == 'test']

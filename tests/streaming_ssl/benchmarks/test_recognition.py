@@ -15,22 +15,16 @@
 """The benchmark of recognition: all sides of one model, how late first tokens are, random cuts."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
+import recognizer_models
 import soundfile
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "streaming"))
-
-import recognizer_models  # noqa: E402
-
-from benchmarks.recognition import __main__ as recognition  # noqa: E402
-from benchmarks.recognition.streams import first_token_ms  # noqa: E402
-from benchmarks.speed.table import read_rows  # noqa: E402
-from nemo.collections.asr.parts.streaming.export import export_streaming  # noqa: E402
+from benchmarks.recognition import __main__ as recognition
+from benchmarks.recognition.streams import first_token_ms
+from benchmarks.speed.table import read_rows
+from nemo.collections.asr.parts.streaming.export import export_streaming
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +46,6 @@ def rows(nest_config, tmp_path_factory):
     return {row["side"]: row for row in read_rows(folder / "rows.csv")}
 
 
-@pytest.mark.unit
 class TestRecognition:
     def test_each_side_has_a_row_and_all_but_int8_read_the_same(self, rows):
         assert list(rows) == ["transcribe", "session", "onnx", "onnx int8"]
@@ -67,7 +60,6 @@ class TestRecognition:
             assert 80 < float(rows[side]["first_token_p50_ms"]) <= float(rows[side]["first_token_p95_ms"])
 
 
-@pytest.mark.unit
 class TestFirstToken:
     def test_it_waits_for_its_piece_and_for_the_computing_of_it(self):
         assert first_token_ms([(0.01, []), (0.02, [0.08, 0.1])], 0.08) == pytest.approx(160 + 20 - 80)
@@ -79,7 +71,6 @@ class TestFirstToken:
         assert first_token_ms([(0.01, [])], 0.08) is None
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize("flags", ["--cuts -1", "--utterances 0", "--threads 0"])
 def test_bad_flags_are_refused(flags):
     with pytest.raises(SystemExit):

@@ -15,17 +15,13 @@
 """The benchmark of speed: one tiny run of each part, what a row says, and which rows a new run replaces."""
 
 import importlib
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
-from benchmarks import malloc  # noqa: E402
-from benchmarks.speed import harness, plot, table, timing  # noqa: E402
-from benchmarks.speed.__main__ import PARTS  # noqa: E402
+from benchmarks import malloc
+from benchmarks.speed import harness, plot, table, timing
+from benchmarks.speed.__main__ import PARTS
 
 # every part in a size that takes no time
 TINY = {
@@ -44,7 +40,6 @@ def arguments(path, *flags):
     return harness.parse_arguments("", [*sizes, *flags, "--output", str(path)])
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 class TestSpeed:
     @pytest.mark.parametrize("part", PARTS)

@@ -127,7 +127,6 @@ def finite(model):
     return all(torch.isfinite(p).all() for p in model.parameters())
 
 
-@pytest.mark.unit
 class TestOnBadAudio:
     @pytest.mark.parametrize("model_class, workers", [(MODELS[0], 0), (MODELS[1], 2)])
     def test_an_epoch_without_the_bad_ones_which_are_counted_and_listed(

@@ -14,19 +14,14 @@
 
 """What a recogniser's config takes from the checkpoint's, and what contradicts it: both values, all at once."""
 
-import sys
-from pathlib import Path
 
+import finetuning_runs
 import pytest
 from omegaconf import OmegaConf
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import finetuning_runs  # noqa: E402
-
-from nemo.collections.asr.parts.finetuning import FineTuning, inherit  # noqa: E402
-from nemo.collections.asr.parts.finetuning.learning_rates import ONE_RATE, check_rates  # noqa: E402
-from nemo.collections.asr.parts.lookahead import report_lookahead  # noqa: E402
+from nemo.collections.asr.parts.finetuning import FineTuning, inherit
+from nemo.collections.asr.parts.finetuning.learning_rates import ONE_RATE, check_rates
+from nemo.collections.asr.parts.lookahead import report_lookahead
 
 MANIFESTS = {"train": "train.json", "validation": "validation.json"}
 LAYERS = "{enabled: true, schedule: [[0, [4, 0]], [1, [8, 0]]]}"
@@ -52,7 +47,6 @@ def contexts(model):
     return [context.as_list() for context in report_lookahead(model).contexts]
 
 
-@pytest.mark.unit
 class TestInherited:
     @pytest.mark.parametrize("kind", ["ctc", "rnnt"])
     @pytest.mark.parametrize("name", finetuning_runs.PRETRAINED)
@@ -94,7 +88,6 @@ class TestInherited:
         )
 
 
-@pytest.mark.unit
 class TestContradictions:
     def test_are_named_all_at_once_with_both_values(self, inherited):
         with pytest.raises(ValueError) as error:
@@ -144,7 +137,6 @@ class TestContradictions:
             inherited("streaming", "model.model_defaults.enc_hidden=64", kind="rnnt")
 
 
-@pytest.mark.unit
 class TestContexts:
     def test_a_schedule_that_says_the_same_in_other_words_is_none(self, inherited):
         words = "{enabled: true, interpolation: linear, schedule: [[0, [4, 0]], [1, [8, 0]]]}"
@@ -201,7 +193,6 @@ class TestContexts:
             inherited("streaming", "+model.encoder.att_context_size=[-3,0]", other_contexts=True)
 
 
-@pytest.mark.unit
 class TestRates:
     def config(self, **sched):
         groups = {"encoder": {"lr": 1e-3}}

@@ -48,7 +48,6 @@ def config(kind="ctc", **options):
     return OmegaConf.create({"labels": None, "tokenizer": None, **parts, **options})
 
 
-@pytest.mark.unit
 class TestTranscripts:
     def test_characters_are_those_of_all_manifests(self, manifest):
         first, second = manifest("ab a", name="1.json"), manifest("é\tb", name="2.json")
@@ -92,7 +91,6 @@ class TestTranscripts:
             assert found.labels == ["a"] and not found.complete
 
 
-@pytest.mark.unit
 class TestVocabulary:
     def test_characters_are_labels_of_ctc_and_rnnt(self, manifest, tmp_path):
         training = read_transcripts("train_ds", manifest("ab", "c a"))
@@ -141,7 +139,6 @@ class TestVocabulary:
         assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.unit
 class TestErrors:
     def check(self, training=Transcripts([], complete=True), **options):
         check_vocabulary(config(**options), training)

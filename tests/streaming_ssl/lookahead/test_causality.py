@@ -33,7 +33,6 @@ def encode(model, feats):
 
 
 class TestStreamingModels:
-    @pytest.mark.unit
     @pytest.mark.parametrize(
         "overrides",
         [
@@ -51,14 +50,12 @@ class TestStreamingModels:
         assert result.ok and result.features_ms == 0 and 10 < result.audio_ms <= 12.5
         assert str(result).startswith("Causal to the bit: ")
 
-    @pytest.mark.unit
     @pytest.mark.parametrize("seed", range(4))
     def test_at_other_places_and_lengths(self, build, seed):
         model = build(PER_LAYER)
         for seconds in (0.5, 0.777, 2.345):
             assert probe_causality(model, seconds=seconds, probes=4 + seed, seed=seed).ok
 
-    @pytest.mark.unit
     @pytest.mark.parametrize(
         "overrides, frames",
         [
@@ -71,7 +68,6 @@ class TestStreamingModels:
         assert result.ok and result.features_ms == result.allowed_features_ms == frames * 80
         assert frames * 80 + 10 < result.audio_ms <= frames * 80 + 12.5 == result.allowed_audio_ms
 
-    @pytest.mark.unit
     def test_the_model_is_left_as_it_was(self, build):
         model = build("model.mask_position=post_conv").train()
         model.encoder.layers[0].eval()
@@ -84,14 +80,12 @@ class TestStreamingModels:
         assert torch.equal(torch.get_rng_state(), random)
         assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
-    @pytest.mark.unit
     def test_the_same_seed_gives_the_same_result(self, build):
         model = build()
         assert probe_causality(model, seconds=1) == probe_causality(model, seconds=1)
 
 
 class TestViolations:
-    @pytest.mark.unit
     @pytest.mark.parametrize(
         "overrides",
         [
@@ -116,7 +110,6 @@ class TestViolations:
         source = "audio" if "normalize" in overrides[0] else "features"
         assert result.violation.source == source and result.violation.frame * 8 < result.violation.at
 
-    @pytest.mark.unit
     def test_a_convolution_that_is_not_what_the_config_says_is_found(self, build):
         model = build()
         convolution = model.encoder.layers[1].conv.depthwise_conv
@@ -124,7 +117,6 @@ class TestViolations:
         result = probe_causality(model)
         assert not result.ok and result.features_ms == 80 and not report_lookahead(model).violations
 
-    @pytest.mark.unit
     def test_a_mask_that_is_not_what_the_layers_say_is_found(self, build, monkeypatch):
         model = build("model.encoder.att_context_size=[20,0]", "model.encoder.n_layers=1")
         masks = model.encoder._create_masks
@@ -134,7 +126,6 @@ class TestViolations:
         result = probe_causality(model)
         assert not result.ok and result.features_ms == 80 and not report_lookahead(model).violations
 
-    @pytest.mark.unit
     def test_a_model_that_says_nothing_is_no_proof(self, build):
         model = build()
         torch.nn.init.constant_(model.encoder.pre_encode.out.weight, 0.0)
@@ -144,7 +135,6 @@ class TestViolations:
         with pytest.raises(ValueError, match="not finite"):
             probe_causality(model)
 
-    @pytest.mark.unit
     @pytest.mark.parametrize("option", [{"seconds": 0.1}, {"probes": 1}, {"seed": -1}])
     def test_options_are_checked(self, build, option):
         with pytest.raises(ValueError, match=next(iter(option))):
@@ -159,7 +149,6 @@ class TestReach:
         block = "{enabled: true, schedule: [[0, [3, 0]], [1, [5, 0]]]}"
         return build(f"++model.hierarchical_context={block}").eval().double()
 
-    @pytest.mark.unit
     def test_the_first_feature_frame_is_seen_exactly_as_far_as_contexts_and_convolutions_add_up(self, model):
         feats = torch.randn(1, 80, 8 * 50, dtype=torch.double)
         changed = feats.clone()
@@ -171,7 +160,6 @@ class TestReach:
         report = report_lookahead(model)
         assert 80 * moved[-1] <= report.left_reach_ms - 12.5 < 80 * (moved[-1] + 1)
 
-    @pytest.mark.unit
     @pytest.mark.parametrize("t", [1, 7, 8, 9, 100, 203, 399])
     def test_from_t_on_nothing_before_t_moves_and_the_frame_at_t_does(self, model, t):
         feats = torch.randn(1, 80, 8 * 50, dtype=torch.double)

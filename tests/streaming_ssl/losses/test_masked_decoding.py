@@ -53,7 +53,6 @@ def batches(draw):
     return encoded, targets, in_loss
 
 
-@pytest.mark.unit
 class TestDecodeMasked:
     @given(batches(), st.booleans(), st.sampled_from([1, 3, 256]))
     @settings(max_examples=100)
@@ -177,7 +176,6 @@ class TestDecodeMasked:
         torch.testing.assert_close(gradients(ours, decoder, encoded), gradients(full, decoder, encoded))
 
 
-@pytest.mark.unit
 class TestModels:
     @staticmethod
     def losses(model, batch, steps=2, **options):

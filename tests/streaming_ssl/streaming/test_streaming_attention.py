@@ -12,10 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-import sys
-from pathlib import Path
 
 import pytest
+import streaming_parts as parts
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,9 +23,6 @@ from nemo.collections.asr.parts.streaming.attention import StreamingAttention
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionMultiHeadAttention
 
 # in a fork, too, where `tests` is NeMo's
-sys.path.insert(0, str(Path(__file__).parent))
-
-import streaming_parts as parts  # noqa: E402
 
 
 def attention(**options):
@@ -41,7 +37,6 @@ def offline(module, x, left, chunk):
     return module(query=x, key=x, value=x, mask=parts.hidden(x.size(1), left, chunk), pos_emb=pos_emb)
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize("left, chunk", parts.CONTEXTS)
 class TestStreamingAttention:
     @pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"use_pytorch_sdpa": True}])

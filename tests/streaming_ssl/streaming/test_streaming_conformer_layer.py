@@ -12,10 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-import sys
-from pathlib import Path
 
 import pytest
+import streaming_parts as parts
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,9 +23,7 @@ from nemo.collections.asr.parts.streaming.conformer_layer import FEW_FRAMES, Str
 from nemo.collections.asr.parts.submodules.conformer_modules import ConformerConvolution, ConformerLayer
 
 # in a fork, too, where `tests` is NeMo's
-sys.path.insert(0, str(Path(__file__).parent))
 
-import streaming_parts as parts  # noqa: E402
 
 KERNEL_SIZE = 5
 NORMS = ["layer_norm", "batch_norm"]
@@ -49,7 +46,6 @@ def offline(module, x, left, chunk):
     return module(x=x, att_mask=parts.hidden(x.size(1), left, chunk), pos_emb=pos_emb)
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize("left, chunk", parts.CONTEXTS)
 class TestStreamingLayer:
     @pytest.mark.parametrize("options", [{"conv_norm_type": norm} for norm in NORMS] + [{"use_bias": False}])
@@ -75,7 +71,6 @@ class TestStreamingLayer:
             torch.testing.assert_close(first, offline(module, x, left, chunk)[:, :frames], rtol=0, atol=1e-5)
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize("norm", NORMS)
 class TestStreamingConvolution:
     @staticmethod

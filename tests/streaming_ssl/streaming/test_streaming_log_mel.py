@@ -70,7 +70,6 @@ def streamed(processor, audio, cuts):
     return [torch.cat(parts) for parts in rows]
 
 
-@pytest.mark.unit
 class TestStreamingLogMel:
     @pytest.mark.parametrize("name", OPTIONS)
     @pytest.mark.parametrize("length", [160, 161, 200, 201, 359, 3333])

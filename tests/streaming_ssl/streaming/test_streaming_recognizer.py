@@ -14,22 +14,17 @@
 
 """Text from streams: however the audio is cut, it is what the model's own `transcribe` makes of the whole."""
 
-import sys
-from pathlib import Path
 
 import pytest
+import recognizer_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from stream_pieces import cut, padded
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import recognizer_models  # noqa: E402
-from stream_pieces import cut, padded  # noqa: E402
-
-from nemo.collections.asr.models import EncDecMaskedTokenPredModel  # noqa: E402
-from nemo.collections.asr.parts.streaming import StreamingRecognizer  # noqa: E402
+from nemo.collections.asr.models import EncDecMaskedTokenPredModel
+from nemo.collections.asr.parts.streaming import StreamingRecognizer
 
 KINDS = ("ctc", "rnnt", "tdt", "hybrid")
 CHUNKED = "model.encoder.att_context_size=[4,1]", "model.encoder.att_context_style=chunked_limited"
@@ -71,7 +66,6 @@ def offline(recognizers, audio):
     return transcribe
 
 
-@pytest.mark.unit
 class TestText:
     @pytest.mark.parametrize("kind", KINDS)
     def test_models_say_something(self, offline, kind):
@@ -149,7 +143,6 @@ def ids_of(kind, hypothesis):
     return [token for token, before in zip(ids, [blank, *ids]) if token not in (before, blank)]
 
 
-@pytest.mark.unit
 class TestBeam:
     @pytest.fixture
     def model(self, nest_config):
@@ -180,7 +173,6 @@ class TestBeam:
         assert StreamingRecognizer(model).flush()[0].text == ""
 
 
-@pytest.mark.unit
 class TestState:
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("at", [0, 1, 4])
@@ -225,7 +217,6 @@ class TestState:
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-@pytest.mark.unit
 class TestRefusals:
     def test_a_model_without_text(self, nest_config):
         model = EncDecMaskedTokenPredModel(nest_config("model.encoder.att_context_size=[4,0]")).eval()
@@ -253,7 +244,6 @@ class TestRefusals:
             StreamingRecognizer(model)
 
 
-@pytest.mark.unit
 @pytest.mark.run_only_on("GPU")
 @pytest.mark.parametrize("kind", KINDS)
 def test_on_a_gpu(recognizers, audio, kind):

@@ -13,24 +13,18 @@
 # limitations under the License.
 
 import gc
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stream_pieces import cut, padded
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from stream_pieces import cut, padded  # noqa: E402
-
-from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel  # noqa: E402
-from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor  # noqa: E402
-from nemo.collections.asr.parts.streaming import StreamingEncoderSession  # noqa: E402
+from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
+from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 
 ENCODER = "model.encoder."
 KINDS = {
@@ -147,7 +141,6 @@ SIZES = st.lists(st.sampled_from([0, 1, 17, 159, 160, 161, 1280, 1281, 3840, 160
 LENGTHS = st.one_of(st.integers(1, 3000), st.integers(1, 40000))
 
 
-@pytest.mark.unit
 class TestEqualsOffline:
     @pytest.mark.parametrize("kind", KINDS)
     @given(length=LENGTHS, sizes=SIZES)
@@ -243,7 +236,6 @@ class TestEqualsOffline:
         assert StreamingEncoderSession(model).push(audio.unsqueeze(0)).tokens is None
 
 
-@pytest.mark.unit
 class TestFeatures:
     """Features pushed in place of audio."""
 
@@ -348,7 +340,6 @@ def cut_features(feats, sizes):
     return pieces
 
 
-@pytest.mark.unit
 class TestBatch:
     @pytest.mark.parametrize("kind", ["regular", "chunked", "chunked, SDPA, batch norm"])
     @given(data=st.data())
@@ -443,9 +434,8 @@ torch.save(torch.cat(outputs, dim=2), sys.argv[2])
 """
 
 
-@pytest.mark.unit
 class TestState:
-    def test_goes_on_to_the_bit_in_another_process(self, build, tmp_path):
+    def test_goes_on_to_the_bit_in_another_process(self, build, tmp_path, children):
         model, audio = build("chunked"), speech(2, 40000)
         session = StreamingEncoderSession(model, batch_size=2)
         session.push(audio[:, :20001], [20001, 9000])
@@ -460,7 +450,7 @@ class TestState:
         parts = [again.push(piece).features for piece in given["audio"].split(1000, dim=1)] + [again.flush().features]
         assert torch.equal(torch.cat(parts, dim=2), expected)
         files = [str(tmp_path / name) for name in ("given.pt", "result.pt")]
-        subprocess.run([sys.executable, "-c", CONTINUE, *files], check=True, capture_output=True)
+        children.run("-c", CONTINUE, *files)
         assert torch.equal(torch.load(files[1]), expected)
 
     def test_is_tensors_and_plain_numbers(self, build, tmp_path):
@@ -586,7 +576,6 @@ def train_one_step(model):
         model.zero_grad(set_to_none=True)
 
 
-@pytest.mark.unit
 class TestTheModel:
     # the positions of a block of 64 encoder frames and 64 before it just fit into the model's table of 128
     @pytest.mark.parametrize("max_context", [8, 64, 65, 127, 128, 129, 500])
@@ -635,7 +624,6 @@ class TestTheModel:
         assert head.weight.grad.any()
 
 
-@pytest.mark.unit
 class TestKindsOfInput:
     """What users have at hand: arrays, lists, tensors of another dtype; the same comes out of all."""
 
@@ -738,7 +726,6 @@ class TestKindsOfInput:
                 call(mask)
 
 
-@pytest.mark.unit
 class TestRefusals:
     def test_every_reason_at_once(self, build):
         model = build(
@@ -842,7 +829,6 @@ class TestRefusals:
             pass
 
 
-@pytest.mark.unit
 class TestPrecisionAndDevices:
     @pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.15), (torch.float16, 0.03)])
     def test_half_precision(self, build, nest_config, dtype, tolerance):

@@ -64,7 +64,6 @@ def streamed(module, factor, feats, sizes, ends=True):
     return torch.cat(outputs, dim=1)
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize("kind, factor", KINDS)
 class TestStreamingSubsampling:
     @given(sizes=SIZES)
@@ -87,7 +86,6 @@ class TestStreamingSubsampling:
             torch.testing.assert_close(first, offline(module, feats)[:, : first.size(1)], rtol=0, atol=1e-5)
 
 
-@pytest.mark.unit
 def test_what_is_not_causal_is_in_the_way():
     assert not list(subsampling_obstacles(subsampling("dw_striding", 8)))
     (obstacle,) = subsampling_obstacles(subsampling("striding", 4, causal=False))

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from omegaconf import OmegaConf, open_dict
+
+
+@pytest.mark.long_run
+class TestBadDataOnRanks:
+    def test_an_empty_rank_counts_of_all_ranks_and_one_error_on_all(self, nest_config, tmp_path, children):
+        rng = np.random.default_rng(0)
+        for i in range(4):
+            soundfile.write(tmp_path / f"{i}.wav", rng.normal(scale=0.1, size=16000), 16000)
+
+        def write(name, *files):
+            lines = [json.dumps({"audio_filepath": file, "duration": 1.0}) for file in files]
+            (tmp_path / name).write_text("\n".join(lines))
+            return tmp_path / name
+
+        # two utterances a rank and step, every other one of which is rank 1's: its first batch is without any good one
+        skipped = write("skip.json", "0.wav", "gone.wav", "1.wav", "lost.wav", "2.wav", "3.wav", "away.wav", "0.wav")
+        refused = write("refused.json", *["0.wav", "gone.wav"] * 2)
+        cfg = nest_config("model.masking.mask_prob=0.1")
+        with open_dict(cfg):
+            cfg.on_bad_audio = "skip"
+            cfg.train_ds = {"sample_rate": 16000, "batch_size": 2, "shuffle": False, "labels": ["a"]}
+        OmegaConf.save(cfg, tmp_path / "config.yaml")
+
+        ranks = children.ranks("bad_audio_ranks.py", tmp_path / "config.yaml", skipped, refused)
+        first, second = (json.loads(rank.stdout.splitlines()[-1]) for rank in ranks)
+        assert (first.pop("read"), second.pop("read")) == (4, 0), "one rank reads the audio headers"
+        assert first == second
+        assert first["skip"]["steps"] == 2 and first["skip"]["train_bad_utterances"] == 3
+        assert "refused.json, line 2: cannot read gone.wav (there is no such file); line 4: gone.wav" in first["error"]

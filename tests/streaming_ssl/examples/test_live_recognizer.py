@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The live page: what the server says is what `transcribe` says, and a browser with a microphone shows it."""
+
+import asyncio
+import importlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import recognizer_models
+import soundfile
+from aiohttp import ClientSession, WSMsgType
+from aiohttp.test_utils import TestClient, TestServer
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# resolves when the page shows some text and both times
+TEXT_IS_THERE = """new Promise(done => {
+  const there = () => document.getElementById("text").textContent.length > 3
+    && document.getElementById("answer").textContent.endsWith("ms") && done(document.body.innerText);
+  new MutationObserver(there).observe(document.body, {subtree: true, childList: true});
+})"""
+
+
+@pytest.fixture(scope="module")
+def live():
+    return importlib.import_module("live_recognizer")
+
+
+@pytest.fixture(scope="module")
+def model(nest_config):
+    return recognizer_models.build(nest_config, "ctc")
+
+
+@pytest.fixture(scope="module")
+def sounds():
+    return recognizer_models.sounds(1, 40000)[0].numpy()
+
+
+@pytest.fixture(scope="module")
+def expected(model, sounds):
+    return recognizer_models.transcribe(model, [sounds])[0].text
+
+
+async def said(client, pieces):
+    """What the server answers to pieces of audio, and at their end."""
+    answers = []
+    async with client.ws_connect("/audio") as socket:
+        for piece in pieces:
+            await socket.send_bytes(piece.astype("<f4").tobytes())
+            answers.append(json.loads((await socket.receive()).data))
+        await socket.send_str("end")
+        answers.append(json.loads((await socket.receive()).data))
+    return answers
+
+
+def with_client(app, use):
+    """Runs `use(client)` against a server."""
+
+    async def run():
+        async with TestClient(TestServer(app)) as client:
+            return await use(client)
+
+    return asyncio.run(run())
+
+
+class TestServerOfThePage:
+    def test_the_text_is_what_transcribe_says(self, live, model, sounds, expected):
+        answers = with_client(live.make_app(model), lambda client: said(client, np.array_split(sounds, 17)))
+        assert answers[-1]["text"] == answers[-1]["final"] == expected and answers[-1]["ended"]
+        texts = [answer["text"] for answer in answers]
+        assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:]))
+        assert all(answer["ms"] > 0 for answer in answers)
+
+    def test_pages_do_not_hear_each_other(self, live, model, sounds, expected):
+        async def both(client):
+            return await asyncio.gather(*(said(client, np.array_split(sounds, parts)) for parts in (5, 9)))
+
+        for answers in with_client(live.make_app(model), both):
+            assert answers[-1]["text"] == expected
+
+    def test_the_page_and_what_it_must_know(self, live, model):
+        async def get(client):
+            page, settings = await client.get("/"), await client.get("/settings")
+            return await page.text(), await settings.json()
+
+        page, settings = with_client(live.make_app(model), get)
+        assert "<button" in page
+        assert settings == {"sample_rate": 16000, "chunk_samples": 1280, "lookahead_ms": 12.5}
+
+    def test_what_is_no_audio_ends_the_connection_with_the_reason(self, live, model):
+        async def send(client):
+            async with client.ws_connect("/audio") as socket:
+                await socket.send_bytes(b"abc")
+                return await socket.receive()
+
+        message = with_client(live.make_app(model), send)
+        assert message.type is WSMsgType.CLOSE and "3 bytes of audio" in message.extra
+
+    def test_what_cannot_be_used(self, live, nest_config, tmp_path, capsys):
+        (tmp_path / "x.nemo").write_text("no model")
+        assert live.main(["--model", str(tmp_path / "x.nemo")]) == 2
+        assert "x.nemo: cannot be opened" in capsys.readouterr().err
+        with pytest.raises(ValueError, match="conv_context_size"):
+            live.make_app(recognizer_models.build(nest_config, "ctc", "model.encoder.conv_context_size=null"))
+        with pytest.raises(SystemExit):
+            live.main(["--model", str(tmp_path / "none.nemo")])
+
+
+@pytest.mark.long_run
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_in_a_browser_with_a_microphone(live, model, sounds, tmp_path):
+    soundfile.write(tmp_path / "speech.wav", sounds, 16000, subtype="PCM_16")
+    flags = f"""--headless --no-sandbox --remote-debugging-port=0 --user-data-dir={tmp_path / 'profile'}
+        --use-fake-device-for-media-stream --use-fake-ui-for-media-stream
+        --use-file-for-fake-audio-capture={tmp_path / 'speech.wav'}""".split()
+
+    async def run():
+        async with TestServer(live.make_app(model), host="localhost") as server:
+            page = str(server.make_url("/"))
+            browser = await asyncio.create_subprocess_exec(
+                CHROMIUM, *flags, "about:blank", stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+            )
+            try:
+                return await asyncio.wait_for(use_page(browser, page), timeout=100)
+            finally:
+                browser.kill()
+                await browser.wait()
+
+    shown = asyncio.run(run())
+    assert "Stop" in shown["while"] and "12.5 ms" in shown["while"]
+    assert "Start the microphone" in shown["after"]
+
+
+async def use_page(browser, page):
+    """Starts the microphone, waits for text, stops it; what the page showed."""
+    async for line in browser.stderr:
+        if b"DevTools listening on" in line:
+            address = line.split()[-1].decode().split("/")[2]
+            break
+    async with ClientSession() as session:
+        pages = await (await session.get(f"http://{address}/json")).json()
+        target = next(page for page in pages if page["type"] == "page")
+        async with session.ws_connect(target["webSocketDebuggerUrl"]) as socket:
+            await call(socket, "Page.enable")
+            await call(socket, "Page.navigate", url=page)
+            async for message in socket:
+                if message.json().get("method") == "Page.loadEventFired":
+                    break
+            await evaluate(socket, "document.getElementById('button').click()", gesture=True)
+            shown = {"while": await evaluate(socket, TEXT_IS_THERE)}
+            await evaluate(socket, "document.getElementById('button').click()", gesture=True)
+            shown["after"] = await evaluate(socket, "document.body.innerText")
+            return shown
+
+
+async def evaluate(socket, expression, gesture=False):
+    """The value of a JavaScript expression on the page."""
+    options = {"awaitPromise": True, "returnByValue": True, "userGesture": gesture}
+    result = await call(socket, "Runtime.evaluate", expression=expression, **options)
+    assert "exceptionDetails" not in result, result
+    return result["result"].get("value")
+
+
+async def call(socket, method, **parameters):
+    """The result of a call of the browser's debugging protocol."""
+    await socket.send_json({"id": 1, "method": method, "params": parameters})
+    async for message in socket:
+        answer = message.json()
+        if answer.get("id") == 1:
+            return answer["result"]

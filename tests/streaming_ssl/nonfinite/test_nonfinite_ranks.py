@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+import json
+
+import pytest
+from omegaconf import OmegaConf
+
+
+@pytest.fixture(scope="module")
+def ranks(nest_config, tmp_path_factory, children):
+    """What both ranks have printed; they are started at once, as torchrun and SLURM do."""
+    config = tmp_path_factory.mktemp("ranks") / "config.yaml"
+    options = ["model.optim.lr=1e-2", "model.optim.sched.warmup_steps=3", "model.masking.mask_prob=0.05"]
+    OmegaConf.save(nest_config(*options), config)
+    return [json.loads(rank.stdout.splitlines()[-1]) for rank in children.ranks("nonfinite_runs.py", config)]
+
+
+@pytest.mark.long_run
+class TestTwoRanks:
+    def test_all_ranks_do_the_same(self, ranks):
+        (first, said), (second, _) = ((result | {"said": None}, result["said"]) for result in ranks)
+        assert first == second
+
+    def test_a_bad_batch_of_one_rank_leaves_no_trace_on_any(self, ranks):
+        for skipped, without in (("skipped", "without"), ("accumulated", "accumulated without")):
+            assert ranks[0][skipped]["weights"] == ranks[0][without]["weights"]
+            assert (ranks[0][skipped]["train_skipped_steps"], ranks[0][without]["train_skipped_steps"]) == (1, 0)
+
+    def test_with_a_gradient_scaler_too(self, ranks):
+        # under autocasting weights differ from those of float32
+        assert ranks[0]["scaled"]["train_skipped_steps"] == 1 and ranks[0]["scaled"]["steps"] == 4
+        assert ranks[0]["scaled"]["weights"] == pytest.approx(ranks[0]["without"]["weights"], abs=0.5)
+
+    def test_the_error_names_the_rank_on_all(self, ranks):
+        for result in ranks:
+            assert "step 1: the loss is not finite:\n  rank 1: batch 1 " in result["raised"]["error"]
+            assert "rank 0" not in result["raised"]["error"]
+
+    def test_a_validation_does_too(self, ranks):
+        assert len(ranks[0]["said"]) == 1
+        assert "validation: the loss is not finite:\n  rank 1: batch 0 " in ranks[0]["said"][0]

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The example as a process that is killed and started again with the same command."""
+
+import json
+import signal
+
+import pytest
+import resume_runs as runs
+
+# 5 batches an epoch, of which every second is validated after; a curriculum over the optimizer steps
+OPTIONS = """
+    trainer.max_epochs=2 trainer.accelerator=cpu trainer.val_check_interval=2 trainer.accumulate_grad_batches=2
+    trainer.gradient_clip_val=0.5 trainer.enable_progress_bar=false trainer.sync_batchnorm=false
+    model.hierarchical_context.schedule=[[0,[8,0]],[1,[16,0]]] model.encoder.att_context_size=[16,0]
+    model.curriculum_context.enabled=true model.curriculum_context.start_context=2
+    model.curriculum_context.end_context=16 model.curriculum_context.warmup_steps=6
+    exp_manager.create_tensorboard_logger=false +exp_manager.seconds_to_sleep=0
+""".split()
+RANKS = {
+    1: ["trainer.devices=1", "trainer.strategy=auto"],
+    2: ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true", "model.train_ds.batch_size=1"],
+}
+
+
+@pytest.fixture(scope="module")
+def ended(children, tmp_path_factory):
+    """How the processes have ended, by stage, and the folders in which the stages have run."""
+    folder = tmp_path_factory.mktemp("processes")
+    options = [*runs.OPTIONS, *OPTIONS, *runs.data_options(runs.make_data(folder), workers=2)]
+
+    def stage(name, ranks=1, kill=None):
+        (folder / name).mkdir(exist_ok=True)
+        words = ["resume_driver.py", folder / name, json.dumps(kill), *options, *RANKS[ranks]]
+        if ranks == 1:
+            with children.start(*words) as child:
+                return [child.wait()]
+        return children.ranks(*words, count=ranks, check=False)
+
+    stages = [stage("one"), stage("killed", kill=[0, 3, signal.SIGTERM]), stage("killed", kill=[0, 5, signal.SIGINT])]
+    stages += [stage("killed", kill=[0, 8, signal.SIGKILL]), stage("killed")]
+    stages += [stage("two", 2), stage("stopped", 2, kill=[1, 3, signal.SIGTERM]), stage("stopped", 2)]
+    codes = [[rank.returncode for rank in ranks] for ranks in stages]
+    return codes, folder, "\n".join(rank.stderr[-2000:] for ranks in stages for rank in ranks)
+
+
+def steps(folder, rank=0):
+    """What a run has written at each batch, and which batches it has computed more than once."""
+    seen, again = {}, set()
+    for line in (folder / f"steps-{rank}.jsonl").read_text().splitlines():
+        epoch, batch, *rest = json.loads(line)
+        if (epoch, batch) in seen:
+            again.add((epoch, batch))
+            assert seen[epoch, batch] == rest
+        seen[epoch, batch] = rest
+    return seen, again
+
+
+@pytest.mark.long_run
+class TestKilledProcesses:
+    def test_signals_end_a_process_as_lightning_does(self, ended):
+        codes, _, log = ended
+        assert codes == [[0], [0], [1], [-signal.SIGKILL], [0], [0, 0], [0, 0], [0, 0]], log
+
+    def test_the_killed_run_is_the_uninterrupted_one(self, ended):
+        _, folder, _ = ended
+        whole, _ = steps(folder / "one")
+        killed, again = steps(folder / "killed")
+        assert list(whole) == [(epoch, batch) for epoch in range(2) for batch in range(runs.BATCHES)]
+        assert killed == whole
+        # computed twice: what an accumulation had begun, and what SIGKILL has kept from being saved
+        assert again <= {(0, 2), (1, 2)}
+
+    def test_so_it_is_on_two_ranks_of_which_one_was_told(self, ended):
+        _, folder, _ = ended
+        seen = []
+        for rank in (0, 1):
+            whole, _ = steps(folder / "two", rank)
+            stopped, _ = steps(folder / "stopped", rank)
+            assert stopped == whole
+            seen.append(whole)
+        utterances = [length for rank in seen for place, step in rank.items() if place[0] == 0 for length in step[1]]
+        assert len(set(utterances)) == len(utterances) == runs.UTTERANCES
+        # another rank, other masks: the same would give losses that are hardly ever different
+        assert all(seen[0][place][0] != seen[1][place][0] for place in seen[0])
