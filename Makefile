@@ -16,13 +16,14 @@ PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 CPU_WHEELS := -qq --no-deps --retries 0 --timeout 15 --index-url https://download.pytorch.org/whl/cpu
 SOURCES := nemo nemo_streaming_ssl examples benchmarks tests docs/conf.py docs/_site setup.py
 
-.PHONY: help demo test test-matrix lint format docs site figures benchmark release clean python
+.PHONY: help demo test test-all lint format docs site figures benchmark release clean python
 
 help:
 	@echo "make demo    set up $(VENV), make speech, pretrain a tiny model on it"
-	@echo "make test    set up $(VENV), check style, build the docs, run the tests, check that they go red on plain NeMo"
-	@echo "make test-matrix    all of that on $(RELEASES), with NeMo's own tests, and the demo on the newest;"
-	@echo "                    one release: make test-matrix RELEASES=3.0.0"
+	@echo "make test    set up $(VENV), check style, build the docs, run the tests but for long runs, check that they"
+	@echo "             go red on plain NeMo"
+	@echo "make test-all    all of that and the long runs on $(RELEASES), NeMo's own tests,"
+	@echo "             a fork, and the demo; one release: make test-all RELEASES=3.0.0"
 	@echo "make lint    check style and types; make format repairs the style"
 	@echo "make docs    build the documentation site into build/docs/index.html"
 	@echo "make figures     draw the pictures of README and docs; measures nothing"
@@ -57,8 +58,8 @@ demo: $(VENV)/.installed
 test: python
 	@"$(PYTHON)" tests/matrix.py --releases $(RELEASE) --steps install lint docs tests regressions --record
 
-# `make test`, on the same files, is not done again.
-test-matrix: python
+# What `make test` has done on the same files is not done again.
+test-all: python
 	@"$(PYTHON)" tests/matrix.py --releases $(RELEASES)
 
 lint: $(VENV)/.installed

@@ -12,13 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Runs what must hold on each NeMo release, two releases side by side, and ends with a table (`make test-matrix`).
+"""Runs what must hold on each NeMo release, two releases side by side, and ends with a table (`make test-all`).
 
 Needs nothing but Python: it makes the environments itself, by the Makefile's rule. The output of each step is in
-build/matrix/RELEASE/STEP.log, that of a failed one is printed as well; a single release prints as it goes.
+build/matrix/RELEASE/STEP.log, that of a failed one is printed as well; a single release prints as it goes. How long
+each test took is in build/matrix/RELEASE/STEP.csv (`tests/durations.py` makes a table of it).
 
-`make test` is the default release's first part of the same, and leaves its results (`--record`). A following
-`make test-matrix` takes them over instead of running the same once more, if not a byte has changed in between.
+`make test` is the default release's first part of the same, without the long runs, and leaves its results
+(`--record`). A following `make test-all` takes them over, if not a byte has changed in between.
 """
 
 import argparse
@@ -65,22 +66,14 @@ def report_of(release: str, step: str) -> Path:
     return RESULTS / release / f'{step}.xml'
 
 
-def reported(release: str, step: str, *words: str) -> list:
-    """A command of a release's Python that leaves pytest's report."""
-    return [python_of(release), *words, f'--junitxml={report_of(release, step)}']
+def pytest_of(release: str, step: str, marks: str) -> list:
+    """The command of a release's tests with these marks, which leaves pytest's report.
 
-
-def left_out(release: str) -> list:
-    """pytest's words for the tests that a release does without: those that say the same with every release run on one,
-    long ones on the oldest and the newest."""
-    if release == DEFAULT:
-        return []
-    return ['-m', 'not any_release' if release == NEWEST else 'not any_release and not long_run']
-
-
-def side_by_side() -> list:
-    """pytest's words for a process per core, up to four, each with whole files; for a release that runs alone."""
-    return ['--numprocesses', 'auto', '--maxprocesses', '4', '--dist', 'loadfile']
+    Tests that say the same with every release run on the oldest one.
+    """
+    if release != DEFAULT:
+        marks += ' and not any_release'
+    return [python_of(release), '-m', 'pytest', 'tests', '-m', marks, f'--junitxml={report_of(release, step)}']
 
 
 # The command of each step, in the order in which they run, from the release.
@@ -88,17 +81,26 @@ STEPS = {
     'install': lambda release: [*MAKE, f'{folder_of(release)}/.installed'],
     'lint': lambda release: [*MAKE, 'lint'],
     'docs': lambda release: [*MAKE, 'docs'],
-    'tests': lambda release: reported(release, 'tests', '-m', 'pytest', 'tests', *left_out(release)),
+    'tests': lambda release: pytest_of(release, 'tests', 'not long_run'),
     'regressions': lambda release: [python_of(release), 'tests/regressions_go_red.py'],
+    'long': lambda release: pytest_of(release, 'long', 'long_run'),
     'nemo': lambda release: [python_of(release), 'tests/nemo_own_tests.py'],
-    'fork': lambda release: [*reported(release, 'fork', 'tests/inside_a_fork.py'), '--', '-m', 'not long_run'],
+    'fork': lambda release: [
+        *(python_of(release), 'tests/inside_a_fork.py', f'--junitxml={report_of(release, "fork")}'),
+        *('--', '-m', 'not long_run'),
+    ],
     'lifecycle': lambda release: [python_of(release), 'tests/fork_lifecycle.py'],
     'demo': lambda release: [python_of(release), 'examples/asr/speech_pretraining/demo/run_demo.py'],
 }
 # Steps that say the same on every release run on some. (How a regression test fails may depend on it.)
-ONLY = {'lint': (DEFAULT,), 'docs': (DEFAULT,), 'fork': (DEFAULT,), 'lifecycle': (DEFAULT,), 'demo': (NEWEST,)}
+ONLY = {
+    **{step: (DEFAULT,) for step in ('lint', 'docs', 'fork', 'lifecycle')},
+    'long': (DEFAULT, NEWEST),
+    'demo': (NEWEST,),
+}
 # Steps of which each test counts, from pytest's report; any other step counts as one.
-COUNTED = ('tests', 'fork')
+COUNTED = ('tests', 'long', 'fork')
+LONGEST_FIRST = ('install', 'long', 'tests', 'fork', 'nemo', 'regressions', 'lifecycle', 'docs', 'lint', 'demo')
 
 
 def steps_of(release: str) -> list:
@@ -123,7 +125,7 @@ class Result:
 
 class Matrix:
     """
-    Runs the steps of some releases.
+    Runs the steps of some releases, two at a time.
 
     Args:
         releases: the releases.
@@ -132,35 +134,43 @@ class Matrix:
     """
 
     def __init__(self, releases: list, steps: list, record: bool = False):
-        self.releases, self.steps, self.record = releases, steps, record
-        self.live = len(releases) == 1
+        self.releases, self.steps, self.record = sorted(releases, key=number, reverse=True), steps, record
+        self.alone = len(releases) == 1
+        self.installed = {}
         # An editable install writes into the checkout.
         self.installing = Lock()
 
     def run(self) -> list:
-        """All results, two releases at a time, the newest first."""
+        """All results, by release, in the order of the steps."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            found = pool.map(self.run_release, sorted(self.releases, key=number, reverse=True))
-            return [result for results in found for result in results]
+            results = [result for result in pool.map(self.run_step, *zip(*self.jobs())) if result]
+        return sorted(results, key=lambda result: (number(result.release), list(STEPS).index(result.step)))
 
-    def run_release(self, release: str) -> list:
-        """The results of one release; nothing runs where the installation failed."""
-        results = []
-        for step in steps_of(release):
-            if step not in self.steps:
-                continue
-            if results and results[0].step == 'install' and results[0].failed:
-                results.append(Result(release, step, 0, 1, 0, 'not run: no environment'))
-            else:
-                results.append(self.run_step(release, step))
-            print(results[-1].line(), flush=True)
-        return results
+    def jobs(self) -> list:
+        """(release, step): installations first, then what takes longest, so that both processes end together."""
+        jobs = [(release, step) for step in LONGEST_FIRST for release in self.releases if step in steps_of(release)]
+        return [(release, step) for release, step in jobs if step in self.steps]
 
     def run_step(self, release: str, step: str) -> Result:
-        """The result of one step, or what `make test` has left of it."""
+        """The result of one step; nothing but the installation runs where that failed."""
         if step == 'install':
-            with self.installing:
-                return self.execute(release, step)
+            result = self.install(release)
+        elif 'install' in self.steps and self.install(release).failed:
+            result = Result(release, step, 0, 1, 0, 'not run: no environment')
+        else:
+            result = self.run_or_take(release, step)
+        print(result.line(), flush=True)
+        return result
+
+    def install(self, release: str) -> Result:
+        """Makes the environment of a release, once."""
+        with self.installing:
+            if release not in self.installed:
+                self.installed[release] = self.execute(release, 'install')
+            return self.installed[release]
+
+    def run_or_take(self, release: str, step: str) -> Result:
+        """The result of a step, or what `make test` has left of it."""
         if not self.record:
             return take_record(release, step) or self.execute(release, step)
         before = fingerprint(release)
@@ -170,31 +180,36 @@ class Matrix:
 
     def execute(self, release: str, step: str) -> Result:
         """Runs the command of a step and counts."""
-        log = RESULTS / release / f'{step}.log'
+        log, report = RESULTS / release / f'{step}.log', report_of(release, step)
         log.parent.mkdir(parents=True, exist_ok=True)
-        report = report_of(release, step)
         report.unlink(missing_ok=True)
+        live = self.alone and step in ('install', 'tests', 'long')
         started = time.monotonic()
-        alone = side_by_side() if self.live and step == 'tests' else []
-        code = run_logged([*STEPS[step](release), *alone], log, self.live)
+        code = run_logged([*STEPS[step](release), *self.processes(step)], log, live)
         seconds = time.monotonic() - started
         output = log.read_text(errors='replace')
-        if code and not self.live:
+        if code and not live:
             print(f'{output}\n{release} {step}: exit code {code}, {log}', flush=True)
         # pip's last words are about pip
         note = '' if step == 'install' and not code else last_line(output)
         passed, failed = count_tests(report) if step in COUNTED else (int(not code), 0)
         return Result(release, step, passed, max(failed, int(bool(code))), seconds, note)
 
+    def processes(self, step: str) -> list:
+        """pytest's words for a process per core, up to four; several releases have one process each."""
+        if self.alone and step in ('tests', 'long'):
+            return ['--numprocesses', 'auto', '--maxprocesses', '4', '--dist', 'loadfile']
+        return []
+
 
 def run_logged(command: list, log: Path, live: bool) -> int:
     """Runs a command with its output in a file, and on the terminal too if `live`; its exit code."""
-    threads = {} if live else {'OMP_NUM_THREADS': '1'}
+    variables = {'PYTHONUNBUFFERED': '1', 'OMP_NUM_THREADS': '1', 'TEST_DURATIONS': str(log.with_suffix('.csv'))}
     with open(log, 'wb') as file:
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
-            env={**os.environ, 'PYTHONUNBUFFERED': '1', **threads},
+            env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
