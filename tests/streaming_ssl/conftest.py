@@ -34,9 +34,11 @@ from children import Children  # noqa: E402
 
 # The markers of the tests below this folder, for the `--strict-markers` of a repository that does not know them.
 MARKERS = (
+    "unit: TEMPORARY",
     "run_only_on(device): runs only where that device ('CPU' or 'GPU') is in use",
     "any_release: says the same with every NeMo release, because it uses none; the matrix runs it on one",
-    "long_run: training runs, processes, compilers; the matrix runs it on the oldest and the newest release",
+    "long_run: takes long (training runs, compilers); `make test-all` runs it, on the oldest and the newest release",
+    "representative(*ids): `make test` runs the cases with these ids; all other cases of the test are long runs",
     # what follows takes how the test fails on plain NeMo: fails_with, match, since, before
     "fix1: masked-token loss: decoder and mask time dimensions differ",
     "fix2: masking: types and bounds",
@@ -81,8 +83,23 @@ def pytest_runtest_protocol(item):
     torch.set_num_threads(threads)
 
 
-def pytest_collection_modifyitems(items):
-    """Skips what is marked `run_only_on('GPU')` where there is none."""
+def mark_long_runs(items, whole_files: bool):
+    """Marks the cases of a test with representatives that are none of them; an id that no case has is an error."""
+    missing = {}
+    for item in items:
+        if marker := item.get_closest_marker("representative"):
+            missing.setdefault(item.nodeid.partition("[")[0], set(marker.args)).discard(item.callspec.id)
+            if item.callspec.id not in marker.args:
+                item.add_marker("long_run")
+    missing = {test: ids for test, ids in missing.items() if ids}
+    if missing and whole_files:
+        raise pytest.UsageError(f"representatives that are no cases of their tests: {missing}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Marks long runs, and skips what is marked `run_only_on('GPU')` where there is none."""
+    mark_long_runs(items, whole_files=not any("::" in word for word in config.args))
     for item in items:
         marker = item.get_closest_marker("run_only_on")
         if marker and marker.args == ("GPU",) and not torch.cuda.is_available() and is_ours(item):
@@ -107,8 +124,8 @@ def run_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def children(run_folder):
-    """Starts processes that have the patched NeMo, without the seconds that importing it takes."""
-    return Children(*run_folder)
+    """Starts processes that have the NeMo of this one, without the seconds that importing it takes."""
+    return Children(*run_folder, patches=os.environ.get("NEMO_STREAMING_SSL", "on"))
 
 
 @pytest.fixture(scope="session")

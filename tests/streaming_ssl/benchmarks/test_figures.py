@@ -41,7 +41,6 @@ def kinds():
     return [leak_probe.influence(options).kinds() for options in leak_probe.ENCODERS.values()]
 
 
-@pytest.mark.long_run
 class TestLeakProbe:
     def test_a_causal_encoder_shows_nothing_right_of_what_is_heard(self, kinds):
         for output, row in enumerate(kinds[0]):
@@ -59,7 +58,6 @@ class TestLeakProbe:
         assert (kinds[3] > 0).all()
 
 
-@pytest.mark.long_run
 class TestContextsOverTime:
     def test_the_curves_are_what_the_curriculum_gives_an_encoder(self):
         from benchmarks.figures import contexts_over_time
@@ -77,7 +75,6 @@ class TestContextsOverTime:
             assert drawn == [context[0] for context in encoder.layer_contexts]
 
 
-@pytest.mark.long_run
 class TestMasking:
     def test_windows_and_shares_are_those_of_the_options(self):
         from benchmarks.figures import masking
@@ -106,7 +103,6 @@ class TestMasking:
         assert shares[0] == pytest.approx(shares[1], rel=0.02)
 
 
-@pytest.mark.long_run
 class TestObjectives:
     def test_the_shipped_config_asks_what_is_drawn(self):
         from benchmarks.figures import objectives
@@ -123,8 +119,8 @@ class TestObjectives:
         assert tuple(asked) == objectives.MASKED
 
 
-@pytest.mark.long_run
 class TestCommand:
+    @pytest.mark.long_run
     def test_every_picture_is_made_opaque_and_light(self, tmp_path, capsys):
         assert main(["--output", str(tmp_path)]) == 0
         made = [tmp_path / Path(picture.path).name for picture in PICTURES.values()]

@@ -154,7 +154,6 @@ class TestData:
         assert epochs(0) == first and first[0] != first[1] and epochs(1) != first
 
 
-@pytest.mark.long_run
 class TestCommand:
     @pytest.mark.parametrize(
         'file, old, new, message',

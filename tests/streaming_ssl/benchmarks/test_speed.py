@@ -40,7 +40,6 @@ def arguments(path, *flags):
     return harness.parse_arguments("", [*sizes, *flags, "--output", str(path)])
 
 
-@pytest.mark.long_run
 class TestSpeed:
     @pytest.mark.parametrize("part", PARTS)
     def test_each_part_measures_both_sides(self, part, tmp_path, monkeypatch):

@@ -21,7 +21,6 @@ import soundfile
 from omegaconf import OmegaConf, open_dict
 
 
-@pytest.mark.long_run
 class TestBadDataOnRanks:
     def test_an_empty_rank_counts_of_all_ranks_and_one_error_on_all(self, nest_config, tmp_path, children):
         rng = np.random.default_rng(0)

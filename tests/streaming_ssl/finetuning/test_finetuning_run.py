@@ -91,7 +91,6 @@ def fit(cfg, folder, resume=None, callbacks=(), **options):
     return weights, trainer
 
 
-@pytest.mark.long_run
 class TestFreezing:
     def test_the_encoder_keeps_weights_and_statistics_until_the_step(self, configured, tmp_path):
         cfg = configured("freeze_encoder_steps=2", "trainer.gradient_clip_val=0.1", *PLAIN, name="plain NeMo")
@@ -142,7 +141,6 @@ class TestFreezing:
             FreezeEncoder(steps)
 
 
-@pytest.mark.long_run
 class TestRates:
     def test_the_encoder_has_its_own_at_every_step(self, configured, tmp_path):
         weights, _ = fit(configured("model.optim.sched.min_lr=0"), tmp_path)
@@ -167,7 +165,6 @@ class TestRates:
         assert all(apart) == (name not in ONE_RATE)
 
 
-@pytest.mark.long_run
 class TestWhatIsShown:
     @pytest.mark.parametrize("kind", ["ctc", "rnnt"])
     def test_the_progress_bar_has_the_error_rate_that_nemo_logs(self, kind, configured, tmp_path):
@@ -202,7 +199,6 @@ class TestWhatIsShown:
         assert not model.encoder._forward_hooks and not model.decoder._forward_hooks and callback is not None
 
 
-@pytest.mark.long_run
 class TestChecksBeforeTraining:
     def test_audio_that_is_not_there_is_named(self, configured, tmp_path):
         data = finetuning_runs.make_data(tmp_path)
@@ -253,7 +249,6 @@ def script_main():
     return module.main
 
 
-@pytest.mark.long_run
 class TestScript:
     @pytest.mark.parametrize("kind, vocabulary", [("ctc", "char"), ("rnnt", "bpe")])
     def test_ends_with_a_file_that_streams(self, kind, vocabulary, configured, tmp_path):
@@ -291,7 +286,6 @@ def on_two_ranks(children, cfg, folder):
     return [torch.load(folder / f"rank-{rank}.pt") for rank in range(2)]
 
 
-@pytest.mark.long_run
 class TestTwoRanks:
     def test_thaw_together_under_ddp_with_one_tokenizer(self, configured, tmp_path, children):
         options = ["trainer.strategy=ddp", "trainer.devices=2", "trainer.max_steps=3", "freeze_encoder_steps=1"]

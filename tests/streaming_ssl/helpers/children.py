@@ -64,10 +64,10 @@ class Children:
     Args:
         shared: a folder of the test run, the same one in all of its processes
         parent: the process whose end is the end of the run
-        patches: "on" or "off", for plain NeMo
+        patches: the value of NEMO_STREAMING_SSL; "off" is plain NeMo
     """
 
-    def __init__(self, shared: Path, parent: int, patches: str = "on"):
+    def __init__(self, shared: Path, parent: int, patches: str):
         self._shared, self._parent, self._patches = shared, parent, patches
 
     def start(self, *words, folder: Path = None, **variables) -> Child:

@@ -426,7 +426,7 @@ class TestWhereValuesCannotBeLookedAt:
         value = masking.mask_embedding.view(1, -1, 1)
         assert torch.equal(masked_feats, torch.where(mask.unsqueeze(1), value, feats))
 
-    @pytest.mark.long_run
+    @pytest.mark.representative("whole utterances-True", "a tensor-False")
     def test_compiled_it_is_one_graph(self, masking, streaming):
         torch._dynamo.reset()
         compiled = torch.compile(masking, fullgraph=True, backend="aot_eager")

@@ -211,7 +211,7 @@ class TestWhereValuesCannotBeLookedAt:
             for result, value in zip(call(feats), quantizer(input_signal=feats)):
                 assert torch.equal(result, value)
 
-    @pytest.mark.long_run
+    @pytest.mark.representative("True-3")
     @pytest.mark.parametrize("dynamic", [True, None])
     def test_compiled_it_is_one_graph(self, quantizer, dynamic):
         torch._dynamo.reset()

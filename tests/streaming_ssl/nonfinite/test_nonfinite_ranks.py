@@ -27,7 +27,6 @@ def ranks(nest_config, tmp_path_factory, children):
     return [json.loads(rank.stdout.splitlines()[-1]) for rank in children.ranks("nonfinite_runs.py", config)]
 
 
-@pytest.mark.long_run
 class TestTwoRanks:
     def test_all_ranks_do_the_same(self, ranks):
         (first, said), (second, _) = ((result | {"said": None}, result["said"]) for result in ranks)

@@ -97,7 +97,6 @@ def ranks(run, tmp_path_factory, children):
     return found
 
 
-@pytest.mark.long_run
 class TestOnRanks:
     def test_a_rank_without_a_token_takes_part_in_the_step(self, run, ranks):
         one, other = ranks
@@ -116,7 +115,6 @@ class TestOnRanks:
             assert ranks[0]["metrics"][name] == pytest.approx(alone["metrics"][name], rel=1e-4), name
 
 
-@pytest.mark.long_run
 class TestResume:
     def test_in_the_middle_of_an_epoch_it_is_the_run_that_was_never_stopped(self, compose_config, tmp_path):
         options = resume_runs.data_options(resume_runs.make_data(tmp_path), workers=0)

@@ -80,7 +80,7 @@ def conv_inputs():
 
 
 class TestEncoder:
-    @pytest.mark.long_run
+    @pytest.mark.representative("True-contexts per layer", "True-attention in blocks")
     @pytest.mark.parametrize("training", [False, True])
     def test_is_one_graph_for_the_compiler(self, encoder, batch, training):
         feats, lengths = batch
@@ -207,7 +207,6 @@ class TestOfAFork:
         torch.testing.assert_close(out, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.long_run
 class TestExport:
     """NeMo's own `export`, and PyTorch's newer exporter, run by onnxruntime."""
 
@@ -244,6 +243,7 @@ class TestExport:
         out = run_onnx(tmp_path / "encoder.onnx", *batch)[0]
         np.testing.assert_allclose(out, expected.detach().numpy(), atol=1e-5)
 
+    @pytest.mark.long_run
     @pytest.mark.parametrize("name", ["plain", "contexts per layer"])
     def test_onnx_of_the_newer_exporter(self, plain_models, batch, name, tmp_path, run_onnx):
         pytest.importorskip("onnxscript")
@@ -253,6 +253,7 @@ class TestExport:
         out = run_onnx(tmp_path / "encoder.onnx", *batch)[0]
         np.testing.assert_allclose(out, encoder(**inputs)[0].detach().numpy(), atol=1e-5)
 
+    @pytest.mark.representative("contexts per layer")
     @pytest.mark.parametrize("name", ["plain causal", "contexts per layer"])
     def test_onnx_with_cache(self, plain_models, batch, name, tmp_path, run_onnx):
         """Chunk after chunk, with caches that are not filled yet and then are: outputs and caches."""

@@ -58,8 +58,11 @@ def gradients(model, precision=None):
     return loss.detach(), {name: p.grad for name, p in names.items() if p.grad is not None}, sum(kept)
 
 
-@pytest.mark.long_run
 class TestActivationCheckpointing:
+    @pytest.mark.representative(
+        "layers-32-blocks-pre_conv-EncDecDenoiseMaskedTokenPredModel",
+        "all-bf16-mixed-mask-post_conv-EncDecMaskedTokenPredModel",
+    )
     @pytest.mark.parametrize("model_class", runs.MODELS)
     @pytest.mark.parametrize("position", runs.POSITIONS)
     @pytest.mark.parametrize("attention", ATTENTION)

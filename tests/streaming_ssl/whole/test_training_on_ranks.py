@@ -130,10 +130,22 @@ def like_nemo(launch, nest_config):
     return of_name(launch({name: {**run, "validation": LONG} for name, run in runs.items()}))
 
 
+# what the quick tests look at; all other runs are launched together
+QUICK = (name_of("denoise", "pre_conv"), "empty, " + name_of("masked", "post_conv"))
+
+
 @pytest.fixture(scope="module")
 def trained(launch, runs):
     """What each rank has made of one of the `runs`; its error, if there is one."""
-    return of_name(launch(runs))
+    launched = {}
+
+    def of(name):
+        if name not in launched:
+            some = {other: run for other, run in runs.items() if (other in QUICK) == (name in QUICK)}
+            launched.update(dict.fromkeys(some, of_name(launch(some))))
+        return launched[name](name)
+
+    return of
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +171,6 @@ def moved(run, found):
     return {name for name, weight in found["weights"].items() if not torch.equal(weight, start[name])}
 
 
-@pytest.mark.long_run
 class TestTrainingOnRanks:
     @pytest.mark.limit(fails_with=RuntimeError, match="parameters that were not used in producing the loss")
     def test_post_conv_needs_no_search_for_unused_parameters(self, like_nemo):
@@ -171,6 +182,7 @@ class TestTrainingOnRanks:
         one, other = (rank["metrics"] for rank in like_nemo("pre_conv"))
         assert one["val_loss"] == other["val_loss"], "val_loss"
 
+    @pytest.mark.representative("denoise-pre_conv")
     @pytest.mark.parametrize("model, position", BOTH)
     def test_ranks_end_with_the_weights_of_one_process(self, trained, alone, runs, model, position):
         name = name_of(model, position)
@@ -182,6 +194,7 @@ class TestTrainingOnRanks:
         assert any(".layers.0." in weight for weight in learned)
         assert any(".pre_encode." in weight for weight in learned) == (position == "pre_conv")
 
+    @pytest.mark.representative("denoise-pre_conv")
     @pytest.mark.parametrize("model, position", BOTH)
     def test_metrics_are_those_of_all_data_on_every_rank(self, trained, alone, model, position):
         name = name_of(model, position)
@@ -192,6 +205,7 @@ class TestTrainingOnRanks:
             assert one["metrics"][name] == other["metrics"][name], name
             assert one["metrics"][name] == pytest.approx(single["metrics"][name], rel=1e-4), name
 
+    @pytest.mark.representative("masked-post_conv")
     @pytest.mark.parametrize("model, position", BOTH)
     def test_a_rank_without_a_masked_frame_takes_part_in_the_step(self, trained, alone, model, position):
         name = "empty, " + name_of(model, position)
@@ -201,6 +215,7 @@ class TestTrainingOnRanks:
         assert_same_weights(one, other, rtol=0, atol=0)
         assert_same_weights(one, single, **ROUNDING)
 
+    @pytest.mark.long_run
     @pytest.mark.parametrize("model, position", BOTH)
     def test_freeze_false_in_the_config_is_no_obstacle(self, trained, runs, model, position):
         name = "nothing frozen, " + name_of(model, position)
@@ -211,10 +226,12 @@ class TestTrainingOnRanks:
         assert any("mask_embedding" in weight for weight in learned) == (position == "pre_conv")
         assert set(one["trainable"]) == set(one["weights"])  # when the trainer is done
 
+    @pytest.mark.long_run
     def test_the_search_for_unused_parameters_changes_nothing(self, trained):
         for found, plain in zip(trained("find unused"), trained(name_of("masked", "post_conv"))):
             assert_same_weights(found, plain, rtol=0, atol=0)
 
+    @pytest.mark.long_run
     @pytest.mark.parametrize("position", POSITIONS)
     def test_fsdp2_trains_what_ddp_trains(self, trained, position):
         for sharded, plain in zip(trained("sharded, " + position), trained(name_of("masked", position))):
@@ -222,12 +239,14 @@ class TestTrainingOnRanks:
             assert sharded["metrics"] == pytest.approx(plain["metrics"], rel=1e-4)
             assert set(sharded["trainable"]) == set(plain["trainable"])  # when the trainer is done
 
+    @pytest.mark.long_run
     def test_gradients_accumulate_on_ranks_as_in_one_process(self, trained, alone):
         (one, other), single = trained("accumulating"), alone("accumulating")
         assert_same_weights(one, other, rtol=0, atol=0)
         assert_same_weights(one, single, **ROUNDING)
         assert one["steps"] == single["steps"] == len(RAGGED[0]) // 2
 
+    @pytest.mark.long_run
     def test_equally_masked_batches_are_one_joined_batch(self, trained, runs):
         run = runs["joined"]
         joined = rank_runs.fit(run, [list(parts) for parts in zip(*run["batches"])], devices=1, strategy="auto")
@@ -235,6 +254,7 @@ class TestTrainingOnRanks:
         assert_same_weights(one, other, rtol=0, atol=0)
         assert_same_weights(one, joined, **ROUNDING)
 
+    @pytest.mark.long_run
     def test_the_curriculum_is_at_the_same_place_on_all_ranks(self, trained, alone):
         (one, other), single = trained("curriculum"), alone("curriculum")
         lefts = [[left for left, _ in contexts] for contexts in one["contexts"]]
