@@ -16,7 +16,6 @@
 import json
 
 import numpy as np
-import pytest
 import soundfile
 from omegaconf import OmegaConf, open_dict
 

@@ -80,7 +80,7 @@ def conv_inputs():
 
 
 class TestEncoder:
-    @pytest.mark.representative("True-contexts per layer", "True-attention in blocks")
+    @pytest.mark.representative("contexts per layer-True", "attention in blocks-True")
     @pytest.mark.parametrize("training", [False, True])
     def test_is_one_graph_for_the_compiler(self, encoder, batch, training):
         feats, lengths = batch
