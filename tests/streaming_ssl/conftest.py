@@ -15,6 +15,7 @@
 import importlib.util
 import logging
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,32 @@ def seeds():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def made_once(request, tmp_path_factory):
+    """made_once(name, make): a folder that `make(folder)` fills once in a run, in the worker that comes first.
+
+    What is in it belongs to all tests: nobody may change it. A `make` that fails is called again by the next one.
+    """
+    from filelock import FileLock
+
+    run = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # of pytest-xdist, where each worker has a folder below the run's
+        run = run.parent
+
+    def made(name, make):
+        folder, is_made = run / "made_once" / name, run / "made_once" / f"{name}.is_made"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not is_made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                is_made.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
