@@ -16,12 +16,14 @@ import importlib
 import logging
 import os
 import random
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from hypothesis import settings
 from omegaconf import OmegaConf
@@ -135,6 +137,27 @@ def children(run_folder):
 def plain_children(run_folder):
     """Starts processes that have plain NeMo."""
     return Children(*run_folder, patches="off")
+
+
+@pytest.fixture(scope="session")
+def made_once(run_folder):
+    """made_once(name, make): a folder that `make(folder)` fills once in a run, in the worker that comes first.
+
+    What is in it belongs to all tests: nobody may change it. A `make` that fails is called again by the next one.
+    """
+
+    def made(name, make):
+        folder, is_made = run_folder[0] / "made_once" / name, run_folder[0] / "made_once" / f"{name}.is_made"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not is_made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                is_made.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")

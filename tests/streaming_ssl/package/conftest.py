@@ -22,7 +22,11 @@ from pathlib import Path
 
 import pytest
 
-from nemo_streaming_ssl import finder
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import builds  # noqa: E402
+
+from nemo_streaming_ssl import finder  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHADOWING_MODULE = REPOSITORY / 'nemo/utils/shadowing.py'
@@ -124,6 +128,12 @@ def stub():
         run = staticmethod(run_python)
 
     return Stub
+
+
+@pytest.fixture(scope='session')
+def release(made_once):
+    """sdist and wheel of this repository, built once in a run."""
+    return builds.read_release(made_once('release', builds.write_release))
 
 
 @pytest.fixture

@@ -89,6 +89,12 @@ def next_token_model(checkpoints):
     return EncDecMaskedTokenPredModel(config)
 
 
+def in_plain_nemo(*arguments):
+    """Runs the script without the patches, in a process of its own."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def folder(checkpoints, tmp_path_factory):
     """Files of ours in `ours`, and what plain NeMo made of it, in `plain` and `answers.pt`."""
@@ -105,8 +111,7 @@ def folder(checkpoints, tmp_path_factory):
         strip(file, folder / "ours" / f"{name}.nemo")
     next_token_model(checkpoints).save_to(str(folder / "unstripped" / "next tokens.nemo"))
     strip(folder / "unstripped" / "next tokens.nemo", folder / "ours" / "next tokens.nemo")
-    environment = {**os.environ, "NEMO_STREAMING_SSL": "off"}
-    subprocess.run([sys.executable, str(SCRIPT), str(folder)], check=True, env=environment, capture_output=True)
+    in_plain_nemo(folder)
     return folder
 
 

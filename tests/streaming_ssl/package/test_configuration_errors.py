@@ -52,7 +52,6 @@ def finetuning(compose_config, pretraining, tmp_path_factory):
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestErrors:
     @pytest.mark.parametrize("case", [case for case in REFUSED if not case.in_fine_tuning], ids=str)
     def test_pretraining(self, pretraining, case):

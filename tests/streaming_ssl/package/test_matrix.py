@@ -27,7 +27,7 @@ SUITE = '<testsuites><testsuite tests="{0}" skipped="{1}" failures="{2}" errors=
 
 
 # a step of one release each; one of some releases is not run on the others
-FAILURES = [('nemo', '2.6.2'), ('demo', '3.0.0'), ('lint', '2.5.3'), ('fork', '2.5.3')]
+FAILURES = [('demo', '3.0.0'), ('fork', '2.5.3')]
 
 
 def all_that_counts(matrix) -> int:
@@ -95,12 +95,6 @@ class TestMatrix:
         assert 'FAILED: 3.0.0 install, 3.0.0 tests, 3.0.0 regressions, 3.0.0 nemo, 3.0.0 demo' in out
         assert out.splitlines()[-1] == '9 passed, 5 failed'
 
-    def test_one_release_runs_its_own_steps_only(self, matrix, capsys):
-        assert matrix.main(['--releases', '2.7.3']) == 0
-        assert capsys.readouterr().out.splitlines()[-1] == '9 passed, 0 failed'
-        with pytest.raises(SystemExit):
-            matrix.main(['--releases', '2.7'])
-
     @pytest.mark.parametrize('broken', [False, True])
     def test_results_of_make_test_are_taken_over_once(self, matrix, tmp_path, capsys, broken):
         if broken:
@@ -115,9 +109,7 @@ class TestMatrix:
             assert out.count('taken over') == 2 * taken
             assert out.splitlines()[-1] == f'{18 - broken} passed, {int(broken)} failed'
 
-    @pytest.mark.parametrize(
-        'changed', ['nemo/x.py', 'tests/new/test_x.py', 'docs/x.md', 'Makefile', '.venv/.installed']
-    )
+    @pytest.mark.parametrize('changed', ['nemo/x.py', 'tests/new/test_x.py', 'Makefile', '.venv/.installed'])
     def test_results_are_void_when_anything_has_changed(self, matrix, stub, tmp_path, capsys, changed):
         words = ['--releases', '2.5.3', '--steps', 'lint', 'tests']
         stub.files(tmp_path, {'nemo/x.py': 'x = 1'})
@@ -165,12 +157,6 @@ class TestNemosOwnTests:
     def test_when_nothing_passed_nothing_is_shown(self, own, tmp_path, capsys):
         assert own.report('2.5.3', {'a': ('failed', '')}, {'a': ('passed', '')}, [1, 0], tmp_path) == 1
         assert 'says nothing' in capsys.readouterr().out
-
-    @pytest.mark.parametrize('fixture', ['@pytest.fixture()', '@pytest.fixture(scope="session")'])
-    def test_fixtures_lose_their_marks_and_tests_keep_them(self, own, fixture):
-        marks, test = '@pytest.mark.unit\n@pytest.mark.with_downloads()\n', 'def test_it():\n    pass\n'
-        for text in (f'{marks}{fixture}\ndef it():\n', f'{fixture}\n{marks}def it():\n'):
-            assert own.without_marked_fixtures(marks + test + text) == f'{marks}{test}{fixture}\ndef it():\n'
 
     def test_a_run_that_crashed_leaves_what_it_had_done(self, own, tmp_path):
         assert own.read_outcomes(tmp_path / 'absent') == {}

@@ -25,12 +25,17 @@ import torch
 SCRIPT = Path(__file__).resolve().parents[1] / "compatibility" / "plain_models.py"
 
 
+def in_plain_nemo(*arguments):
+    """Runs the script without the patches, in a process of its own."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def plain_nemo(tmp_path_factory):
     """What plain NeMo computes."""
     file = tmp_path_factory.mktemp("plain") / "plain.pt"
-    environment = {**os.environ, "NEMO_STREAMING_SSL": "off"}
-    subprocess.run([sys.executable, str(SCRIPT), str(file)], env=environment, check=True, capture_output=True)
+    in_plain_nemo(file)
     return torch.load(file)
 
 

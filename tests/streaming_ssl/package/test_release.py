@@ -14,13 +14,12 @@
 
 """What would be released: sdist and wheel of this repository, and the command in a clean environment.
 
-`test_install.py` has the functions that build and install. It installs a stub overlay and says how that behaves.
+`test_install.py` says how the package behaves where it is installed; `builds.py` builds and installs.
 """
 
 import email
 import importlib.util
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -31,81 +30,35 @@ import pytest
 from packaging.metadata import Metadata
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, __version__, nemo_tree
-from nemo_streaming_ssl.vendoring.contents import vendored_files
 
-pytestmark = [pytest.mark.unit, pytest.mark.any_release, pytest.mark.long_run]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = ("nemo", "nemo_streaming_ssl", "examples", "docs", "tests", "benchmarks")
-# What using the folders leaves there, and what nobody means to publish.
-LEFT_BEHIND = (
-    "tests/streaming_ssl/masking/__pycache__/test_ssl_masking.cpython-311.pyc",
-    "tests/streaming_ssl/.hypothesis/examples/a",
-    "tests/streaming_ssl/.pytest_cache/README.md",
-    "examples/asr/speech_pretraining/nemo_experiments/run/log.txt",
-    "examples/asr/speech_pretraining/lightning_logs/version_0/hparams.yaml",
-    "docs/clip.wav",
-    "examples/model.nemo",
-)
-# The same, as patterns: the checkout may have some of it.
-LEFT_OUT = ("__pycache__", ".hypothesis", ".pytest_cache", "nemo_experiments", "lightning_logs", "*.wav", "*.nemo")
+from builds import LEFT_BEHIND, OLD_BUILD, ROOT, environment_in, put_into  # noqa: E402
+
+pytestmark = [pytest.mark.unit, pytest.mark.any_release]
+
 KINDS = {".py", ".pyi", ".md", ".yaml", ".csv", ".png", ".svg", ".html", ".css", ".js", ".txt"}
 
 
 @pytest.fixture(scope="module")
-def helpers():
-    """The module `test_install.py`."""
-    spec = importlib.util.spec_from_file_location("install_helpers", Path(__file__).with_name("test_install.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A copy of what is released, so that nothing is written here, and files that must not be in it."""
-    folder = tmp_path_factory.mktemp("release") / "project"
-    folder.mkdir()
-    for file in ROOT.iterdir():
-        if file.is_file():
-            shutil.copy(file, folder)
-    for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def shipped(project):
+def shipped(release):
     """What `vendor` writes into a fork, as paths of this repository."""
-    return {file.relative_to(project).as_posix() for file in vendored_files(project).values()}
+    return release.shipped
 
 
 @pytest.fixture(scope="module")
-def built(project, shipped, helpers, tmp_path_factory):
-    """(sdist, wheel): the wheel is made from the sdist, as `make release` does."""
-    for name in LEFT_BEHIND:
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        (project / name).touch()
-    out = tmp_path_factory.mktemp("dist")
-    sdist = helpers.build(project, "sdist", out)
-    shutil.unpack_archive(sdist, out / "unpacked")
-    return sdist, helpers.build(next((out / "unpacked").iterdir()), "wheel", out / "wheel")
-
-
-@pytest.fixture(scope="module")
-def names(built):
+def names(release):
     """The files of the sdist, relative to its folder, and those of the wheel."""
-    sdist, wheel = built
-    with tarfile.open(sdist) as archive:
+    with tarfile.open(release.sdist) as archive:
         files = {file.name.partition("/")[2] for file in archive if file.isfile()}
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(release.wheel) as archive:
         return files, set(archive.namelist())
 
 
 @pytest.fixture(scope="module")
-def metadata(built):
+def metadata(release):
     """The text of METADATA in the wheel."""
-    with zipfile.ZipFile(built[1]) as wheel:
+    with zipfile.ZipFile(release.wheel) as wheel:
         return wheel.read(f"nemo_streaming_ssl-{__version__}.dist-info/METADATA").decode()
 
 
@@ -119,6 +72,15 @@ class TestContents:
         assert {name for name in rest if not re.fullmatch(r"nemo_streaming_ssl/.*\.py", name)} == {
             "nemo_streaming_ssl.pth"
         }
+
+    def test_the_wheel_has_every_module_of_the_package(self, names):
+        modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "nemo_streaming_ssl").rglob("*.py")}
+        assert len(modules) > 20 and modules <= names[1]
+
+    def test_a_file_that_left_the_overlay_is_not_in_the_next_wheel(self, release, names):
+        overlay = OLD_BUILD.partition("/nemo/")[0]
+        assert (release.unpacked / overlay / "commit.txt").is_file()  # the build did work in that folder
+        assert not [name for name in names[1] if name.endswith(OLD_BUILD.rpartition("/")[2])]
 
     def test_the_sdist_has_the_same_and_what_a_reader_asks_for(self, names, shipped):
         assert shipped <= names[0]
@@ -153,10 +115,12 @@ class TestMetadata:
         text = email.message_from_string(metadata).get_payload()
         assert code(text) == code((ROOT / "README.md").read_text()) != []
 
-    def test_twine_finds_nothing(self, built):
+    def test_twine_finds_nothing(self, release):
         pytest.importorskip("twine", reason="`make release` runs it in an environment of its own")
         done = subprocess.run(
-            [sys.executable, "-m", "twine", "check", "--strict", *map(str, built)], capture_output=True, text=True
+            [sys.executable, "-m", "twine", "check", "--strict", str(release.sdist), str(release.wheel)],
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -174,15 +138,14 @@ def is_relative(link: tuple) -> bool:
 
 
 class TestInACleanEnvironment:
-    def test_the_command_runs_from_the_wheel(self, built, helpers, stub, tmp_path):
-        environment = helpers.environment_in(tmp_path / "venv")
-        helpers.pip_install(environment, built[1])
+    def test_the_command_runs_from_the_wheel(self, release, stub, tmp_path):
+        environment = environment_in(tmp_path / "venv")
+        put_into(environment, release.wheel)
         # the NeMo of the environment that runs this test, with nothing else of ours
         nemo = Path(importlib.util.find_spec("nemo").submodule_search_locations[0])
         (environment.site_packages / "nemo_of_the_tests.pth").write_text(f"{nemo.parent}\n")
-        command = environment.folder / "bin/nemo-streaming-ssl"
-        assert stub.run(environment.python, [command, "--version"], tmp_path).stdout == f"{__version__}\n"
-        done = stub.run(environment.python, [command, "status", "--no-import"], tmp_path)
+        command = ["-m", "nemo_streaming_ssl", "status", "--no-import"]
+        done = stub.run(environment.python, command, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         rows = dict(re.findall(r"^(\S+) +(.*)$", done.stdout, re.MULTILINE))
         assert rows["patches"] == "on" and rows["NeMo"] == str(nemo)

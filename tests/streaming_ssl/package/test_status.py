@@ -12,6 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -184,9 +185,10 @@ class TestReleases:
 @pytest.mark.unit
 class TestClosedPipe:
     @pytest.mark.parametrize('words', [['status', '--no-import'], ['--help']])
-    def test_a_reader_that_leaves_early_is_no_traceback(self, stub, words):
+    def test_a_reader_that_leaves_early_is_no_traceback(self, stub, tmp_path, words):
         command = [sys.executable, '-m', 'nemo_streaming_ssl', *words]
-        process = subprocess.Popen(command, cwd=stub.repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        options = {'cwd': stub.repository, 'env': {**os.environ, 'PYTHONPATH': str(stub.nemo(tmp_path))}}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         process.stdout.close()  # before the first word, as `| head -0` does
         assert process.stderr.read() == b'' and process.wait() in (0, 1)
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.any_release
 _spec = importlib.util.spec_from_file_location('vendoring_stub', Path(__file__).with_name('vendoring_stub.py'))
 stub = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(stub)
-patch_set = stub.patch_set
+patch_set, fork = stub.patch_set, stub.fork
 
 LOSS, BASE = 'nemo/collections/asr/loss.py', 'nemo/collections/asr/_loss_base.py'
 CONTEXT, EXAMPLE = 'nemo/collections/asr/contexts/context.py', 'examples/asr/pretrain.py'
@@ -42,12 +42,7 @@ RECORD = 'streaming_ssl_vendor.toml'
 
 
 @pytest.fixture
-def fork(tmp_path, patch_set):
-    return stub.write_fork(tmp_path / 'repository')
-
-
-@pytest.fixture
-def vendor(fork, capsys):
+def vendor(fork, patch_set, capsys):
     """Runs the command on the fork; exit code and output, of both kinds."""
 
     def run(*options):

@@ -23,16 +23,19 @@ from pathlib import Path
 import pytest
 
 from nemo_streaming_ssl import cli
+from nemo_streaming_ssl.vendoring import sources
 
 pytestmark = pytest.mark.any_release
 
 _spec = importlib.util.spec_from_file_location('vendoring_stub', Path(__file__).with_name('vendoring_stub.py'))
 stub = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(stub)
-patch_set = stub.patch_set
 
+# A file of each kind: one that builds on an original (executable, with CRLF in it), one in a new folder, and one in
+# whose place the fork has one of its own. Each file takes the same steps as the others of its kind.
+MASKING, BASE = 'nemo/collections/asr/masking.py', 'nemo/collections/asr/_masking_base.py'
+CONTEXT = 'nemo/collections/asr/contexts/context.py'
 EXAMPLE = 'examples/asr/pretrain.py'
-LOSS, BASE = 'nemo/collections/asr/loss.py', 'nemo/collections/asr/_loss_base.py'
 STEPS = ('os.rename', 'os.remove', 'os.mkdir', 'os.rmdir')
 KILLED = 9
 
@@ -72,32 +75,54 @@ def killer(fork: Path, step: int):
 
 
 @pytest.fixture
-def fork(tmp_path, patch_set):
+def patch_set(tmp_path, monkeypatch):
+    """The folder of a patch set of few files, which the command takes for its own."""
+    folder = stub.write_modules(tmp_path / 'patch_set', [MASKING], [CONTEXT, EXAMPLE])
+    monkeypatch.setattr(sources, 'overlay_root', lambda: str(folder))
+    return folder
+
+
+def write_fork(repository: Path) -> None:
     """A fork with a file of its own in the way of one of ours."""
-    fork = stub.write_fork(tmp_path / 'repository')
-    stub.write_files(fork, {EXAMPLE: 'of the fork\n'})
-    stub.commit(fork)
-    return fork
+    stub.write_fork(repository)
+    stub.write_files(repository / stub.BELOW, {EXAMPLE: 'of the fork\n'})
+    stub.commit(repository)
 
 
-def killed_in_turn(fork: Path, options):
-    """The fork after a run that was killed before step 1, 2, ...; each time from the same state."""
-    saved = fork.parent / 'saved'
-    shutil.copytree(fork, saved, symlinks=True)
+@pytest.fixture
+def fork(made_once, tmp_path, patch_set):
+    shutil.copytree(made_once('fork with an example', write_fork), tmp_path / 'repository')
+    return tmp_path / 'repository' / stub.BELOW
+
+
+def killed_in_turn(fork: Path, options, *then):
+    """(step, what to do next) with the fork after a run that was killed before step 1, 2, ...
+
+    Each run starts from the same state, and each of `then` from what the killed run has left.
+    """
+    saved, left = fork.parent / 'saved', fork.parent / 'left'
+    put(fork, saved)
     for step in range(1, 1000):
-        was_killed = run_until_killed(fork, options, step)
-        if not was_killed:
-            assert step > 10, 'it was never killed: this has shown nothing'
+        if not run_until_killed(fork, options, step):
+            assert step > 5, 'it was never killed: this has shown nothing'
             return
-        yield step
-        shutil.rmtree(fork)
-        shutil.copytree(saved, fork, symlinks=True)
+        put(fork, left)
+        for what in then:
+            yield step, what
+            put(left, fork)
+        put(saved, fork)
+
+
+def put(source: Path, target: Path) -> None:
+    """Makes one folder a copy of another."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, symlinks=True)
 
 
 def result(fork: Path, *options) -> dict:
     """The tree after a run that nobody disturbs; the fork is not touched."""
     copy = fork.parent / 'copy'
-    shutil.copytree(fork, copy, symlinks=True)
+    put(fork, copy)
     assert run(copy, *options) == 0
     after = stub.snapshot(copy)
     shutil.rmtree(copy)
@@ -106,75 +131,62 @@ def result(fork: Path, *options) -> dict:
 
 @pytest.mark.unit
 class TestKilled:
-    def test_while_it_writes_the_same_command_finishes_it(self, fork):
-        expected = result(fork, '--replace')
-        for step in killed_in_turn(fork, ['--replace']):
-            assert run(fork, '--replace') == 0, step
-            assert stub.snapshot(fork) == expected, step
+    def test_while_it_writes_it_is_finished_or_undone(self, fork):
+        before, after = stub.snapshot(fork), result(fork, '--replace')
+        for step, then in killed_in_turn(fork, ['--replace'], '--replace', '--revert'):
+            nothing_to_revert = then == '--revert' and not has_record(fork)  # nothing was done yet
+            assert run(fork, then) == (2 if nothing_to_revert else 0), step
+            assert stub.snapshot(fork) == (after if then == '--replace' else before), step
 
-    def test_while_it_writes_a_revert_undoes_it(self, fork):
+    def test_while_it_reverts_it_is_finished_or_undone(self, fork):
         before = stub.snapshot(fork)
-        for step in killed_in_turn(fork, ['--replace']):
-            expected = 0 if has_record(fork) else 2  # without a record nothing was done yet
-            assert run(fork, '--revert') == expected, step
-            assert stub.snapshot(fork) == before, step
-
-    def test_while_it_reverts_the_same_command_finishes_it(self, fork):
-        before = stub.snapshot(fork)
-        run(fork, '--replace')
-        for step in killed_in_turn(fork, ['--revert']):
-            assert run(fork, '--revert') == 0, step
-            assert stub.snapshot(fork) == before, step
-
-    def test_while_it_reverts_an_update_undoes_it(self, fork):
         run(fork, '--replace')
         stub.commit(fork)
         vendored = stub.snapshot(fork)
-        for step in killed_in_turn(fork, ['--revert']):
-            assert run(fork, '--update') == 0, step
-            assert stub.snapshot(fork) == vendored, step
+        for step, then in killed_in_turn(fork, ['--revert'], '--revert', '--update'):
+            assert run(fork, then) == 0, step
+            assert stub.snapshot(fork) == (before if then == '--revert' else vendored), step
 
-    @pytest.mark.parametrize('then', ['--update', '--revert'])
-    def test_while_it_updates(self, fork, patch_set, then):
+    def test_while_it_updates_it_is_finished_or_reverted(self, fork, patch_set):
         before = stub.snapshot(fork)
         run(fork, '--replace')
         stub.commit(fork)
         new_version(patch_set)
-        expected = result(fork, '--update')
-        for step in killed_in_turn(fork, ['--update']):
+        after = result(fork, '--update')
+        for step, then in killed_in_turn(fork, ['--update'], '--update', '--revert'):
             assert run(fork, then) == 0, step
-            assert stub.snapshot(fork) == (expected if then == '--update' else before), step
+            assert stub.snapshot(fork) == (after if then == '--update' else before), step
 
     def test_what_the_fork_edited_is_not_lost(self, fork, patch_set):
         run(fork, '--replace')
-        for path in (LOSS, BASE):
+        for path in (MASKING, BASE):
             with open(fork / path, 'a') as file:
                 file.write('# edited\n')
         stub.commit(fork)
         new_version(patch_set)
-        ours, base = (fork / LOSS).read_bytes(), (fork / BASE).read_bytes()
-        for step in killed_in_turn(fork, ['--update']):
-            assert run(fork, '--update') == 0, step
+        ours, base = (fork / MASKING).read_bytes(), (fork / BASE).read_bytes()
+        for step, then in killed_in_turn(fork, ['--update'], '--update'):
+            assert run(fork, then) == 0, step
             assert (fork / BASE).read_bytes() == base, step
-            assert (fork / (LOSS + '.edited')).read_bytes() == ours, step
+            assert (fork / (MASKING + '.edited')).read_bytes() == ours, step
 
     def test_a_file_edited_after_the_kill_stops_the_run_and_survives_the_revert(self, fork, capsys):
-        for _ in killed_in_turn(fork, ['--replace']):
+        for _, then in killed_in_turn(fork, ['--replace'], '--replace'):
             if not (fork / BASE).exists():
                 continue
-            (fork / LOSS).write_text('# edited\n')
-            assert run(fork, '--replace') == 2
-            assert LOSS in capsys.readouterr().err
+            (fork / MASKING).write_text('# edited\n')
+            assert run(fork, then) == 2
+            assert MASKING in capsys.readouterr().err
             assert run(fork, '--revert') == 0
-            assert '# edited\n' in {content.read_text() for content in (fork / LOSS).parent.glob('loss.py*')}
+            assert '# edited\n' in {content.read_text() for content in (fork / MASKING).parent.glob('masking.py*')}
             return
 
 
 def new_version(patch_set: Path) -> None:
     """A file changes, one goes, one comes."""
-    with open(patch_set / LOSS, 'a') as file:
+    with open(patch_set / MASKING, 'a') as file:
         file.write('# a new version\n')
-    (patch_set / 'nemo/collections/asr/contexts/context.py').unlink()
+    (patch_set / CONTEXT).unlink()
     stub.write_files(patch_set, {'nemo/collections/asr/lookahead/__init__.py': ''})
 
 

@@ -28,7 +28,14 @@ from omegaconf import OmegaConf
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 
 SCRIPT = Path(__file__).with_name("plain_nemo_builds.py")
-POSITIONS = ("pre_conv", "post_conv")
+# Sections whose keys may matter in another way where masking comes after the subsampling.
+AFTER_SUBSAMPLING = ("masking", "quantizer", "encoder", "loss")
+# Some of the keys that NeMo does without.
+OPTIONAL = {
+    "pre_conv": "num_classes num_books preprocessor.normalize encoder.self_attention_model encoder.subsampling_factor "
+    "masking.block_size",
+    "post_conv": "num_classes num_books encoder.self_attention_model",
+}
 UNUSUAL_VALUES = (
     ("masking.max_mask_ratio", 1.5),
     ("masking.block_size", 40.0),
@@ -67,15 +74,30 @@ def variants(config: dict, sections: tuple) -> dict:
         named[f"cls: {name}"] = changed(config, name, lambda root, key: root.update({key: in_old_form(root[key])}))
     for path, value in UNUSUAL_VALUES:
         named[f"{path}: {value}"] = changed(config, path, lambda section, key: section.update({key: value}))
-    return {f"{config['mask_position']}, {name}": value for name, value in named.items()}
+    return named
+
+
+@pytest.fixture(scope="module", params=["pre_conv", pytest.param("post_conv", marks=pytest.mark.long_run)])
+def position(request):
+    """Where masking takes place."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def configs(plain_models):
-    found = {}
-    for position in POSITIONS:
-        found.update(variants(plain_models.nest_config(position), plain_models.NEST_SECTIONS))
-    return found
+def sections(plain_models, position):
+    """The sections of the config whose keys are left out."""
+    return plain_models.NEST_SECTIONS if position == "pre_conv" else AFTER_SUBSAMPLING
+
+
+@pytest.fixture(scope="module")
+def configs(plain_models, position, sections):
+    return variants(plain_models.nest_config(position), sections)
+
+
+def in_plain_nemo(*arguments):
+    """Runs the script without the patches, in a process of its own."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +106,7 @@ def plain(configs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain_nemo")
     asked, answered = folder / "configs.json", folder / "answers.json"
     asked.write_text(json.dumps(configs))
-    command = [sys.executable, str(SCRIPT), str(asked), str(answered)]
-    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
+    in_plain_nemo(asked, answered)
     answers = json.loads(answered.read_text())
     assert not answers["patched"]
     return answers["built"]
@@ -95,19 +116,18 @@ def shapes(model) -> dict:
     return {name: list(value.shape) for name, value in model.state_dict().items()}
 
 
-def comparable(parameters: dict, name: str) -> dict:
+def comparable(parameters: dict, position: str) -> dict:
     """Without the quantizer's projection where masking comes after the subsampling.
 
     There NeMo's takes groups of encoder frames for a token, so that the targets are eight times too few.
     """
-    return {
-        key: value for key, value in parameters.items() if "post_conv" not in name or key != "quantizer.proj.weight"
-    }
+    left_out = {"quantizer.proj.weight"} if position == "post_conv" else set()
+    return {key: value for key, value in parameters.items() if key not in left_out}
 
 
 @pytest.mark.unit
 class TestWhatPlainNeMoBuilds:
-    def test_is_built_with_the_same_parameters(self, configs, plain):
+    def test_is_built_with_the_same_parameters(self, configs, plain, position):
         # one is enough: like NeMo's, both models are made by the same constructor
         model_class = EncDecDenoiseMaskedTokenPredModel
         assert model_class.__init__ is EncDecMaskedTokenPredModel.__init__
@@ -120,15 +140,12 @@ class TestWhatPlainNeMoBuilds:
             except Exception as error:  # listed with the others
                 wrong[name] = f"{type(error).__name__}: {error}"
                 continue
-            if comparable(found, name) != comparable(expected, name):
+            if comparable(found, position) != comparable(expected, position):
                 wrong[name] = {key: found.get(key) for key in expected if found.get(key) != expected[key]}
         assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
 
-    def test_is_much(self, configs, plain, plain_models):
-        built = [name for name, answer in plain.items() if answer]
-        assert {f"{position}, whole" for position in POSITIONS} <= set(built)
-        optional = "num_classes num_books preprocessor.normalize encoder.self_attention_model masking.block_size"
-        assert {f"pre_conv, without {path}" for path in optional.split()} <= set(built)
-        assert "pre_conv, without encoder.subsampling_factor" in built
-        assert all(f"pre_conv, cls: {section}" in built for section in plain_models.NEST_SECTIONS)
+    def test_is_much(self, configs, plain, position, sections):
+        built = {name for name, answer in plain.items() if answer}
+        assert {"whole", *(f"without {path}" for path in OPTIONAL[position].split())} <= built
+        assert {f"cls: {section}" for section in sections} <= built
         assert len(built) > len(configs) / 2

@@ -15,6 +15,7 @@
 """A small fork in git and a small patch set: the commands of `vendor` take milliseconds on them."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -32,6 +33,7 @@ NEW = (
     'examples/asr/pretrain.py',
     'tests/streaming_ssl/masking/test_masking.py',
 )
+BELOW = 'third_party/nemo'  # where the tree is in the fork's repository
 GIT = ['git', '-c', 'user.name=fork', '-c', 'user.email=fork@example.org', '-c', 'core.autocrlf=false']
 
 
@@ -42,14 +44,17 @@ def write_files(folder: Path, contents: dict) -> Path:
     return folder
 
 
+def write_modules(folder: Path, shadowed=SHADOWED, new=NEW) -> Path:
+    """Files that build on an original, and new ones."""
+    files = {path: SHADOWING.format(Path(path).stem) for path in shadowed}
+    return write_files(folder, {**files, **{path: f'# {path}\n' for path in new}})
+
+
 def write_patch_set(folder: Path) -> Path:
     """Two files that build on an original, five new ones, and what a fork does not get."""
-    files = {path: SHADOWING.format(Path(path).stem) for path in SHADOWED}
-    files.update((path, f'# {path}\n') for path in NEW)
-    files['docs/index.md'] = '# Docs\n'
-    files['benchmarks/results/speed.csv'] = 'a,b\n'
-    files['benchmarks/run.py'] = files['tests/matrix.py'] = files['tests/streaming_ssl/package/test_x.py'] = 'x = 1\n'
-    return write_files(folder, files)
+    left_out = ('benchmarks/run.py', 'tests/matrix.py', 'tests/streaming_ssl/package/test_x.py')
+    files = {'docs/index.md': '# Docs\n', 'benchmarks/results/speed.csv': 'a,b\n'}
+    return write_files(write_modules(folder), {**files, **dict.fromkeys(left_out, 'x = 1\n')})
 
 
 @pytest.fixture
@@ -60,13 +65,20 @@ def patch_set(tmp_path, monkeypatch):
     return folder
 
 
-def write_fork(repository: Path, below: str = 'third_party/nemo') -> Path:
-    """A NeMo tree below the root of a repository, committed, with a module that is executable and one with CRLF."""
+@pytest.fixture
+def fork(made_once, tmp_path):
+    """A NeMo tree below the root of a repository of its own."""
+    shutil.copytree(made_once('fork', write_fork), tmp_path / 'repository')
+    return tmp_path / 'repository' / BELOW
+
+
+def write_fork(repository: Path) -> None:
+    """A NeMo tree below the root of a repository, committed, with a module that is executable and has CRLF."""
     modules = {path: ORIGINAL for path in SHADOWED}
     info = 'MAJOR = 2\nMINOR = 5\nPATCH = 3\nPRE_RELEASE = ""\n__version__ = "2.5.3"\n'
     packages = ('nemo', 'nemo/utils', 'nemo/collections', 'nemo/collections/asr')
     fork = write_files(
-        repository / below,
+        repository / BELOW,
         {
             **{f'{package}/__init__.py': '' for package in packages},
             **modules,
@@ -76,10 +88,9 @@ def write_fork(repository: Path, below: str = 'third_party/nemo') -> Path:
     )
     (fork / SHADOWED[1]).write_bytes(ORIGINAL.replace('\n', '\r\n').encode())
     os.chmod(fork / SHADOWED[1], 0o755)
-    git(repository, 'init', '--quiet')
+    git(repository, 'init', '--quiet', '--template=')  # without examples of hooks
     write_files(repository, {'README.md': 'a repository with more in it\n'})
     commit(repository)
-    return fork
 
 
 def git(folder: Path, *words: str) -> str:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Tiny models of every kind that can be exported, and their export folders, made once."""
+"""Tiny models of every kind that can be exported, and their export folders, made once in a run."""
 
 import sys
 from pathlib import Path
@@ -87,19 +87,17 @@ def models(nest_config):
 
 
 @pytest.fixture(scope="session")
-def exported(models, tmp_path_factory):
-    """exported(kind): the folder of a model; that of `regular` has both graphs."""
+def exported(models, made_once):
+    """exported(kind): the folder of a model, for reading only; that of `regular` has both graphs."""
     pytest.importorskip("onnxruntime")
     from nemo.collections.asr.parts.streaming.export import export_streaming
 
-    folders = {}
-
     def get(kind):
-        if kind not in folders:
-            folder = tmp_path_factory.mktemp("exported") / "folder"
-            max_context = MAX_CONTEXT if kind == "unlimited" else None
+        max_context = MAX_CONTEXT if kind == "unlimited" else None
+
+        def make(folder):
             export_streaming(models(kind), folder, max_context, int8=kind == "regular")
-            folders[kind] = folder
-        return folders[kind]
+
+        return made_once(f"export of {kind}", make)
 
     return get

@@ -50,7 +50,6 @@ def streamed(model, samples, **options):
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestTinyReader:
     @pytest.mark.parametrize("samples", [1, 1439, 9999])
     @pytest.mark.parametrize("kind", KINDS)
@@ -81,7 +80,6 @@ class TestTinyReader:
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestGraphs:
     @pytest.mark.parametrize("kind", ["regular", "chunked", "ctc"])
     def test_have_the_names_and_shapes_that_model_json_says(self, exported, kind):

@@ -48,7 +48,6 @@ FLAGS = st.lists(st.booleans(), min_size=3, max_size=3)
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestEqualsTheTorchSession:
     @pytest.mark.parametrize("kind", KINDS)
     @given(data=st.data())
@@ -106,7 +105,6 @@ class TestEqualsTheTorchSession:
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestLeftContexts:
     @pytest.mark.parametrize(
         "kind, lefts", [("regular", [3, 0]), ("regular", [1, 5]), ("chunked", [3, 6]), ("chunked", [0, 3])]
@@ -147,7 +145,6 @@ class TestLeftContexts:
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestState:
     @pytest.mark.parametrize("kind", ["regular", "chunked"])
     def test_goes_on_to_the_bit(self, exported, kind):
@@ -199,7 +196,6 @@ class TestState:
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestBadInput:
     @pytest.mark.parametrize(
         "call, message",
@@ -261,7 +257,6 @@ print(sorted({"torch", "nemo", "omegaconf"} & set(sys.modules)))
 
 
 @pytest.mark.unit
-@pytest.mark.long_run
 class TestAlone:
     def test_it_needs_neither_torch_nor_nemo(self, exported, tmp_path):
         audio = sounds(1, 20000)

@@ -26,8 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "streaming"))
 
 import recognizer_models  # noqa: E402
 
-from nemo.collections.asr.parts.streaming.export import export_streaming  # noqa: E402
-
 pytest.importorskip("nemo_streaming_ssl", reason="a fork has the patches without the command line")
 pytest.importorskip("onnxruntime")
 
@@ -36,15 +34,9 @@ from nemo_streaming_ssl.transcribe import text_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def model(nest_config):
-    return recognizer_models.build(nest_config, "ctc")
-
-
-@pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export") / "exported"
-    export_streaming(model, folder)
-    return folder
+def folder(exported):
+    """The export of a CTC model."""
+    return exported("ctc")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +51,8 @@ def audio(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def expected(model, audio):
-    found = recognizer_models.transcribe(model, [str(path) for path in audio])
+def expected(models, audio):
+    found = recognizer_models.transcribe(models("ctc"), [str(path) for path in audio])
     return [f"{path.stem}: {hypothesis.text}" for path, hypothesis in zip(audio, found)]
 
 
@@ -73,11 +65,11 @@ def transcribed(capsys, *arguments):
 
 @pytest.mark.unit
 class TestTranscribe:
-    def test_files_have_the_models_text(self, exported, audio, expected, capsys):
-        assert transcribed(capsys, exported, *audio) == (0, expected, "")
+    def test_files_have_the_models_text(self, folder, audio, expected, capsys):
+        assert transcribed(capsys, folder, *audio) == (0, expected, "")
         assert all(len(line) > 8 for line in expected)
 
-    def test_manifests_offsets_and_what_is_written(self, exported, audio, expected, tmp_path, capsys):
+    def test_manifests_offsets_and_what_is_written(self, folder, audio, expected, tmp_path, capsys):
         samples, rate = soundfile.read(audio[1], dtype="float32")
         padded = torch.nn.functional.pad(torch.from_numpy(samples), (8000, 4000)).numpy()
         soundfile.write(tmp_path / "padded.wav", padded, rate, subtype="FLOAT")
@@ -86,35 +78,33 @@ class TestTranscribe:
         rows[1] = {"audio_filepath": str(audio[0])}
         (tmp_path / "some.json").write_text("\n\n".join(map(json.dumps, rows)))
         written = tmp_path / "out.json"
-        code, lines, _ = transcribed(capsys, exported, tmp_path / "some.json", "--output", written)
+        code, lines, _ = transcribed(capsys, folder, tmp_path / "some.json", "--output", written)
         texts = [line.split(": ")[1] for line in expected]
         assert code == 0 and lines == [f"padded: {texts[1]}", f"a: {texts[0]}"]
         entries = list(map(json.loads, written.read_text().splitlines()))
         assert [entry["pred_text"] for entry in entries] == texts[::-1] and entries[0]["text"] == "so"
 
-    def test_what_cannot_be_read_is_named_and_the_others_finish(self, exported, audio, expected, tmp_path, capsys):
+    def test_what_cannot_be_read_is_named_and_the_others_finish(self, folder, audio, expected, tmp_path, capsys):
         (tmp_path / "text.wav").write_text("no audio")
         soundfile.write(tmp_path / "slow.wav", [0.0] * 800, 8000)
         bad = [tmp_path / name for name in ("text.wav", "none.wav", "slow.wav")]
-        code, lines, errors = transcribed(capsys, exported, *bad, audio[0])
+        code, lines, errors = transcribed(capsys, folder, *bad, audio[0])
         assert code == 1 and lines == expected[:1]
         assert all(str(path) in errors for path in bad) and "8000 Hz: must be at 16000 Hz" in errors
 
     @pytest.mark.parametrize("line", ["[]", "{}", "no JSON"])
-    def test_a_bad_manifest_is_refused_before_any_work(self, exported, tmp_path, capsys, line):
+    def test_a_bad_manifest_is_refused_before_any_work(self, folder, tmp_path, capsys, line):
         (tmp_path / "bad.json").write_text('{"audio_filepath": "a.wav"}\n' + line)
-        code, lines, errors = transcribed(capsys, exported, tmp_path / "bad.json")
+        code, lines, errors = transcribed(capsys, folder, tmp_path / "bad.json")
         assert code == 2 and not lines and "bad.json, line 2" in errors
 
-    def test_what_is_no_export_and_a_graph_that_is_not_there(self, exported, audio, tmp_path, capsys):
+    def test_what_is_no_export_and_a_graph_that_is_not_there(self, folder, audio, tmp_path, capsys):
         assert transcribed(capsys, tmp_path, audio[0])[0] == 2
-        code, _, errors = transcribed(capsys, exported, audio[0], "--int8")
+        code, _, errors = transcribed(capsys, folder, audio[0], "--int8")
         assert code == 2 and "precision='int8'" in errors
 
-    def test_a_model_without_text(self, nest_config, tmp_path, audio, capsys):
-        rnnt = recognizer_models.build(nest_config, "rnnt")
-        export_streaming(rnnt, tmp_path / "rnnt")
-        code, _, errors = transcribed(capsys, tmp_path / "rnnt", audio[0])
+    def test_a_model_without_text(self, exported, audio, capsys):
+        code, _, errors = transcribed(capsys, exported("rnnt"), audio[0])
         assert code == 2 and "CTC decoder" in errors
 
 
