@@ -36,7 +36,6 @@ from children import Children  # noqa: E402
 
 # The markers of the tests below this folder, for the `--strict-markers` of a repository that does not know them.
 MARKERS = (
-    "unit: TEMPORARY",
     "run_only_on(device): runs only where that device ('CPU' or 'GPU') is in use",
     "any_release: says the same with every NeMo release, because it uses none; the matrix runs it on one",
     "long_run: takes long (training runs, compilers); `make test-all` runs it, on the oldest and the newest release",

@@ -93,19 +93,16 @@ def ctc(tmp_path):
 
 
 class TestCheck:
-    @pytest.mark.unit
     def test_the_shipped_config_is_streaming_and_causal(self, hierarchical, capsys):
         assert cli.main(['check', hierarchical, *TINY]) == 0
         text = capsys.readouterr().out
         assert '  0       [10, 0]' in text and 'Verdict: streaming' in text and 'Causal to the bit: ' in text
 
-    @pytest.mark.unit
     def test_all_of_it_without_a_model(self, hierarchical, capsys):
         assert cli.main(['check', hierarchical, '--no-probe']) == 0
         text = capsys.readouterr().out
         assert '  12-16   [320, 0]             25600         0' in text and 'Causal' not in text
 
-    @pytest.mark.unit
     @pytest.mark.parametrize(
         'words',
         [
@@ -119,13 +116,11 @@ class TestCheck:
         assert 'Verdict: NOT streaming' in text and 'conv_context_size=null' in text
         assert ('NOT causal: ' in text) == ('--no-probe' not in words)
 
-    @pytest.mark.unit
     def test_a_config_without_its_tokenizer(self, ctc, capsys):
         assert cli.main(['check', ctc]) == 0
         text = capsys.readouterr().out
         assert '  1       [20, 1]' in text and 'measured look-ahead 80.0 ms from features (stated 80.0)' in text
 
-    @pytest.mark.unit
     def test_a_nemo_file(self, hierarchical, tmp_path, capsys):
         from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
         from nemo_streaming_ssl.check import _without_data, load_config
@@ -142,13 +137,11 @@ class TestCheck:
 class TestCheckOfNextTokens:
     NEXT = 'model.objective=next_tokens'
 
-    @pytest.mark.unit
     def test_the_line_is_the_last_of_the_report(self, hierarchical, capsys):
         assert cli.main(['check', hierarchical, *TINY, self.NEXT]) == 0
         text = capsys.readouterr().out
         assert 'step t predicts tokens t + 0 ... t + 3' in text and 'Causal to the bit: ' in text
 
-    @pytest.mark.unit
     def test_what_is_heard_is_told_and_no_model_is_built(self, hierarchical, capsys, monkeypatch):
         monkeypatch.setattr(check, '_build_model', None)
         words = ['model.hierarchical_context=null', 'model.encoder.att_context_style=chunked_limited']
@@ -157,7 +150,6 @@ class TestCheckOfNextTokens:
             out = capsys.readouterr().out
             assert 'Verdict: streaming' in out and 'Objective next_tokens: NOT possible' in out
 
-    @pytest.mark.unit
     def test_a_nemo_file(self, hierarchical, tmp_path, capsys):
         from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
 
@@ -175,7 +167,6 @@ class TestCheckOfNextTokens:
 
 
 class TestUnreadableInput:
-    @pytest.mark.unit
     @pytest.mark.parametrize(
         'name, text, words, message',
         [
@@ -209,7 +200,6 @@ class TestUnreadableInput:
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert str(tmp_path / name) in error and message in error
 
-    @pytest.mark.unit
     @pytest.mark.parametrize('words', [['check'], ['check', 'x.yaml', '--no-such-option'], ['status', 'word']])
     def test_words_that_mean_nothing(self, capsys, words):
         with pytest.raises(SystemExit) as exit:
@@ -218,7 +208,6 @@ class TestUnreadableInput:
 
 
 class TestPlot:
-    @pytest.mark.unit
     @pytest.mark.parametrize(
         'overrides',
         [
@@ -233,12 +222,10 @@ class TestPlot:
         assert cli.main(['plot', hierarchical, '-o', str(output), *TINY, *overrides]) == 0
         assert output.read_bytes().startswith(PNG) and capsys.readouterr().out.strip().endswith(str(output))
 
-    @pytest.mark.unit
     def test_a_config_without_masking(self, ctc, tmp_path):
         assert cli.main(['plot', ctc, '-o', str(tmp_path / 'contexts.svg')]) == 0
         assert 'svg' in (tmp_path / 'contexts.svg').read_text()
 
-    @pytest.mark.unit
     def test_the_mask_is_inside_its_windows(self, hierarchical):
         from nemo_streaming_ssl.check import load_config, read_report
         from nemo_streaming_ssl.plot import sample_mask
@@ -252,13 +239,11 @@ class TestPlot:
         for first, stop in zip([0, *ends], ends):
             assert sum(masked[first:stop]) <= 0.8 * (stop - first)
 
-    @pytest.mark.unit
     def test_without_matplotlib(self, hierarchical, capsys, monkeypatch):
         monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)
         assert cli.main(['plot', hierarchical]) == 2
         assert capsys.readouterr().err == 'plot needs matplotlib: pip install matplotlib\n'
 
-    @pytest.mark.unit
     def test_what_cannot_be_read_or_written(self, hierarchical, tmp_path, capsys):
         assert cli.main(['plot', str(tmp_path / 'missing.yaml')]) == 2
         assert cli.main(['plot', hierarchical, '-o', str(tmp_path / 'missing/contexts.png')]) == 2

@@ -123,7 +123,6 @@ def plain(folder):
     return answers
 
 
-@pytest.mark.unit
 class TestPlainNeMosFiles:
     def test_give_the_same_outputs(self, checkpoints, folder, plain):
         for case, expected in plain["written"].items():
@@ -175,7 +174,6 @@ class TestPlainNeMosFiles:
                 assert checkpoints.train(checkpoints.with_even_masks(model), 1)["losses"][0] > 0
 
 
-@pytest.mark.unit
 class TestOurFiles:
     def test_are_the_same_in_plain_nemo(self, checkpoints, folder, plain):
         for case in (*checkpoints.CASES, *checkpoints.UNTRAINED):
@@ -188,7 +186,6 @@ class TestOurFiles:
                     torch.testing.assert_close(found["next"], expected["next"], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.unit
 class TestStrippedFiles:
     @pytest.mark.parametrize("name", STRIPPED)
     def test_open_in_plain_nemo_with_equal_outputs_where_all_layers_see_the_same(

@@ -14,20 +14,15 @@
 
 """Each value that docs/configuration.md says is refused is refused, with the exception that it names."""
 
-import sys
-from pathlib import Path
 
 import pytest
+from configuration_page import CODE, TINY, cells_of, read_refused
 from omegaconf import OmegaConf
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from configuration_page import CODE, TINY, cells_of, read_refused  # noqa: E402
-
-from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel  # noqa: E402
-from nemo.collections.asr.parts.finetuning import FineTuning  # noqa: E402
-from nemo.utils import fast_paths  # noqa: E402
-from nemo_streaming_ssl import finder  # noqa: E402
+from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
+from nemo.collections.asr.parts.finetuning import FineTuning
+from nemo.utils import fast_paths
+from nemo_streaming_ssl import finder
 
 REFUSED = list(read_refused())
 WITHOUT_DATA = ["model.train_ds.manifest_filepath=null", "model.validation_ds.manifest_filepath=null"]
@@ -51,7 +46,6 @@ def finetuning(compose_config, pretraining, tmp_path_factory):
     return configs
 
 
-@pytest.mark.unit
 class TestErrors:
     @pytest.mark.parametrize("case", [case for case in REFUSED if not case.in_fine_tuning], ids=str)
     def test_pretraining(self, pretraining, case):
@@ -73,7 +67,6 @@ class TestErrors:
         assert len(REFUSED) > 70
 
 
-@pytest.mark.unit
 class TestEnvironment:
     def test_the_switch_of_everything(self, monkeypatch):
         values = CODE.findall(cells_of("variable")[finder.SWITCH][1])

@@ -14,16 +14,11 @@
 
 """docs/configuration.md says what the shipped configs and the code say: every key, its default, and which are ours."""
 
-import sys
-from pathlib import Path
 from typing import Any, Dict
 
 import pytest
+from configuration_page import CODE, CONFIGS, MISSING, ROOT, TINY, cells_of, leaves, read_rows
 from omegaconf import OmegaConf
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from configuration_page import CODE, CONFIGS, MISSING, ROOT, TINY, cells_of, leaves, read_rows  # noqa: E402
 
 ROWS = list(read_rows())
 BY_KEY = {row.key: row for row in ROWS}
@@ -43,7 +38,6 @@ def shipped(compose_config):
     return {name: dict(leaves(OmegaConf.to_container(config, resolve=False))) for name, config in configs.items()}
 
 
-@pytest.mark.unit
 @pytest.mark.any_release
 class TestKeys:
     def test_all_configs_are_looked_at(self):
@@ -77,7 +71,6 @@ def own_names() -> set:
     return {*of_models, *of_classes, *(f"model.tokenizer.{key}" for key in ONLY_TRAINING), *FINE_TUNING}
 
 
-@pytest.mark.unit
 class TestOurKeys:
     def test_ours_are_the_bold_ones(self):
         names = own_names()
@@ -98,7 +91,6 @@ class TestOurKeys:
         assert list(listed.values()) == [set(FREE["preprocessor"]), set(FREE["encoder"]), set(CONTEXTS)]
 
 
-@pytest.mark.unit
 class TestMissingKeys:
     """What the code takes where a key is left out."""
 

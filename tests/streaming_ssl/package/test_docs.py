@@ -69,7 +69,6 @@ def exported(door: Path) -> set:
     return set()
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 class TestDocs:
     def test_every_path_that_is_named_exists(self, page):

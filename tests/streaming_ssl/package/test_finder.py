@@ -64,7 +64,6 @@ def hide_installed_nemo(monkeypatch):
     monkeypatch.setattr(sys, 'path', [p for p in sys.path if not Path(p or '.', 'nemo').exists()])
 
 
-@pytest.mark.unit
 class TestOverlayFinder:
     def test_shadowing_and_new_modules_come_from_the_overlay_and_all_others_from_nemo(self, patched):
         real, overlay = patched
@@ -137,7 +136,6 @@ class TestOverlayFinder:
         assert importlib.import_module(f'{TOY}.masking').Masking.name == 'patched'
 
 
-@pytest.mark.unit
 class TestFindingNemo:
     @pytest.mark.parametrize('kind', [finder.OverlayFinder, finder.NemoFinder])
     def test_the_overlay_folder_on_the_path_does_not_hide_a_nemo_known_to_the_last_finder(
@@ -173,7 +171,6 @@ class TestFindingNemo:
             importlib.import_module('nemo.collections')
 
 
-@pytest.mark.unit
 class TestOriginals:
     @pytest.mark.parametrize('moved', ['gone', 'package'])
     def test_a_missing_original_is_named_with_the_versions(self, patched, stub, moved):
@@ -198,7 +195,6 @@ class TestOriginals:
         assert Path(masking.base.__file__).name == '_masking_base.py'
 
 
-@pytest.mark.unit
 class TestInstall:
     def ours(self):
         return [found for found in sys.meta_path if hasattr(found, 'is_nemo_overlay')]

@@ -43,7 +43,6 @@ def variable(name: str) -> str:
     return re.search(rf"^{name} :?= (.*)$", MAKEFILE, re.MULTILINE).group(1)
 
 
-@pytest.mark.unit
 class TestVersion:
     def test_is_the_same_in_package_citation_and_changelog(self):
         assert loaded("CITATION.cff")["version"] == __version__
@@ -66,7 +65,6 @@ class TestVersion:
         assert str(citation.get("date-released", "unreleased")) == day
 
 
-@pytest.mark.unit
 class TestReleasesOfNemo:
     @pytest.mark.parametrize("file", ["requirements.txt", "setup.py"])
     def test_the_requirement_has_the_tested_range(self, file):
@@ -89,7 +87,6 @@ class TestReleasesOfNemo:
         assert tuple(job["strategy"]["matrix"]["release"]) == TESTED_NEMO
 
 
-@pytest.mark.unit
 class TestHooks:
     HOOKS = loaded(".pre-commit-config.yaml")["repos"][0]["hooks"]
 
@@ -119,7 +116,6 @@ def jobs() -> list:
     return [(file.name, name, job) for file in WORKFLOWS for name, job in loaded(file)["jobs"].items()]
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize("file, name, job", jobs(), ids=lambda value: value if isinstance(value, str) else "")
 class TestWorkflows:
     def test_a_job_calls_targets_of_the_makefile_and_nothing_else(self, file, name, job):
@@ -136,7 +132,6 @@ class TestWorkflows:
                 assert (ROOT / path.replace("${{ matrix.release }}", release)).is_file(), path
 
 
-@pytest.mark.unit
 class TestGithub:
     def test_lint_tests_docs_matrix_and_release_are_run(self):
         run = {step["run"].split()[1] for _, _, job in jobs() for step in job["steps"] if "run" in step}

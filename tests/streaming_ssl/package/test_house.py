@@ -52,7 +52,6 @@ def functions(file: Path):
             yield node.name, node.end_lineno - node.lineno + 1
 
 
-@pytest.mark.unit
 class TestHouse:
     def test_files_and_functions_are_small(self):
         lines = {str(file): len((ROOT / file).read_text().splitlines()) for file in FILES}

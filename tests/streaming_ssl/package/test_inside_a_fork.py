@@ -65,7 +65,6 @@ def script(stub, monkeypatch):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.unit
 class TestNamesThatMeetNoneOfNemos:
     def test_files_beside_the_patches(self, ours, nemos):
         meeting = {path for path in ours & nemos if path.parts[0] != 'nemo'}
@@ -97,7 +96,6 @@ import pytest
 import torch
 
 
-@pytest.mark.unit
 @pytest.mark.fix1(fails_with=IndexError, match="x")
 @pytest.mark.limit(fails_with=IndexError, match="x")
 def test_settings(compose_config):
@@ -142,7 +140,6 @@ def test_that_decides_by_itself():
 '''
 
 
-@pytest.mark.unit
 class TestConftest:
     """Our conftest.py in a repository with settings of its own."""
 
@@ -172,7 +169,6 @@ class TestConftest:
         assert '5 passed, 1 skipped' in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.unit
 class TestScript:
     def test_what_tests_leave_in_the_tree_is_a_problem(self, script, stub, tmp_path, monkeypatch):
         done = subprocess.CompletedProcess([], 1, 'ours.py was edited')

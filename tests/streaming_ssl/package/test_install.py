@@ -16,17 +16,13 @@
 
 import re
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from builds import ROOT, build, environment_in, pip, put_into
 
 from nemo_streaming_ssl import __version__
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from builds import ROOT, build, environment_in, pip, put_into  # noqa: E402
 
 pytestmark = pytest.mark.any_release
 
@@ -84,7 +80,6 @@ def installed(request, wheels, checkout, tmp_path_factory, stub):
     return environment
 
 
-@pytest.mark.unit
 class TestInstalled:
     def test_patches_are_on_in_every_working_folder(self, installed, stub, tmp_path):
         for cwd in (tmp_path, installed.checkout, installed.site_packages):
@@ -139,7 +134,6 @@ class TestInstalled:
             assert done.stdout.split() == ['patched', str(toy / '_masking_base.py'), 'fork'], done.stderr
 
 
-@pytest.mark.unit
 class TestStatusCommand:
     STATUS = ['-m', 'nemo_streaming_ssl', 'status']
 
@@ -165,7 +159,6 @@ class TestStatusCommand:
         assert f'{fork}/nemo/collections/toy/masking.py, which NeMo 1.23.0 does not have' in done.stderr
 
 
-@pytest.mark.unit
 class TestPip:
     @pytest.mark.parametrize('kind', ['ordinary', 'editable'])
     def test_installs_a_command_that_runs_and_uninstalling_leaves_nothing(self, wheels, kind, stub, tmp_path):
@@ -184,7 +177,6 @@ class TestPip:
         assert 'ImportError' in stub.run(environment.python, patched, tmp_path).stderr
 
 
-@pytest.mark.unit
 class TestEditable:
     def test_a_fork_installed_editable_is_found_in_every_working_folder(self, wheels, checkout, stub, tmp_path):
         environment, fork = environment_in(tmp_path / 'venv'), stub.nemo(tmp_path / 'fork')

@@ -18,7 +18,7 @@ import os
 
 import pytest
 
-pytestmark = [pytest.mark.any_release, pytest.mark.unit]
+pytestmark = pytest.mark.any_release
 
 
 def makes(tmp_path):

@@ -70,7 +70,6 @@ def matrix(scripts, monkeypatch, tmp_path):
     return module
 
 
-@pytest.mark.unit
 class TestMatrix:
     def test_all_is_well(self, matrix, capsys):
         assert matrix.main([]) == 0
@@ -133,7 +132,6 @@ class TestMatrix:
         assert matrix.count_tests(report) == (4, 4)
 
 
-@pytest.mark.unit
 class TestNemosOwnTests:
     @pytest.fixture
     def own(self, scripts):

@@ -40,7 +40,6 @@ def rows():
     return found
 
 
-@pytest.mark.unit
 class TestFromNemosConfig:
     def test_the_values_on_the_left_are_nemos(self, rows, nest_config):
         config = nest_config('~model.streaming', '~model.allow_lookahead', like_nemo=True)

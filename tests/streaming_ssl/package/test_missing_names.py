@@ -81,7 +81,6 @@ BINDINGS = [
 ]
 
 
-@pytest.mark.unit
 class TestNamesOfAModule:
     def test_are_those_that_python_binds(self, tmp_path):
         for text in [*BINDINGS, '\n'.join(BINDINGS)]:
@@ -121,7 +120,6 @@ class TestNamesOfAModule:
         assert {'in_package', 'in_x', 'in_y', 'z'} <= names
 
 
-@pytest.mark.unit
 class TestWhatIsNeeded:
     @pytest.mark.parametrize(
         'text, missing',
@@ -221,7 +219,6 @@ class TestWhatIsNeeded:
         assert missing_names(nemo, [Path(MODULE)], overlay) == [] == missing_names(nemo, [], overlay)
 
 
-@pytest.mark.unit
 class TestStatus:
     def test_says_it_and_exits_with_1(self, tmp_path, monkeypatch, no_nemo, stub, capsys):
         real, overlay = stub.nemo(tmp_path / 'real'), stub.overlay(tmp_path / 'overlay')
@@ -246,7 +243,6 @@ def installed(stub):
     return nemo, overlay, [file.relative_to(overlay.parent) for file in files]
 
 
-@pytest.mark.unit
 class TestTheInstalledNemo:
     def test_lacks_nothing(self, installed):
         nemo, overlay, shadowed = installed

@@ -68,7 +68,6 @@ def new_files(name: str) -> list:
     return [file for file in (path.with_suffix('.py'), *doors) if file in FILES and file not in SHADOWING]
 
 
-@pytest.mark.unit
 class TestOverlay:
     @pytest.mark.parametrize('file', FILES, ids=str)
     def test_a_module_can_be_imported_and_comes_from_the_overlay(self, file):
@@ -90,7 +89,6 @@ class TestOverlay:
         assert not late_imports(ROOT / file) or (original and late_imports(original.origin))
 
 
-@pytest.mark.unit
 class TestTheGuard:
     @pytest.mark.parametrize(
         'text, guilty',

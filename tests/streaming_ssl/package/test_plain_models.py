@@ -45,7 +45,6 @@ def patched(plain_models):
     return plain_models.run_all()
 
 
-@pytest.mark.unit
 class TestWithoutOurOptions:
     def test_every_case_was_run(self, plain_nemo, patched, plain_models):
         assert list(plain_nemo) == list(patched) == [*plain_models.ENCODERS, "CTC model"]

@@ -38,7 +38,6 @@ STATED = marker(fails_with=IndexError, match="shape of the mask")
 NOT_REFUSED = marker(fails_with=pytest.fail.Exception, match="DID NOT RAISE")
 
 
-@pytest.mark.unit
 class TestVerdict:
     def test_as_stated(self, script):
         assert script.verdict(STATED, IndexError("The shape of the mask [2, 5] does not match")) == ""

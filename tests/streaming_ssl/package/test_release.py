@@ -27,15 +27,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from builds import LEFT_BEHIND, OLD_BUILD, ROOT, environment_in, put_into
 from packaging.metadata import Metadata
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, __version__, nemo_tree
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from builds import LEFT_BEHIND, OLD_BUILD, ROOT, environment_in, put_into  # noqa: E402
-
-pytestmark = [pytest.mark.unit, pytest.mark.any_release]
+pytestmark = pytest.mark.any_release
 
 KINDS = {".py", ".pyi", ".md", ".yaml", ".csv", ".png", ".svg", ".html", ".css", ".js", ".txt"}
 

@@ -23,7 +23,6 @@ from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO
 TOY = 'nemo.collections.toy'
 
 
-@pytest.mark.unit
 class TestInheritModule:
     def test_untouched_classes_and_functions_keep_nemos_import_path(self, patched):
         masking = importlib.import_module(f'{TOY}.masking')
@@ -123,7 +122,6 @@ class Later(Ours):
 """
 
 
-@pytest.mark.unit
 class TestSource:
     @pytest.fixture
     def masking(self, patched):

@@ -28,7 +28,7 @@ import pytest
 
 from nemo_streaming_ssl.vendoring.contents import vendored_files
 
-pytestmark = [pytest.mark.any_release, pytest.mark.unit]
+pytestmark = pytest.mark.any_release
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / 'docs'

@@ -51,7 +51,6 @@ def rows(capsys) -> list:
     return [line.split(None, 1) for line in capsys.readouterr().out.splitlines() if not line.startswith(' ')]
 
 
-@pytest.mark.unit
 class TestStatus:
     def test_report_when_all_is_well(self, status, capsys, tmp_path):
         assert status() == 0
@@ -132,7 +131,6 @@ class TestStatus:
         assert 'NeMo      ' + str(real / 'nemo') in done.stdout and done.returncode in (0, 1), done.stderr
 
 
-@pytest.mark.unit
 class TestImports:
     def test_all_is_well(self, status, capfd):
         assert status(words=()) == 0
@@ -170,7 +168,6 @@ class TestImports:
         assert 'imports' not in capfd.readouterr().out
 
 
-@pytest.mark.unit
 class TestReleases:
     def test_each_tested_release_has_its_constraints(self, stub):
         files = (stub.repository / 'constraints').glob('*.txt')
@@ -182,7 +179,6 @@ class TestReleases:
             assert f'nemo-toolkit=={release}' in lines and 'torch==2.13.0' in lines
 
 
-@pytest.mark.unit
 class TestClosedPipe:
     @pytest.mark.parametrize('words', [['status', '--no-import'], ['--help']])
     def test_a_reader_that_leaves_early_is_no_traceback(self, stub, tmp_path, words):
@@ -193,7 +189,6 @@ class TestClosedPipe:
         assert process.stderr.read() == b'' and process.wait() in (0, 1)
 
 
-@pytest.mark.unit
 class TestVersion:
     @pytest.mark.parametrize(
         'text, version',
@@ -222,7 +217,6 @@ class TestVersion:
         assert nemo_tree.is_supported(version)
 
 
-@pytest.mark.unit
 class TestShadowingOrNew:
     @pytest.mark.parametrize(
         'text, shadowing',
@@ -241,7 +235,6 @@ class TestShadowingOrNew:
         assert nemo_tree.imports_its_base(file) is shadowing
 
 
-@pytest.mark.unit
 class TestCommandLine:
     def test_a_command_is_required(self, capsys):
         with pytest.raises(SystemExit) as caught:

@@ -16,19 +16,15 @@
 
 import importlib
 import inspect
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from nemo_archives import read, write
 
 from nemo_streaming_ssl import strip as command
 from nemo_streaming_ssl.cli import main
 from nemo_streaming_ssl.strip import strip_config
 from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS
-
-sys.path.insert(0, str(Path(__file__).parent))
-from nemo_archives import read, write  # noqa: E402
 
 WEIGHTS = bytes(range(256)) * 100
 ENCODER = {
@@ -62,7 +58,6 @@ def model(tmp_path):
     return write(tmp_path / 'model.nemo', {**files, './0a_tokenizer.model': b'words'})
 
 
-@pytest.mark.unit
 class TestOptions:
     def test_are_all_that_plain_nemo_does_not_know(self):
         for name, module in MODULES.items():
@@ -109,7 +104,6 @@ class TestOptions:
         assert strip_config(config) == [] and config['masking']['causal'] is True
 
 
-@pytest.mark.unit
 class TestContexts:
     def test_that_differ_are_listed(self):
         config = with_contexts([40, 0], [40, 0], [120, 0], [320, 0], att_context_size=[-1, -1])
@@ -149,7 +143,6 @@ class TestContexts:
         assert len(strip_config(config)) == 2 and config['encoder']['self_attention_model'] == 'rel_pos'
 
 
-@pytest.mark.unit
 class TestFiles:
     def test_have_all_but_the_options(self, model, tmp_path, capsys):
         before = model.read_bytes()

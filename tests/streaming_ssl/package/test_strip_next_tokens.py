@@ -15,20 +15,15 @@
 """`nemo-streaming-ssl strip` of models that predict next tokens: which of the decoder's heads stay."""
 
 import io
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from nemo_archives import read, write
 
 from nemo_streaming_ssl.cli import main
 
-sys.path.insert(0, str(Path(__file__).parent))
-from nemo_archives import read, write  # noqa: E402
 
-
-@pytest.mark.unit
 class TestNextTokens:
     CLASSES, BOOKS, STEPS = 5, 2, 3
 

@@ -73,7 +73,6 @@ def import_from(fork: Path, code: str) -> str:
     return done.stdout
 
 
-@pytest.mark.unit
 class TestWriting:
     def test_ours_take_the_place_and_originals_stay_beside_them(self, fork, vendor, patch_set):
         before = stub.snapshot(fork)
@@ -130,7 +129,6 @@ class TestWriting:
         assert code == 0 and f'cut.py:1 needs gone, which {fork / LOSS} does not have' in said
 
 
-@pytest.mark.unit
 class TestPreview:
     def test_the_patch_is_the_same_as_the_run(self, fork, vendor, tmp_path):
         before = stub.snapshot(fork)
@@ -169,7 +167,6 @@ class TestPreview:
         assert vendor('--dry-run')[0] == 2
 
 
-@pytest.mark.unit
 class TestRefusing:
     """Exit code 2, a message that names the reason, and not a byte changed."""
 
@@ -251,7 +248,6 @@ class TestRefusing:
         self.refused(fork, vendor, '--update')
 
 
-@pytest.mark.unit
 class TestReplacing:
     def test_files_of_the_fork_are_moved_aside_and_come_back(self, fork, vendor):
         stub.write_files(fork, {EXAMPLE: 'of the fork\n', EXAMPLE + '.replaced': 'another file\n'})
@@ -276,7 +272,6 @@ class TestReplacing:
         assert vendor('--revert')[0] == 0 and stub.snapshot(fork) == before
 
 
-@pytest.mark.unit
 class TestVerifying:
     def test_all_is_well(self, fork, vendor):
         vendored_fork(fork, vendor)
@@ -291,7 +286,6 @@ class TestVerifying:
         assert vendor('--verify') == (1, f'{word}: {path} ({whose})\n')
 
 
-@pytest.mark.unit
 class TestReverting:
     def test_the_tree_is_what_it_was_byte_for_byte(self, fork, vendor):
         before = vendored_fork(fork, vendor)
@@ -350,7 +344,6 @@ class TestReverting:
         assert vendor('--revert')[0] == 0 and stub.snapshot(fork) == before
 
 
-@pytest.mark.unit
 class TestUpdating:
     def test_files_come_change_and_go(self, fork, vendor, patch_set):
         before = vendored_fork(fork, vendor)
@@ -398,7 +391,6 @@ class TestUpdating:
         assert (fork / 'examples/asr/finetune.py').read_text() == 'of the fork\n'
 
 
-@pytest.mark.unit
 class TestUpstream:
     def test_merging_upstream_is_revert_merge_vendor(self, fork, vendor):
         """The fork and upstream both change a shadowed module, in different places; a merge into it would conflict."""

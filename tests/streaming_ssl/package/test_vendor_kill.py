@@ -129,7 +129,6 @@ def result(fork: Path, *options) -> dict:
     return after
 
 
-@pytest.mark.unit
 class TestKilled:
     def test_while_it_writes_it_is_finished_or_undone(self, fork):
         before, after = stub.snapshot(fork), result(fork, '--replace')

@@ -125,7 +125,6 @@ def comparable(parameters: dict, position: str) -> dict:
     return {key: value for key, value in parameters.items() if key not in left_out}
 
 
-@pytest.mark.unit
 class TestWhatPlainNeMoBuilds:
     def test_is_built_with_the_same_parameters(self, configs, plain, position):
         # one is enough: like NeMo's, both models are made by the same constructor

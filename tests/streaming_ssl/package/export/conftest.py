@@ -14,17 +14,12 @@
 
 """Tiny models of every kind that can be exported, and their export folders, made once in a run."""
 
-import sys
-from pathlib import Path
 
 import pytest
+import recognizer_models  # noqa: E402
 import torch
 
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "streaming"))
-
-import recognizer_models  # noqa: E402
 
 ENCODER = "model.encoder."
 CONSTANTS = [0.1 * i - 9 for i in range(80)], [1 + 0.01 * i for i in range(80)]

@@ -39,7 +39,6 @@ def names(path):
     return sorted(file.name for file in path.iterdir())
 
 
-@pytest.mark.unit
 class TestCommand:
     def test_writes_a_folder(self, archive, tmp_path, capsys):
         target = tmp_path / "new"
@@ -75,7 +74,6 @@ def without_graphs(monkeypatch):
         monkeypatch.setattr(folder, name, lambda *arguments: arguments[-1].write_text("a graph"))
 
 
-@pytest.mark.unit
 class TestFolder:
     def test_an_earlier_export_is_replaced_only_when_asked(self, models, tmp_path, without_graphs):
         target = tmp_path / "out"
@@ -114,7 +112,6 @@ class TestFolder:
             export_streaming(models("regular"), tmp_path / "file")
 
 
-@pytest.mark.unit
 class TestModel:
     def test_is_not_changed(self, models, tmp_path):
         model = models("ctc")

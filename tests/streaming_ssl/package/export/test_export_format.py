@@ -15,22 +15,20 @@
 """docs/export.md says enough: a reader written from it alone gives what a session of the model gives."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import tiny_reader  # noqa: E402
+import tiny_reader
 
-from nemo.collections.asr.parts.streaming import StreamingEncoderSession  # noqa: E402
-from nemo.collections.asr.parts.streaming.export.onnx_graph import write_quantized_graph  # noqa: E402
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming.export.onnx_graph import write_quantized_graph
+
+onnx = pytest.importorskip("onnx")
 
 KINDS = ("regular", "chunked", "striding, batch norm, no biases, scaled", "no subsampling", "ctc", "hybrid")
 
@@ -49,7 +47,6 @@ def streamed(model, samples, **options):
     return found
 
 
-@pytest.mark.unit
 class TestTinyReader:
     @pytest.mark.parametrize("samples", [1, 1439, 9999])
     @pytest.mark.parametrize("kind", KINDS)
@@ -79,7 +76,6 @@ class TestTinyReader:
         assert 1e-4 < np.abs(found - expected).max() < 0.2 * expected.std()
 
 
-@pytest.mark.unit
 class TestGraphs:
     @pytest.mark.parametrize("kind", ["regular", "chunked", "ctc"])
     def test_have_the_names_and_shapes_that_model_json_says(self, exported, kind):

@@ -17,7 +17,6 @@
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,11 +26,10 @@ from hypothesis import strategies as st
 pytest.importorskip("onnxruntime")
 pytest.importorskip("nemo_streaming_ssl.onnx_session")
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from side_by_side import SideBySide, sounds  # noqa: E402
+from side_by_side import SideBySide, sounds
 
-from nemo_streaming_ssl.onnx_session import OnnxStreamingSession  # noqa: E402
+from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 
 KINDS = (
     "regular",
@@ -47,7 +45,6 @@ PIECES = st.sampled_from([0, 1, 159, 900, 1280, 3840, 9000])
 FLAGS = st.lists(st.booleans(), min_size=3, max_size=3)
 
 
-@pytest.mark.unit
 class TestEqualsTheTorchSession:
     @pytest.mark.parametrize("kind", KINDS)
     @given(data=st.data())
@@ -104,7 +101,6 @@ class TestEqualsTheTorchSession:
                 assert getattr(both.ours, name) == getattr(both.theirs, name)
 
 
-@pytest.mark.unit
 class TestLeftContexts:
     @pytest.mark.parametrize(
         "kind, lefts", [("regular", [3, 0]), ("regular", [1, 5]), ("chunked", [3, 6]), ("chunked", [0, 3])]
@@ -144,7 +140,6 @@ class TestLeftContexts:
             OnnxStreamingSession(exported(kind), left_contexts=lefts)
 
 
-@pytest.mark.unit
 class TestState:
     @pytest.mark.parametrize("kind", ["regular", "chunked"])
     def test_goes_on_to_the_bit(self, exported, kind):
@@ -195,7 +190,6 @@ class TestState:
         assert session.current_frame.tolist() == [0]
 
 
-@pytest.mark.unit
 class TestBadInput:
     @pytest.mark.parametrize(
         "call, message",
@@ -256,7 +250,6 @@ print(sorted({"torch", "nemo", "omegaconf"} & set(sys.modules)))
 """
 
 
-@pytest.mark.unit
 class TestAlone:
     def test_it_needs_neither_torch_nor_nemo(self, exported, tmp_path):
         audio = sounds(1, 20000)

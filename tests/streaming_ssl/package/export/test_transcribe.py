@@ -15,22 +15,17 @@
 """`nemo-streaming-ssl transcribe`: the text of an exported model is that of the model."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
+import recognizer_models
 import soundfile
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "streaming"))
-
-import recognizer_models  # noqa: E402
 
 pytest.importorskip("nemo_streaming_ssl", reason="a fork has the patches without the command line")
 pytest.importorskip("onnxruntime")
 
-from nemo_streaming_ssl.cli import main  # noqa: E402
-from nemo_streaming_ssl.transcribe import text_of  # noqa: E402
+from nemo_streaming_ssl.cli import main
+from nemo_streaming_ssl.transcribe import text_of
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +58,6 @@ def transcribed(capsys, *arguments):
     return code, said.out.splitlines(), said.err
 
 
-@pytest.mark.unit
 class TestTranscribe:
     def test_files_have_the_models_text(self, folder, audio, expected, capsys):
         assert transcribed(capsys, folder, *audio) == (0, expected, "")
@@ -108,7 +102,6 @@ class TestTranscribe:
         assert code == 2 and "CTC decoder" in errors
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize(
     "vocabulary, text",
     [(["a", "b", " "], "ab a"), (["\u2581a", "b", "\u2581"], "ab  a")],

@@ -14,19 +14,16 @@
 
 """The blocks of a page are found with their lines, and what no rule knows fails with words that say what to do."""
 
-import sys
 from pathlib import Path
 
 import pytest
+from data_rules import check_json, first_missing, flattened, run_python_block
+from fences import commands, fences, session
+from shell_rules import run_command
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[3])]
 
-from data_rules import check_json, first_missing, flattened, run_python_block  # noqa: E402
-from fences import commands, fences, session  # noqa: E402
-from shell_rules import run_command  # noqa: E402
-
-pytestmark = [pytest.mark.unit, pytest.mark.any_release]
+pytestmark = pytest.mark.any_release
 
 TEXT = """# Title
 

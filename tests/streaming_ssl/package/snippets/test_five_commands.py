@@ -22,12 +22,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fences import ROOT, commands, fences
+from hydra_scripts import is_hydra_script, small_overrides
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[3])]
-
-from fences import ROOT, commands, fences  # noqa: E402
-from hydra_scripts import is_hydra_script, small_overrides  # noqa: E402
 
 pytest.importorskip('onnxruntime')
 
@@ -83,7 +81,6 @@ def texts(printed: str) -> dict:
     return {name.rstrip(':'): text for name, _, text in names}
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 def test_each_uses_what_the_one_before_has_left(tmp_path):
     make_speech(tmp_path / 'S')

@@ -17,18 +17,13 @@
 import re
 import shlex
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from fences import FENCE, PAGES, ROOT
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+from nemo_streaming_ssl import cli
 
-from fences import FENCE, PAGES, ROOT  # noqa: E402
-
-from nemo_streaming_ssl import cli  # noqa: E402
-
-pytestmark = [pytest.mark.unit, pytest.mark.any_release]
+pytestmark = pytest.mark.any_release
 
 # No command: what export folders say that they hold.
 FORMAT = 'nemo-streaming-ssl streaming step'

@@ -26,16 +26,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from data_rules import check_console, check_json, check_yaml, run_python_block
+from fences import PAGES, ROOT, commands, fences
+from shell_rules import run_command
+from workplace import make_templates, make_workplace
+
+from nemo.utils import logging
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[3])]
-
-from data_rules import check_console, check_json, check_yaml, run_python_block  # noqa: E402
-from fences import PAGES, ROOT, commands, fences  # noqa: E402
-from shell_rules import run_command  # noqa: E402
-from workplace import make_templates, make_workplace  # noqa: E402
-
-from nemo.utils import logging  # noqa: E402
 
 SHOWN = {'text', 'mermaid'}
 LANGUAGES = {'sh', 'python', 'yaml', 'json', 'console', *SHOWN}
@@ -83,7 +81,6 @@ def write_repository(folder):
     (folder / FILE_OF_NEMO).write_text('changed')
 
 
-@pytest.mark.unit
 @pytest.mark.long_run
 @pytest.mark.parametrize('page', [page for page in PAGES if page.name not in ELSEWHERE], ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(page, workplace, compose_config):
@@ -102,7 +99,6 @@ def test_every_block_of_a_page_runs(page, workplace, compose_config):
             check_json(fence)
 
 
-@pytest.mark.unit
 @pytest.mark.any_release
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_every_block_has_a_language_that_has_a_rule(page):
@@ -112,7 +108,6 @@ def test_every_block_has_a_language_that_has_a_rule(page):
     assert not unknown, f'{unknown}: write one of {sorted(LANGUAGES)} behind the backticks, or add a rule'
 
 
-@pytest.mark.unit
 @pytest.mark.any_release
 @pytest.mark.parametrize('name', ELSEWHERE)
 def test_commands_that_run_elsewhere_are_below_titles_that_run_there(name):

@@ -17,20 +17,17 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
+import recognizer_models
 import soundfile
 import torch
 from fences import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-sys.path.insert(0, str(ROOT / 'tests/streaming_ssl/streaming'))
-import recognizer_models  # noqa: E402
-
-from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel  # noqa: E402
+from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
 
 RATE = 16000
 CONFIGS = ROOT / 'examples/asr/conf/ssl/nest'
