@@ -129,13 +129,7 @@ def run_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def children(run_folder):
     """Starts processes that have the NeMo of this one, without the seconds that importing it takes."""
-    return Children(*run_folder, patches=os.environ.get("NEMO_STREAMING_SSL", "on"))
-
-
-@pytest.fixture(scope="session")
-def plain_children(run_folder):
-    """Starts processes that have plain NeMo."""
-    return Children(*run_folder, patches="off")
+    return Children(*run_folder)
 
 
 @pytest.fixture(scope="session")

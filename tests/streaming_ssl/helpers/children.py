@@ -64,11 +64,13 @@ class Children:
     Args:
         shared: a folder of the test run, the same one in all of its processes
         parent: the process whose end is the end of the run
-        patches: the value of NEMO_STREAMING_SSL; "off" is plain NeMo
+        name: of the server, for those that have other variables than this process
+        variables: of the server and its children
     """
 
-    def __init__(self, shared: Path, parent: int, patches: str):
-        self._shared, self._parent, self._patches = shared, parent, patches
+    def __init__(self, shared: Path, parent: int, name: str = "fork-server", **variables: str):
+        self._shared, self._parent, self._name = shared, parent, name
+        self._variables = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **variables}
 
     def start(self, *words, folder: Path = None, **variables) -> Child:
         """Starts `python WORDS` with more variables; a script of `helpers/` needs no folder in its name."""
@@ -76,7 +78,7 @@ class Children:
         if (HELPERS / words[0]).is_file():
             words[0] = str(HELPERS / words[0])
         out = tempfile.mkdtemp(dir=self._shared)
-        variables = {**os.environ, **self._variables(), **variables}
+        variables = {**os.environ, **self._variables, **variables}
         request = {"words": words, "folder": str(folder or out), "variables": variables}
         return Child(self._server(), {**request, "out": f"{out}/out", "err": f"{out}/err"})
 
@@ -102,12 +104,9 @@ class Children:
         )
         return finished
 
-    def _variables(self) -> dict:
-        return {"NEMO_STREAMING_SSL": self._patches, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-
     def _server(self) -> str:
         """The address of the run's server, which the first one who asks starts."""
-        file = self._shared / f"fork-server-{self._patches}"
+        file = self._shared / self._name
         with FileLock(f"{file}.lock"):
             if not file.is_file():
                 file.write_text(self._start_server())
@@ -117,10 +116,10 @@ class Children:
         # not in the folder of the run: the path of a socket is short
         address = tempfile.mkdtemp(prefix="nemo-") + "/socket"
         command = [sys.executable, str(HELPERS / "fork_server.py"), address, str(self._parent)]
-        log = self._shared / f"fork-server-{self._patches}.log"
+        log = self._shared / f"{self._name}.log"
         with open(log, "w") as output:
             server = subprocess.Popen(
-                command, env={**os.environ, **self._variables()}, stdout=output, stderr=output, start_new_session=True
+                command, env={**os.environ, **self._variables}, stdout=output, stderr=output, start_new_session=True
             )
         end = time.monotonic() + START_SECONDS
         while not os.path.exists(address):

@@ -7,7 +7,7 @@
 
 A request is one line of JSON: the words behind `python`, the folder, the variables, and the files for what is printed.
 The answer is two lines: the number of the process, and how it has ended. Whoever hangs up kills the process, and what
-it has started. With `NEMO_STREAMING_SSL=off` in its variables the server has plain NeMo, and so have its children.
+it has started.
 """
 
 import json
@@ -94,15 +94,18 @@ def run(words: list, folder: str, variables: dict, out: str, err: str):
 
 
 def run_words(words: list):
-    """What stands behind `python`: `-m MODULE`, `-c CODE` or a script, and its arguments."""
+    """What stands behind `python`: `-m MODULE`, `-c CODE` or a script, and its arguments.
+
+    This folder stays on the path.
+    """
+    is_script = words[0] not in ("-m", "-c")
+    sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])) if is_script else os.getcwd())
+    sys.argv = words if is_script else [words[0], *words[2:]]
     if words[0] == "-m":
-        sys.argv, sys.path[0] = words[1:], os.getcwd()
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     elif words[0] == "-c":
-        sys.argv, sys.path[0] = ["-c", *words[2:]], os.getcwd()
         exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
     else:
-        sys.argv, sys.path[0] = words, os.path.dirname(os.path.abspath(words[0]))
         runpy.run_path(words[0], run_name="__main__")
 
 

@@ -25,6 +25,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import builds  # noqa: E402
+from children import Children  # noqa: E402
 
 from nemo_streaming_ssl import finder  # noqa: E402
 
@@ -134,6 +135,12 @@ def stub():
 def release(made_once):
     """sdist and wheel of this repository, built once in a run."""
     return builds.read_release(made_once('release', builds.write_release))
+
+
+@pytest.fixture(scope='session')
+def plain_children(run_folder):
+    """Starts processes that have plain NeMo, see `children`."""
+    return Children(*run_folder, name='fork-server-of-plain-nemo', **{finder.SWITCH: 'off'})
 
 
 @pytest.fixture

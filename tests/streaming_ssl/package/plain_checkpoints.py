@@ -19,11 +19,11 @@
 writes plain NeMo's files into FOLDER/plain, opens those in FOLDER/ours, and says in FOLDER/answers.pt what came of it.
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import lightning.pytorch as pl
+import plain_models
 import torch
 
 STEPS = 2  # optimizer steps before a checkpoint is saved, and after it
@@ -40,15 +40,6 @@ CASES = {
 UNTRAINED = {"denoise, post_conv": ("EncDecDenoiseMaskedTokenPredModel", "post_conv", None)}
 
 
-def plain_models():
-    """The module of that name, whose folder is no package."""
-    file = Path(__file__).resolve().parents[1] / "compatibility" / "plain_models.py"
-    spec = importlib.util.spec_from_file_location("plain_models", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def build(case, trainer=None, **encoder):
     """A new model, with the same weights every time."""
     from omegaconf import OmegaConf
@@ -56,7 +47,7 @@ def build(case, trainer=None, **encoder):
     from nemo.collections.asr import models
 
     kind, position, time_steps = {**CASES, **UNTRAINED}[case]
-    config = plain_models().nest_config(position)
+    config = plain_models.nest_config(position)
     config["encoder"].update(encoder)
     if time_steps is not None:
         config["quantizer"]["combine_time_steps"] = time_steps

@@ -17,12 +17,9 @@
 One process without the patches writes plain NeMo's files and opens ours, see `plain_checkpoints.py`.
 """
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import plain_checkpoints as checkpoints
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -53,16 +50,7 @@ STRIPPED = {
 }
 
 
-@pytest.fixture(scope="module")
-def checkpoints():
-    """The module of the child process, for the same work in this one."""
-    spec = importlib.util.spec_from_file_location("plain_checkpoints", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def with_our_options(checkpoints, case, encoder, contexts):
+def with_our_options(case, encoder, contexts):
     """A model with options that plain NeMo does not know."""
     model = checkpoints.build(case, n_layers=2, banded_attention="auto", **encoder)
     OmegaConf.set_struct(model.cfg, False)
@@ -74,13 +62,13 @@ def with_our_options(checkpoints, case, encoder, contexts):
     return model
 
 
-def next_token_model(checkpoints):
+def next_token_model():
     """A model that predicts three tokens of two codebooks at each step.
 
     Its downsampling is not causal: plain NeMo cannot train one that is.
     """
     causal = dict(att_context_size=[3, 0], conv_context_size="causal")
-    config = OmegaConf.create(checkpoints.plain_models().nest_config("pre_conv"))
+    config = OmegaConf.create(checkpoints.plain_models.nest_config("pre_conv"))
     config.update(objective="next_tokens", next_tokens={"steps": 3})
     config.encoder.update(**causal, conv_norm_type="layer_norm")
     config.preprocessor.normalize, config.quantizer.num_books = "NA", 2
@@ -89,14 +77,8 @@ def next_token_model(checkpoints):
     return EncDecMaskedTokenPredModel(config)
 
 
-def in_plain_nemo(*arguments):
-    """Runs the script without the patches, in a process of its own."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
-
-
 @pytest.fixture(scope="module")
-def folder(checkpoints, tmp_path_factory):
+def folder(tmp_path_factory, plain_children):
     """Files of ours in `ours`, and what plain NeMo made of it, in `plain` and `answers.pt`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     (folder / "ours").mkdir()
@@ -107,11 +89,11 @@ def folder(checkpoints, tmp_path_factory):
         model.save_to(str(folder / "ours" / f"{case}.nemo"))
     for name, (case, encoder, contexts, _) in STRIPPED.items():
         file = folder / "unstripped" / f"{name}.nemo"
-        with_our_options(checkpoints, case, encoder, contexts).save_to(str(file))
+        with_our_options(case, encoder, contexts).save_to(str(file))
         strip(file, folder / "ours" / f"{name}.nemo")
-    next_token_model(checkpoints).save_to(str(folder / "unstripped" / "next tokens.nemo"))
+    next_token_model().save_to(str(folder / "unstripped" / "next tokens.nemo"))
     strip(folder / "unstripped" / "next tokens.nemo", folder / "ours" / "next tokens.nemo")
-    in_plain_nemo(folder)
+    plain_children.run(SCRIPT, folder)
     return folder
 
 
@@ -124,14 +106,14 @@ def plain(folder):
 
 
 class TestPlainNeMosFiles:
-    def test_give_the_same_outputs(self, checkpoints, folder, plain):
+    def test_give_the_same_outputs(self, folder, plain):
         for case, expected in plain["written"].items():
             for suffix in ("nemo", "ckpt"):
                 model = checkpoints.opened(folder / "plain" / f"{case}.{suffix}")
                 assert torch.equal(checkpoints.encoded(model), expected["encoded"]), f"{case}.{suffix}"
 
     @pytest.mark.parametrize("how", ["a new model", "load_from_checkpoint"])
-    def test_go_on_with_optimizer_and_scheduler(self, checkpoints, folder, plain, how):
+    def test_go_on_with_optimizer_and_scheduler(self, folder, plain, how):
         for case in checkpoints.CASES:
             if "few targets" in case:
                 continue
@@ -145,7 +127,7 @@ class TestPlainNeMosFiles:
             # that of the second step depends on the optimizer's state
             torch.testing.assert_close(found["losses"], expected["losses"], rtol=1e-5, atol=1e-6)
 
-    def test_with_few_targets_go_on_with_all_of_them(self, checkpoints, folder, plain):
+    def test_with_few_targets_go_on_with_all_of_them(self, folder, plain):
         case = "masked, post_conv, few targets"
         file, model = folder / "plain" / f"{case}.ckpt", checkpoints.build(case)
         projection = model.quantizer.proj.weight.clone()
@@ -153,7 +135,7 @@ class TestPlainNeMosFiles:
         assert found["rates"] == plain["written"][case]["goes on"]["rates"]
         assert torch.equal(model.quantizer.proj.weight, projection) and model.cfg.quantizer.combine_time_steps == 1
 
-    def test_start_a_new_training_with_the_same_loss(self, checkpoints, folder, plain):
+    def test_start_a_new_training_with_the_same_loss(self, folder, plain):
         for case in checkpoints.CASES:
             if "few targets" not in case:
                 model = checkpoints.with_even_masks(checkpoints.opened(folder / "plain" / f"{case}.nemo"))
@@ -161,11 +143,11 @@ class TestPlainNeMosFiles:
                 torch.testing.assert_close(found, plain["written"][case]["next"], rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize("where, expected", [("plain", (1, 8)), ("ours", (1, 1))])
-    def test_open_with_a_config_of_ones_own(self, checkpoints, folder, where, expected):
+    def test_open_with_a_config_of_ones_own(self, folder, where, expected):
         """Of another number of encoder frames per token than the weights; the file has eight, or one."""
         file = folder / where / "masked, post_conv, few targets.nemo"
         for time_steps, then in zip((1, 8), expected):
-            config = OmegaConf.create(checkpoints.plain_models().nest_config("post_conv"))
+            config = OmegaConf.create(checkpoints.plain_models.nest_config("post_conv"))
             config.quantizer.combine_time_steps = time_steps
             restore = EncDecMaskedTokenPredModel.restore_from
             model = restore(str(file), override_config_path=config, map_location="cpu")
@@ -175,7 +157,7 @@ class TestPlainNeMosFiles:
 
 
 class TestOurFiles:
-    def test_are_the_same_in_plain_nemo(self, checkpoints, folder, plain):
+    def test_are_the_same_in_plain_nemo(self, folder, plain):
         for case in (*checkpoints.CASES, *checkpoints.UNTRAINED):
             for suffix in ("nemo", "ckpt"):
                 name = f"{case}.{suffix}"
@@ -188,9 +170,7 @@ class TestOurFiles:
 
 class TestStrippedFiles:
     @pytest.mark.parametrize("name", STRIPPED)
-    def test_open_in_plain_nemo_with_equal_outputs_where_all_layers_see_the_same(
-        self, checkpoints, folder, plain, name
-    ):
+    def test_open_in_plain_nemo_with_equal_outputs_where_all_layers_see_the_same(self, folder, plain, name):
         found, same = plain["opened"][f"{name}.nemo"], name != "several"
         ours = checkpoints.facts_of(folder / "unstripped" / f"{name}.nemo")
         assert found["context"] == STRIPPED[name][-1] and found["block_size"] == ours["block_size"]
@@ -199,12 +179,12 @@ class TestStrippedFiles:
             torch.testing.assert_close(found["next"], ours["next"], rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize("name", STRIPPED)
-    def test_are_the_same_here_and_there(self, checkpoints, folder, plain, name):
+    def test_are_the_same_here_and_there(self, folder, plain, name):
         model = checkpoints.opened(folder / "ours" / f"{name}.nemo")
         assert not model.encoder.has_layer_contexts
         assert torch.equal(checkpoints.encoded(model), plain["opened"][f"{name}.nemo"]["encoded"])
 
-    def test_of_next_tokens_predict_masked_ones(self, checkpoints, folder, plain):
+    def test_of_next_tokens_predict_masked_ones(self, folder, plain):
         """With the heads of the first token, one for each codebook."""
         ours = checkpoints.opened(folder / "unstripped" / "next tokens.nemo")
         found, model = plain["opened"]["next tokens.nemo"], checkpoints.opened(folder / "ours" / "next tokens.nemo")

@@ -154,8 +154,8 @@ class TestConftest:
             'tests/tts/test_b.py': OF_THE_FORK,
         }
         stub.files(tmp_path, files)
-        for file in (stub.repository / 'tests/streaming_ssl').glob('*.py'):
-            shutil.copy(file, tmp_path / 'tests/streaming_ssl')
+        shutil.copy(stub.repository / 'tests/streaming_ssl/conftest.py', tmp_path / 'tests/streaming_ssl')
+        shutil.copytree(stub.repository / 'tests/streaming_ssl/helpers', tmp_path / 'tests/streaming_ssl/helpers')
         configs = 'examples/asr/conf/ssl/nest'
         shutil.copytree(stub.repository / configs, tmp_path / configs)
         return tmp_path

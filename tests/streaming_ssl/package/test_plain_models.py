@@ -14,28 +14,18 @@
 
 """With none of our options set, nothing changes: the same bits as plain NeMo, in a process without the patches."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-SCRIPT = Path(__file__).resolve().parents[1] / "compatibility" / "plain_models.py"
-
-
-def in_plain_nemo(*arguments):
-    """Runs the script without the patches, in a process of its own."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
+SCRIPT = "plain_models.py"
 
 
 @pytest.fixture(scope="module")
-def plain_nemo(tmp_path_factory):
+def plain_nemo(tmp_path_factory, plain_children):
     """What plain NeMo computes."""
     file = tmp_path_factory.mktemp("plain") / "plain.pt"
-    in_plain_nemo(file)
+    plain_children.run(SCRIPT, file)
     return torch.load(file)
 
 

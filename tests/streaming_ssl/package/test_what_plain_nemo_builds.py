@@ -17,9 +17,6 @@ form, or with values that NeMo does not look at. A process of its own says what 
 
 import copy
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,19 +91,13 @@ def configs(plain_models, position, sections):
     return variants(plain_models.nest_config(position), sections)
 
 
-def in_plain_nemo(*arguments):
-    """Runs the script without the patches, in a process of its own."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    subprocess.run(command, check=True, env={**os.environ, "NEMO_STREAMING_SSL": "off"}, capture_output=True)
-
-
 @pytest.fixture(scope="module")
-def plain(configs, tmp_path_factory):
+def plain(configs, tmp_path_factory, plain_children):
     """The shapes of what plain NeMo builds from each config, None where it builds nothing."""
     folder = tmp_path_factory.mktemp("plain_nemo")
     asked, answered = folder / "configs.json", folder / "answers.json"
     asked.write_text(json.dumps(configs))
-    in_plain_nemo(asked, answered)
+    plain_children.run(SCRIPT, asked, answered)
     answers = json.loads(answered.read_text())
     assert not answers["patched"]
     return answers["built"]
