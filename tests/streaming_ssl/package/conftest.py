@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path += map(str, (HERE, HERE / 'export'))
 
 import builds  # noqa: E402
 from children import Children  # noqa: E402
