@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from page_blocks import FENCE, PAGES, ROOT, blocks, commands, run_block
 from page_commands import run_pipe
 
+from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
 from nemo_streaming_ssl import cli
 
 # Pages with several trainings.
@@ -54,6 +56,15 @@ def test_the_five_commands_of_the_recognizer_write_the_same_text_twice(workplace
     names = [Path(json.loads(line)['audio_filepath']).stem for line in Path('S/test.json').open()]
     assert len(names) > 1 and sorted(streamed) == sorted(names)
     assert streamed == from_graph and any(map(str.strip, streamed.values()))
+
+
+def test_the_shipped_sizes_fit_together(compose_config):
+    """The configs of the pages' folder have others. One layer is like the next."""
+    small = ('model.train_ds=null', 'model.validation_ds=null', 'model.encoder.n_layers=1')
+    cfg = compose_config('nest_fast-conformer_streaming', *small).model
+    model = EncDecDenoiseMaskedTokenPredModel(cfg).eval()
+    features, _ = model.encoder(audio_signal=torch.zeros(1, 80, 64), length=torch.tensor([64]))
+    assert features.shape[1] == cfg.encoder.d_model
 
 
 @pytest.mark.any_release
