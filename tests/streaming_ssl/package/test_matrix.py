@@ -31,8 +31,9 @@ FAILURES = [('demo', '3.0.0'), ('fork', '2.5.3')]
 
 
 def all_that_counts(matrix) -> int:
-    """`install`, 6 tests, `regressions`, `nemo` of each release; style, site, demo, a fork's life; 6 in a fork."""
-    return 9 * len(matrix.ALL) + 4 + 6
+    """`install`, 6 tests, `regressions`, `nemo` of each release; 6 long runs of two; style, site, demo, a fork's life;
+    6 in a fork."""
+    return 9 * len(matrix.ALL) + 2 * 6 + 4 + 6
 
 
 @pytest.fixture
@@ -91,8 +92,8 @@ class TestMatrix:
         (tmp_path / 'fail-install-3.0.0').touch()
         assert matrix.main(['--releases', '3.0.0', '2.7.3']) == 1
         out = capsys.readouterr().out
-        assert 'FAILED: 3.0.0 install, 3.0.0 tests, 3.0.0 regressions, 3.0.0 nemo, 3.0.0 demo' in out
-        assert out.splitlines()[-1] == '9 passed, 5 failed'
+        assert 'FAILED: 3.0.0 install, 3.0.0 tests, 3.0.0 regressions, 3.0.0 long, 3.0.0 nemo, 3.0.0 demo' in out
+        assert out.splitlines()[-1] == '9 passed, 6 failed'
 
     @pytest.mark.parametrize('broken', [False, True])
     def test_results_of_make_test_are_taken_over_once(self, matrix, tmp_path, capsys, broken):
@@ -106,7 +107,7 @@ class TestMatrix:
             out = capsys.readouterr().out
             # in the line of the step and in the table
             assert out.count('taken over') == 2 * taken
-            assert out.splitlines()[-1] == f'{18 - broken} passed, {int(broken)} failed'
+            assert out.splitlines()[-1] == f'{24 - broken} passed, {int(broken)} failed'
 
     @pytest.mark.parametrize('changed', ['nemo/x.py', 'tests/new/test_x.py', 'Makefile', '.venv/.installed'])
     def test_results_are_void_when_anything_has_changed(self, matrix, stub, tmp_path, capsys, changed):
