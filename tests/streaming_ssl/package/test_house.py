@@ -52,6 +52,19 @@ def functions(file: Path):
             yield node.name, node.end_lineno - node.lineno + 1
 
 
+# Folders of tests that look at something else than the folder of the product with their name.
+OTHER_ROOMS = {'helpers', 'package', 'whole'}
+TESTS = ROOT / 'tests/streaming_ssl'
+
+
+def names_of_product(room: str) -> set:
+    """The files and folders of the product below a folder of this name."""
+    name = {'example_scripts': 'examples'}.get(room, room)
+    tops = [ROOT / top for top in ('nemo', 'examples', 'benchmarks')]
+    folders = [folder for top in tops for folder in (top, *top.rglob('*')) if folder.is_dir() and folder.name == name]
+    return {path.stem for folder in folders for path in folder.rglob('*')}
+
+
 class TestHouse:
     def test_files_and_functions_are_small(self):
         lines = {str(file): len((ROOT / file).read_text().splitlines()) for file in FILES}
@@ -76,6 +89,16 @@ class TestHouse:
             TopologicalSorter(graph).prepare()
         except CycleError as error:
             pytest.fail(' -> '.join(error.args[1]))
+
+    def test_a_test_file_is_named_after_what_it_tests(self):
+        rooms = {file.parent.name for file in TESTS.glob('*/test_*.py')} - OTHER_ROOMS
+        assert len(rooms) > 10
+        for room in rooms:
+            names = names_of_product(room)
+            for file in (TESTS / room).glob('test_*.py'):
+                words = file.stem.removeprefix('test_')
+                begins = [name for name in names if f'{words}_'.startswith((f'{name}_', f'{room}_{name}_'))]
+                assert begins, f'{file.name}: {room} has no such file'
 
     def test_nothing_patches_or_mocks(self):
         assert not [file for file in FILES if 'unittest' in (ROOT / file).read_text()]
