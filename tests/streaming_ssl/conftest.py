@@ -18,6 +18,8 @@ import os
 import random
 import shutil
 import sys
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ import pytest
 import torch
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import settings
 from omegaconf import OmegaConf
 
@@ -197,13 +201,25 @@ LIKE_NEMO = """
 """.split()
 
 
+@lru_cache
+def composed_once(name, *overrides):
+    """A shipped config, as Hydra composes it."""
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        return compose(name, list(overrides))
+
+
 @pytest.fixture(scope="session")
 def compose_config():
-    """Composes one of the shipped configs as Hydra does: compose_config(name, *overrides)."""
+    """Composes one of the shipped configs: compose_config(name, *overrides, base=(what many tests override)).
 
-    def composed(name, *overrides):
-        with initialize_config_dir(str(CONFIGS), version_base=None):
-            return compose(name, overrides=list(overrides))
+    Hydra composes each base once, and its own functions apply the overrides: composing anew took half of the time.
+    """
+
+    def composed(name, *overrides, base=()):
+        cfg = deepcopy(composed_once(name, *base))
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        ConfigLoaderImpl._apply_overrides_to_config(parsed, cfg)
+        return cfg
 
     return composed
 
@@ -214,7 +230,7 @@ def nest_config(compose_config):
 
     def config(*overrides, like_nemo=False):
         base = TINY + (LIKE_NEMO if like_nemo else [])
-        cfg = compose_config("nest_fast-conformer_streaming", *base, *overrides)
+        cfg = compose_config("nest_fast-conformer_streaming", *overrides, base=base)
         return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)).model
 
     return config
