@@ -153,6 +153,14 @@ class TestUpdate:
             assert model.encoder.streaming_cfg.last_channel_cache_size == lefts[-1]
             assert model.mask_processor.left_context_size == lefts[0]
 
+    def test_a_second_fit_caps_its_own_model_from_the_same_step_on(self):
+        curriculum = make_curriculum(20, 220, 100)
+        trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        for model in (FakeModel(), FakeModel()):
+            curriculum.on_fit_start(trainer, model)
+            curriculum.on_train_start(trainer, model)
+            assert model.encoder.layer_contexts == [[20, 0]] * 3
+
     def test_a_model_that_masks_nothing_has_a_curriculum_too(self, nest_config):
         model = make_model(nest_config)
         model.mask_processor = None

@@ -254,6 +254,14 @@ class TestOnBadAudio:
             trainer.fit(model)
         assert trainer.global_step == 2
 
+    def test_a_good_batch_in_between_says_that_the_storage_is_there(self, monkeypatch):
+        monkeypatch.setattr(report, "MOST_EMPTY_BATCHES", 3)
+        log, good = report.BadAudioLog("train"), (report.BadAudioReport([], [], False),)
+        empty = (report.BadAudioReport(["gone.wav"], [], True),)
+        assert [log.add(batch) for batch in (empty, empty, good, empty, empty)] == [True, True, False, True, True]
+        with pytest.raises(RuntimeError, match="no utterance of 3 batches could be used"):
+            log.add(empty)
+
     def test_validation_too(self, build, write):
         model = build(MODELS[1], write("good.json", 0, 1), "skip", trainer=tiny_trainer())
         values = {}

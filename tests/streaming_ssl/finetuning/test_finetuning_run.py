@@ -16,6 +16,7 @@
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import finetuning_runs
 import numpy as np
@@ -131,6 +132,11 @@ class TestFreezing:
         weights, _ = fit(cfg, tmp_path, max_steps=2)
         assert [weights.unchanged(batch) for batch in range(4)] == [True, True, True, False]
 
+    def test_as_many_steps_as_asked_for_leave_the_encoder_alone(self):
+        frozen = FreezeEncoder(2)
+        steps = [SimpleNamespace(global_step=step) for step in range(4)]
+        assert [frozen.is_frozen(trainer) for trainer in steps] == [True, True, False, False]
+
     def test_a_run_that_trains_no_encoder_is_warned_of(self, configured, tmp_path, nemo_warnings):
         fit(configured("freeze_encoder_steps=9"), tmp_path, max_steps=1)
         assert any("freeze_encoder_steps=9: the encoder is not trained" in line for line in nemo_warnings())
@@ -186,6 +192,19 @@ class TestWhatIsShown:
                 for row, length in zip(best, encoded_len.tolist()):
                     blanks, frames = blanks + int((row[:length] == log_probs.size(2) - 1).sum()), frames + length
         assert 0 < frames and logged["val_blank_share"] == pytest.approx(blanks / frames)
+
+    def test_blanks_of_the_padding_are_not_counted(self):
+        encoder, decoder, logged = torch.nn.Identity(), torch.nn.Identity(), {}
+        decoder.num_classes_with_blank = 3  # the last one is the blank
+        model = SimpleNamespace(
+            encoder=encoder, decoder=decoder, log=lambda name, value, **_: logged.update({name: value})
+        )
+        shares = BlankShare()
+        shares.on_validation_start(None, model)
+        encoder((None, torch.tensor([2, 4])))
+        decoder(torch.nn.functional.one_hot(torch.tensor([[0, 2, 2, 2], [1, 0, 1, 2]])).float())
+        shares.on_validation_epoch_end(None, model)
+        assert logged == {"val_blank_share": pytest.approx(2 / 6)}
 
     def test_a_collapse_is_warned_of(self, configured, tmp_path, nemo_warnings):
         cfg = configured()

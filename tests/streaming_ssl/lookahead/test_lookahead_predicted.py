@@ -57,6 +57,7 @@ class TestPredictedTokens:
             (["model.preprocessor.normalize=per_feature"], {}, ["utterance normalisation: preprocessor.normalize"]),
             ([*CHUNKS, "model.encoder.conv_norm_type=batch_norm"], {}, ["attention: right", "batch statistics: "]),
             (["model.encoder.att_context_size=[[40,0],[40,2]]"], {}, ["encoder.att_context_size has [40, 2]"]),
+            (["model.encoder.att_context_size=[[40,0],[40,-1]]"], {}, ["encoder.att_context_size has [40, -1]"]),
             ([FUTURE], {"first": 0}, ["first=0: encoder step t has heard all of token t + 0; must be 1"]),
         ],
     )

@@ -224,6 +224,12 @@ class TestCheckManifests:
         check_manifests({"manifest_filepath": manifest({**manifest.good[0], "duration": 1.05})})
         assert len(warnings) == 1, "durations are often rounded"
 
+    def test_a_duration_that_only_its_offset_takes_beyond_the_file_too(self, manifest, warnings):
+        path = manifest({**manifest.good[0], "offset": 0.5, "duration": 0.9})
+        check_manifests({"manifest_filepath": path})
+        (warning,) = warnings
+        assert "line 1: `offset` and `duration` end beyond" in warning and "offset=0.5, duration=0.9" in warning
+
     def test_all_kinds_of_all_manifests_are_counted_in_one_error(self, manifest):
         bad = [{**manifest.good[0], "duration": "1"}] * 5 + ["{", {**manifest.good[0], "offset": "1"}]
         with pytest.raises(ValueError) as error:

@@ -182,6 +182,15 @@ class TestTrainingSteps:
             model(input_signal=inputs["input_signal"], input_signal_length=inputs["input_signal_length"])
 
 
+class TestValidation:
+    def test_val_loss_is_the_mean_over_ranks(self, nest_config):
+        model, logged = EncDecMaskedTokenPredModel(nest_config("model.encoder.n_layers=1")), []
+        model.log_dict = lambda values, **options: logged.append((values["val_loss"], options["sync_dist"]))
+        model.validation_step_outputs = [{"val_loss": torch.tensor(loss)} for loss in (1.0, 2.0)]
+        model.on_validation_epoch_end()
+        assert logged == [(1.5, True)]
+
+
 class TestIdentityWithNeMo:
     def test_isinstance_relations_and_saved_targets_are_nemos(self, nest_config):
         model = EncDecDenoiseMaskedTokenPredModel(nest_config())

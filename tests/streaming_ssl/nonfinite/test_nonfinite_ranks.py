@@ -15,7 +15,10 @@
 import json
 
 import pytest
+import torch
 from omegaconf import OmegaConf
+
+from nemo.collections.asr.parts.nonfinite.ranks import Findings, find
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,16 @@ def ranks(nest_config, tmp_path_factory, children):
     options = ["model.optim.lr=1e-2", "model.optim.sched.warmup_steps=3", "model.masking.mask_prob=0.05"]
     OmegaConf.save(nest_config(*options), config)
     return [json.loads(rank.stdout.splitlines()[-1]) for rank in children.ranks("nonfinite_runs.py", config)]
+
+
+class TestFindingOnRanks:
+    @pytest.mark.parametrize("rank", [0, 1, 2])
+    def test_a_bad_loss_is_found_on_the_rank_that_has_it(self, monkeypatch, rank):
+        group = {"is_initialized": True, "get_rank": rank, "get_world_size": 3, "all_reduce": None}
+        for name, value in group.items():
+            monkeypatch.setattr(torch.distributed, name, lambda *_, value=value: value)
+        losses = [torch.tensor(1.0), torch.tensor(float("nan"))]
+        assert find(losses, [], torch.device("cpu")) == Findings((rank,), False, (False, True))
 
 
 class TestTwoRanks:

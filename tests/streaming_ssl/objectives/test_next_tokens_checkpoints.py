@@ -103,6 +103,18 @@ class TestObjectiveChanges:
             torch.testing.assert_close(one, other, rtol=0, atol=0)
         assert not any(parameter in states[1] for parameter in target.decoder.parameters())
 
+    def test_moments_are_those_of_the_weights_that_were_loaded_last(self, build):
+        model, other = build(NEXT_2), build(MASKED).state_dict()
+        optimizer, _ = model.setup_optimization()
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        saved, own = optimizer.state_dict(), {name: value.clone() for name, value in model.state_dict().items()}
+        for weights, kept in ((other, False), (own, True), (other, False)):
+            model.load_state_dict(weights)
+            optimizer.load_state_dict(saved)
+            assert {"exp_avg" in optimizer.state[parameter] for parameter in model.decoder.parameters()} == {kept}
+
     def test_other_classes_are_pytorchs_error(self, build):
         other = build(NEXT_2)
         state = {**other.state_dict(), "decoder.decoder_layers.0.weight": torch.zeros(2 * 63, 32, 1)}

@@ -38,6 +38,7 @@ class TestOptions:
             ({"next_token": {"steps": 2}}, "next_token.*next_tokens"),
             ({"mask_position": "post_conv"}, "model.mask_position=post_conv: must be pre_conv"),
             ({"decoder": {"num_decoders": 4}}, "model.decoder.num_decoders=4: must be model.num_books=1"),
+            ({"quantizer": {"num_books": 2}}, "model.decoder.num_decoders=1: must be model.num_books=2"),
             ({"encoder": {"att_context_size": [40, 1]}}, HEARS),
             ({"encoder": {"att_context_size": [[40, 0], [40, 1]]}}, HEARS),
             ({"encoder": {"att_context_size": [42, 6], "att_context_style": "chunked_limited"}}, HEARS),
