@@ -150,6 +150,7 @@ class TestOnBadAudio:
             *_, listed = [text for text in said if text.startswith(f"train: {count} draws of noise in vain")]
             assert f"noise_manifest={noise}, line 3: {why(folder, 'nan')}" in listed and "line 1:" not in listed
 
+    @pytest.mark.representative("utterance-0", "noise-2")
     @pytest.mark.parametrize("workers", [0, 2])
     @pytest.mark.parametrize("kind", ["utterance", "noise"])
     def test_an_error_that_names_it(self, build, write, folder, kind, workers):
@@ -162,6 +163,15 @@ class TestOnBadAudio:
         assert f"{key}={bad if kind == 'utterance' else noise}, line " in str(error.value)
         assert why(folder, "nan") in str(error.value)
 
+    @pytest.mark.representative(
+        "EncDecMaskedTokenPredModel-offset",
+        "EncDecMaskedTokenPredModel-gone",
+        "EncDecMaskedTokenPredModel-text",
+        "EncDecDenoiseMaskedTokenPredModel-empty",
+        "EncDecDenoiseMaskedTokenPredModel-stereo",
+        "EncDecDenoiseMaskedTokenPredModel-nan",
+        "EncDecMaskedTokenPredModel-inf",
+    )
     @pytest.mark.parametrize("name", BAD)
     @pytest.mark.parametrize("model_class", MODELS)
     def test_each_kind_and_what_is_left_of_its_batch(self, build, write, folder, name, model_class):

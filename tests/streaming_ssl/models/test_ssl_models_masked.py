@@ -116,6 +116,14 @@ class TestStreamingParametersReachTheMasking:
 
 
 class TestTrainingSteps:
+    @pytest.mark.representative(
+        "fp32-16-pre_conv-EncDecMaskedTokenPredModel",
+        "fp32-0-pre_conv-EncDecDenoiseMaskedTokenPredModel",
+        "fp32-16-post_conv-EncDecDenoiseMaskedTokenPredModel",
+        "bf16-mixed-0-pre_conv-EncDecMaskedTokenPredModel",
+        "bf16-mixed-16-post_conv-EncDecMaskedTokenPredModel",
+        "bf16-mixed-0-post_conv-EncDecDenoiseMaskedTokenPredModel",
+    )
     @pytest.mark.parametrize("model_class", MODELS)
     @pytest.mark.parametrize("position", ["pre_conv", "post_conv"])
     @pytest.mark.parametrize("pad_to", [16, 0])
@@ -275,6 +283,7 @@ class TestMaskingAfterTheSubsampling:
         assert model.mask_processor.block_size == 5 and model.mask_processor.mask_embedding.shape == (32,)
         assert training_loss(model, audio(model)).isfinite()
 
+    @pytest.mark.representative("32-80-nemo", "80-32-ckpt", "80-80-nemo")
     @pytest.mark.parametrize("how", ["nemo", "ckpt"])
     @pytest.mark.parametrize("feat_in", [32, 80])
     @pytest.mark.parametrize("d_model", [32, 80])

@@ -426,12 +426,13 @@ class TestWhereValuesCannotBeLookedAt:
         value = masking.mask_embedding.view(1, -1, 1)
         assert torch.equal(masked_feats, torch.where(mask.unsqueeze(1), value, feats))
 
-    @pytest.mark.representative("whole utterances-True", "a tensor-False")
+    @pytest.mark.representative("a tensor-False")
     def test_compiled_it_is_one_graph(self, masking, streaming):
         torch._dynamo.reset()
         compiled = torch.compile(masking, fullgraph=True, backend="aot_eager")
         self.check(masking, *compiled(self.FEATS, self.LENGTHS, **streaming), streaming)
 
+    @pytest.mark.representative("whole utterances-True", "a tensor-False", "an int-True", "no left context-False")
     def test_exported(self, masking, streaming):
         program = torch.export.export(masking, (self.FEATS, self.LENGTHS), kwargs=streaming, strict=False)
         self.check(masking, *program.module()(self.FEATS, self.LENGTHS, **streaming), streaming)

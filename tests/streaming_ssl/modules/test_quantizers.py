@@ -211,13 +211,14 @@ class TestWhereValuesCannotBeLookedAt:
             for result, value in zip(call(feats), quantizer(input_signal=feats)):
                 assert torch.equal(result, value)
 
-    @pytest.mark.representative("True-3")
+    @pytest.mark.long_run
     @pytest.mark.parametrize("dynamic", [True, None])
     def test_compiled_it_is_one_graph(self, quantizer, dynamic):
         torch._dynamo.reset()
         compiled = torch.compile(quantizer, fullgraph=True, dynamic=dynamic, backend="aot_eager")
         self.check(lambda feats: compiled(input_signal=feats), quantizer)
 
+    @pytest.mark.representative("True-3", "False-1")
     @pytest.mark.parametrize("strict", [True, False])
     def test_exported(self, quantizer, strict):
         shapes = {"input_signal": {2: 8 * torch.export.Dim("groups")}}

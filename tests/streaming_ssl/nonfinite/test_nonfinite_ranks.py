@@ -40,6 +40,7 @@ class TestFindingOnRanks:
         assert find(losses, [], torch.device("cpu")) == Findings((rank,), False, (False, True))
 
 
+@pytest.mark.long_run
 class TestTwoRanks:
     def test_all_ranks_do_the_same(self, ranks):
         (first, said), (second, _) = ((result | {"said": None}, result["said"]) for result in ranks)

@@ -62,10 +62,10 @@ def in_old_form(section: dict) -> dict:
     return {"cls": section["_target_"], "params": {key: value for key, value in section.items() if key != "_target_"}}
 
 
-def variants(config: dict, sections: tuple) -> dict:
-    """Configs by name: whole, with each key left out, each section in its old form, and unusual values."""
+def variants(config: dict, sections: tuple, keys: list) -> dict:
+    """Configs by name: whole, with each of the keys left out, each section in its old form, and unusual values."""
     named = {"whole": config}
-    for path in paths(config, sections):
+    for path in keys:
         named[f"without {path}"] = changed(config, path, lambda section, key: section.pop(key))
     for name in sections:
         named[f"cls: {name}"] = changed(config, name, lambda root, key: root.update({key: in_old_form(root[key])}))
@@ -74,10 +74,19 @@ def variants(config: dict, sections: tuple) -> dict:
     return named
 
 
-@pytest.fixture(scope="module", params=["pre_conv", pytest.param("post_conv", marks=pytest.mark.long_run)])
-def position(request):
-    """Where masking takes place."""
+LONG = [pytest.param(("every key", position), marks=pytest.mark.long_run) for position in OPTIONAL]
+
+
+@pytest.fixture(scope="module", params=[("optional keys", "pre_conv"), *LONG], ids=", ".join)
+def asked(request):
+    """Which keys are left out, and where masking takes place."""
     return request.param
+
+
+@pytest.fixture(scope="module")
+def position(asked):
+    """Where masking takes place."""
+    return asked[1]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +96,10 @@ def sections(plain_models, position):
 
 
 @pytest.fixture(scope="module")
-def configs(plain_models, position, sections):
-    return variants(plain_models.nest_config(position), sections)
+def configs(plain_models, asked, position, sections):
+    config = plain_models.nest_config(position)
+    keys = OPTIONAL[position].split() if asked[0] == "optional keys" else paths(config, sections)
+    return variants(config, sections, keys)
 
 
 @pytest.fixture(scope="module")

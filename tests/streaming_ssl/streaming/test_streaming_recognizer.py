@@ -72,6 +72,7 @@ class TestText:
         for hypothesis in offline(kind):
             assert len(hypothesis.text) > 10 and len(set(hypothesis.text)) > 4
 
+    @pytest.mark.representative("ctc-False", "rnnt-True", "tdt-False", "hybrid-False")
     @pytest.mark.parametrize("chunked", [False, True])
     @pytest.mark.parametrize("kind", KINDS)
     @given(sizes=PIECES)

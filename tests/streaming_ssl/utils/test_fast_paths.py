@@ -80,7 +80,7 @@ def conv_inputs():
 
 
 class TestEncoder:
-    @pytest.mark.representative("contexts per layer-True", "attention in blocks-True")
+    @pytest.mark.representative("attention in blocks-True")
     @pytest.mark.parametrize("training", [False, True])
     def test_is_one_graph_for_the_compiler(self, encoder, batch, training):
         feats, lengths = batch
@@ -102,6 +102,7 @@ class TestEncoder:
         for ours, eager in zip(gradients(compiled(encoder, "aot_eager")), gradients(encoder)):
             torch.testing.assert_close(ours, eager, atol=1e-6, rtol=1e-4)
 
+    @pytest.mark.representative("contexts per layer", "chunks in blocks")
     def test_can_be_exported(self, encoder, batch):
         feats, lengths = batch
         inputs = {"audio_signal": feats, "length": lengths}

@@ -72,6 +72,13 @@ def cut(model_class, batch, parts):
 
 
 class TestPrecision:
+    @pytest.mark.representative(
+        "norm-32-pre_conv-EncDecMaskedTokenPredModel",
+        "value-bf16-mixed-pre_conv-EncDecDenoiseMaskedTokenPredModel",
+        "norm-bf16-mixed-post_conv-EncDecMaskedTokenPredModel",
+        "value-bf16-true-post_conv-EncDecDenoiseMaskedTokenPredModel",
+        "norm-bf16-true-pre_conv-EncDecMaskedTokenPredModel",
+    )
     @pytest.mark.parametrize("model_class", runs.MODELS)
     @pytest.mark.parametrize("position", runs.POSITIONS)
     @pytest.mark.parametrize("precision", DTYPES)
@@ -107,6 +114,7 @@ class TestPrecision:
         assert found[1][0].dtype == torch.float32 and torch.equal(found[0][0], found[1][0])
         assert torch.equal(found[0][1], found[1][1])
 
+    @pytest.mark.representative("True-True-dtype0", "False-False-dtype1", "True-False-dtype0")
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
     @pytest.mark.parametrize("overlap", [True, False])
     @pytest.mark.parametrize("causal", [True, False])

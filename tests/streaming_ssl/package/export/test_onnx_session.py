@@ -46,6 +46,7 @@ FLAGS = st.lists(st.booleans(), min_size=3, max_size=3)
 
 
 class TestEqualsTheTorchSession:
+    @pytest.mark.representative("regular", "striding, batch norm, no biases, scaled", "each its own, chunked")
     @pytest.mark.parametrize("kind", KINDS)
     @given(data=st.data())
     @settings(max_examples=6)
