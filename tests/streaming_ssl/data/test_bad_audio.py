@@ -299,6 +299,7 @@ class TestOnBadAudio:
         dataset = build(MODELS[0], write("good.json", 0, 1, 2), None)._train_dl.dataset
         config = {"manifest_filepath": str(dataset)}
         given = dict(num_workers=1, persistent_workers=True, prefetch_factor=3, timeout=7, pin_memory=True)
+        given["worker_init_fn"] = print
         for own in (dict(batch_size=2, drop_last=True), dict(batch_sampler=[[2], [0, 1]])):
             loader = torch.utils.data.DataLoader(dataset, collate_fn=dataset.collate_fn, **given, **own)
             checked = checked_loader(loader, config, "skip")

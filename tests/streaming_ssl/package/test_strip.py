@@ -96,6 +96,12 @@ class TestOptions:
         assert strip_config(config) == []
         assert config == {'encoder': ENCODER, 'masking': {'_target_': masking['_target_']}}
 
+    def test_of_an_encoder_with_adapters_are_taken_out(self):
+        encoder = {**ENCODER, '_target_': 'nemo.collections.asr.modules.conformer_encoder.ConformerEncoderAdapter'}
+        config = {'encoder': {**encoder, 'banded_attention': 'always'}}
+        (line,) = strip_config(config)
+        assert line.startswith('encoder.banded_attention=always: speed') and config == {'encoder': encoder}
+
     def test_of_other_classes_stay(self):
         config = {
             'masking': {'_target_': 'fork.CausalMasking', 'causal': True},

@@ -243,6 +243,20 @@ class TestPlacesInData:
             indices = [index for draw in whole for index in draw.samples]
             assert len(set(indices)) == len(indices) or ranks > samples
 
+    def test_ranks_draw_other_noise(self):
+        from nemo.collections.asr.parts.resume.seeded_loader import seeded_loader
+
+        class Noise(torch.utils.data.Dataset):
+            def __len__(self):
+                return 8
+
+            def __getitem__(self, index):
+                return torch.rand(3)
+
+        plain = torch.utils.data.DataLoader(Noise(), batch_size=2)
+        first, again, other = (next(iter(seeded_loader(plain, 7, num_replicas=2, rank=rank))) for rank in (0, 0, 1))
+        assert torch.equal(first, again) and not (first == other).any()
+
     @given(seed=st.integers(0, 2**64 - 1), draws=st.integers(0, 5))
     def test_what_is_drawn_while_seeded_is_not_drawn_outside(self, seed, draws):
         import random

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo.collections.asr.parts.streaming.conformer_layer import FEW_FRAMES, StreamingConvolution, StreamingLayer
+from nemo.collections.asr.parts.streaming.export.layer import StepConvolution
 from nemo.collections.asr.parts.submodules.conformer_modules import ConformerConvolution, ConformerLayer
 
 # in a fork, too, where `tests` is NeMo's
@@ -106,3 +107,12 @@ class TestStreamingConvolution:
         for _ in range(2):
             x[:, frames:] = torch.randn_like(x[:, frames:])
             torch.testing.assert_close(first, module(x)[:, :frames], rtol=0, atol=1e-5)
+
+    @torch.no_grad()
+    def test_the_exported_one_equals_the_whole(self, norm):
+        batch, frames = 2, 9
+        module, x = self.convolution(norm), torch.randn(batch, frames, parts.D_MODEL)
+        past = torch.zeros(batch, KERNEL_SIZE - 1, parts.D_MODEL)
+        windows = torch.arange(frames).unsqueeze(1) + torch.arange(KERNEL_SIZE)
+        ours, _ = StepConvolution(module)(x.flatten(0, 1), past, windows, batch, frames)
+        torch.testing.assert_close(ours.view_as(x), module(x), rtol=0, atol=1e-5)

@@ -116,6 +116,13 @@ class TestStreamingLogMel:
         expected = offline(processor, audio, [6000])[0]
         torch.testing.assert_close(streamed(processor, audio, [[700]] * 8 + [[400]])[0], expected, rtol=0, atol=2e-5)
 
+    def test_autocast_changes_nothing(self):
+        processor, audio = preprocessor(), 0.1 * torch.randn(1, 2000)
+        expected = streamed(processor, audio, [[2000]])[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            found = streamed(processor, audio, [[2000]])[0]
+        assert found.dtype == torch.float32 and torch.equal(found, expected)
+
     def test_a_reset_stream_forgets_and_the_others_do_not(self):
         front_end = StreamingLogMel(preprocessor().featurizer)
         state, fresh = front_end.initial_state(2), front_end.initial_state(2)

@@ -794,6 +794,17 @@ class TestRefusals:
         finally:
             model.eval()
 
+    @pytest.mark.parametrize("part", ["encoder", "preprocessor"])
+    def test_a_part_that_was_put_in_train_mode_since(self, build, part):
+        model = build()
+        session = StreamingEncoderSession(model)
+        getattr(model, part).train()
+        try:
+            with pytest.raises(ValueError, match="train mode"):
+                session.push(torch.zeros(1, 1))
+        finally:
+            model.eval()
+
     def test_a_model_without_what_is_asked_for(self, build):
         model = build()
         with pytest.raises(ValueError, match="batch_size=0: must be an integer >= 1"):

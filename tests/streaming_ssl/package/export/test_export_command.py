@@ -67,13 +67,6 @@ class TestCommand:
         assert names(tmp_path) == ["thesis.txt"]
 
 
-@pytest.fixture
-def without_graphs(monkeypatch):
-    """An export takes no time: its graphs are words. What is in a graph does not matter to a folder."""
-    for name in ("write_graph", "write_quantized_graph"):
-        monkeypatch.setattr(folder, name, lambda *arguments: arguments[-1].write_text("a graph"))
-
-
 class TestFolder:
     def test_an_earlier_export_is_replaced_only_when_asked(self, models, tmp_path, without_graphs):
         target = tmp_path / "out"

@@ -14,12 +14,14 @@
 
 """A session on an export gives what a session of the model gives."""
 
+import copy
 import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,9 +29,13 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("nemo_streaming_ssl.onnx_session")
 
 
-from side_by_side import SideBySide, sounds
+from side_by_side import SideBySide, assert_close, sounds
 
+from nemo.collections.asr.parts.streaming.export import export_streaming
+from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
+from nemo_streaming_ssl.onnx_session.description import read_description
+from nemo_streaming_ssl.onnx_session.log_mel import LogMel
 
 KINDS = (
     "regular",
@@ -102,6 +108,23 @@ class TestEqualsTheTorchSession:
                 assert getattr(both.ours, name) == getattr(both.theirs, name)
 
 
+class TestFeatures:
+    @pytest.mark.parametrize("guard", ["add", "clamp"])
+    def test_near_the_guard_of_the_logarithm_are_the_models(
+        self, models, tmp_path, monkeypatch, without_graphs, guard
+    ):
+        featurizer = models("regular").preprocessor.featurizer
+        monkeypatch.setattr(featurizer, "log_zero_guard_type", guard)
+        monkeypatch.setattr(featurizer, "log_zero_guard_value", 1e-3)
+        export_streaming(models("regular"), tmp_path / "out")
+        ours, theirs = LogMel(read_description(tmp_path / "out")), StreamingLogMel(featurizer)
+        audio = 0.1 * sounds(1, 5000)
+        found, _ = ours.push(ours.initial_state(1), audio, [5000])
+        expected, _ = theirs.push(theirs.initial_state(1), torch.from_numpy(audio), [5000])
+        assert expected.min() < np.log(2e-3) < expected.max()
+        assert_close(found, expected)
+
+
 class TestLeftContexts:
     @pytest.mark.parametrize(
         "kind, lefts", [("regular", [3, 0]), ("regular", [1, 5]), ("chunked", [3, 6]), ("chunked", [0, 3])]
@@ -152,6 +175,15 @@ class TestState:
         again.load_state_dict(saved)
         found = [again.push(audio).features, again.flush().features]
         assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, expected))
+
+    def test_that_was_saved_stays_as_it_is(self, exported):
+        session = OnnxStreamingSession(exported("regular"), 2, threads=1)
+        session.push(sounds(2, 9000))
+        saved = session.state_dict()
+        before = copy.deepcopy(saved)
+        session.push(sounds(2, 9000))
+        session.flush()
+        assert saved.keys() == before.keys() and all(np.array_equal(saved[name], before[name]) for name in saved)
 
     def test_does_not_grow(self, exported):
         session = OnnxStreamingSession(exported("regular"), threads=1)
