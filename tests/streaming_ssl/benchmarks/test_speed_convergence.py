@@ -66,6 +66,7 @@ def fast_loss(model, batch):
     return model._loss_of(batch, True, model.train_metrics)
 
 
+@pytest.mark.long_run
 def test_losses_of_64_steps_are_those_of_plain_nemo_within_its_own_rounding(nest_config, monkeypatch):
     monkeypatch.setitem(attention_windows.BLOCK_SIZE, "cpu", 16)
     dropout = "dropout=0.0 dropout_pre_encoder=0.0 dropout_att=0.0".split()

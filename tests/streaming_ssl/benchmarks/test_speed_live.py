@@ -21,6 +21,7 @@ from benchmarks.speed import live
 from benchmarks.speed.table import read_rows
 
 
+@pytest.mark.long_run
 class TestLive:
     @pytest.fixture
     def rows(self, tmp_path, monkeypatch):

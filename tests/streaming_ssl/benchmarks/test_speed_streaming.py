@@ -36,6 +36,7 @@ def rows_of(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.long_run
 class TestStreamingBenchmark:
     def test_rows_of_both_sides_and_of_the_front_end(self, rows_of):
         rows = rows_of()

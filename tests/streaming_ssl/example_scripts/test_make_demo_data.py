@@ -65,6 +65,7 @@ def spectrum(samples):
 
 
 class TestMakeDemoData:
+    @pytest.mark.long_run
     def test_same_seed_same_bytes(self, made, demo, tmp_path):
         folder, synthesizer = made
         demo.make_demo_data(tmp_path / 'elsewhere' / 'again', MINUTES, 0, synthesizer)

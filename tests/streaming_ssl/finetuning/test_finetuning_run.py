@@ -269,6 +269,7 @@ def script_main():
 
 
 class TestScript:
+    @pytest.mark.representative("ctc-char")
     @pytest.mark.parametrize("kind, vocabulary", [("ctc", "char"), ("rnnt", "bpe")])
     def test_ends_with_a_file_that_streams(self, kind, vocabulary, configured, tmp_path):
         options = [f"model.tokenizer.type={vocabulary}", "model.tokenizer.vocab_size=30", "trainer.max_steps=2"]

@@ -173,6 +173,12 @@ class TestContrastiveLoss:
         assert torch.equal(candidates[0].reshape(3, STEPS), (whole & masked).expand(3, -1))
         assert value.isfinite() and grads["decoder_outputs"].isfinite().all()
 
+    @pytest.mark.representative(
+        "sample_from_same_utterance_only-sample_from_non_masked-quantized_targets",
+        "sample_from_same_utterance_only",
+        "sample_from_non_masked",
+        "none",
+    )
     @NEGATIVES
     @given(data=st.data())
     def test_any_lengths_and_masks_train(self, options, data):

@@ -79,6 +79,7 @@ class TestObjectiveChanges:
         said = [text for text in nemo_warnings() if f"decoder has {heads[0]} heads" in text]
         assert len(said) == 1 and f"has {heads[1]}" in said[0]
 
+    @pytest.mark.representative("None-2-adamw", "2-4-adamw")
     @pytest.mark.parametrize(
         "before, after, optimizer",
         [(*change, "adamw") for change in CHANGES] + [(MASKED, NEXT_2, "adafactor"), (NEXT_2, NEXT_4, "novograd")],

@@ -160,6 +160,7 @@ class TestStatusCommand:
 
 
 class TestPip:
+    @pytest.mark.representative('editable')
     @pytest.mark.parametrize('kind', ['ordinary', 'editable'])
     def test_installs_a_command_that_runs_and_uninstalling_leaves_nothing(self, wheels, kind, stub, tmp_path):
         environment = environment_in(tmp_path / 'venv')

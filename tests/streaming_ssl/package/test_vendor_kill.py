@@ -146,6 +146,7 @@ class TestKilled:
             assert run(fork, then) == 0, step
             assert stub.snapshot(fork) == (before if then == '--revert' else vendored), step
 
+    @pytest.mark.long_run
     def test_while_it_updates_it_is_finished_or_reverted(self, fork, patch_set):
         before = stub.snapshot(fork)
         run(fork, '--replace')
@@ -156,6 +157,7 @@ class TestKilled:
             assert run(fork, then) == 0, step
             assert stub.snapshot(fork) == (after if then == '--update' else before), step
 
+    @pytest.mark.long_run
     def test_what_the_fork_edited_is_not_lost(self, fork, patch_set):
         run(fork, '--replace')
         for path in (MASKING, BASE):

@@ -138,7 +138,7 @@ class TestResumedRunIsTheUninterruptedOne:
         with pytest.raises(ValueError, match="model.seed"):
             runs.train(config(seed=seed))
 
-    @pytest.mark.representative("5")
+    @pytest.mark.long_run
     @pytest.mark.parametrize("steps", [3, 5, 7])
     def test_max_steps_ends_a_run_that_goes_on_with_more(self, config, tmp_path, steps):
         whole = runs.train(config())

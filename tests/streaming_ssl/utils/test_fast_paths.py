@@ -80,7 +80,7 @@ def conv_inputs():
 
 
 class TestEncoder:
-    @pytest.mark.representative("attention in blocks-True")
+    @pytest.mark.long_run
     @pytest.mark.parametrize("training", [False, True])
     def test_is_one_graph_for_the_compiler(self, encoder, batch, training):
         feats, lengths = batch
@@ -254,7 +254,7 @@ class TestExport:
         out = run_onnx(tmp_path / "encoder.onnx", *batch)[0]
         np.testing.assert_allclose(out, encoder(**inputs)[0].detach().numpy(), atol=1e-5)
 
-    @pytest.mark.representative("contexts per layer")
+    @pytest.mark.long_run
     @pytest.mark.parametrize("name", ["plain causal", "contexts per layer"])
     def test_onnx_with_cache(self, plain_models, batch, name, tmp_path, run_onnx):
         """Chunk after chunk, with caches that are not filled yet and then are: outputs and caches."""

@@ -147,6 +147,12 @@ class TestPromises:
         with pytest.raises(ValueError, match=message):
             model_class(with_key(nest_config(), "curriculum_context", {**CURRICULUM, **change}))
 
+    @pytest.mark.representative(
+        "2-pre_conv-8-EncDecMaskedTokenPredModel",
+        "4-post_conv-1-EncDecDenoiseMaskedTokenPredModel",
+        "16-pre_conv-8-EncDecDenoiseMaskedTokenPredModel",
+        "16-post_conv-1-EncDecMaskedTokenPredModel",
+    )
     @pytest.mark.parametrize("position, right", [("pre_conv", 8), ("post_conv", 1)])
     @pytest.mark.parametrize("stride", [2, 4, 16])
     def test_the_context_stride_is_the_encoders(self, nest_config, model_class, position, right, stride):
