@@ -15,6 +15,7 @@
 """The fast path trains as plain NeMo does: the same losses, step by step."""
 
 
+import pytest
 import torch
 
 from benchmarks.speed.plain_nemo import nemo_model
