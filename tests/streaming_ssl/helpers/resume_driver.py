@@ -16,7 +16,8 @@
 
     python resume_driver.py FOLDER KILL OVERRIDES...
 
-Rank r appends what each step was to `FOLDER/steps-r.jsonl`. KILL is null, or [rank, batches, signal] in JSON.
+Rank r appends what each step was to `FOLDER/steps-r.jsonl`. KILL is null, or [rank, batches, signal, whom] in JSON:
+the process alone ("process"), or with all that it has started ("group"), as Ctrl-C in a terminal and `scancel` do.
 """
 
 import json
@@ -43,7 +44,7 @@ class Recorder(pl.Callback):
         with open(self._file, "a") as file:
             print(json.dumps(step), file=file)
         if self._kill is not None and trainer.fit_loop.epoch_loop.total_batch_idx + 1 == self._kill[1]:
-            os.kill(os.getpid(), self._kill[2])
+            (os.kill if self._kill[3] == "process" else os.killpg)(os.getpid(), self._kill[2])
 
 
 def main(folder: Path, kill, overrides: list):

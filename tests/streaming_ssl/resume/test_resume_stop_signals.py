@@ -36,24 +36,40 @@ RANKS = {
 
 
 @pytest.fixture(scope="module")
-def ended(children, tmp_path_factory):
-    """How the processes have ended, by stage, and the folders in which the stages have run."""
+def run(children, tmp_path_factory):
+    """run(name, ranks, kill, workers): the example in a folder of this name; how each of its ranks has ended."""
     folder = tmp_path_factory.mktemp("processes")
-    options = [*runs.OPTIONS, *OPTIONS, *runs.data_options(runs.make_data(folder), workers=2)]
+    manifests = runs.make_data(folder)
 
-    def stage(name, ranks=1, kill=None):
+    def stage(name, ranks=1, kill=None, workers=2):
         (folder / name).mkdir(exist_ok=True)
-        words = ["resume_driver.py", folder / name, json.dumps(kill), *options, *RANKS[ranks]]
-        if ranks == 1:
-            with children.start(*words) as child:
-                return [child.wait()]
-        return children.ranks(*words, count=ranks, check=False)
+        options = [*runs.OPTIONS, *OPTIONS, *runs.data_options(manifests, workers), *RANKS[ranks]]
+        words = ["resume_driver.py", folder / name, json.dumps(kill), *options]
+        if ranks > 1:
+            return children.ranks(*words, count=ranks, check=False)
+        with children.start(*words) as child:
+            return [child.wait()]
 
-    stages = [stage("one"), stage("killed", kill=[0, 3, signal.SIGTERM]), stage("killed", kill=[0, 5, signal.SIGINT])]
-    stages += [stage("killed", kill=[0, 8, signal.SIGKILL]), stage("killed")]
-    stages += [stage("two", 2), stage("stopped", 2, kill=[1, 3, signal.SIGTERM]), stage("stopped", 2)]
+    stage.folder = folder
+    return stage
+
+
+@pytest.fixture(scope="module")
+def whole(run):
+    """What a run has written that nobody has stopped."""
+    assert [rank.returncode for rank in run("one")] == [0]
+    return steps(run.folder / "one")[0]
+
+
+@pytest.fixture(scope="module")
+def ended(run, whole):
+    """How the processes have ended, by stage, and the folder in which the stages have run."""
+    stages = [run("killed", kill=[0, 3, signal.SIGTERM, "process"])]
+    stages += [run("killed", kill=[0, 5, signal.SIGINT, "process"])]
+    stages += [run("killed", kill=[0, 8, signal.SIGKILL, "process"]), run("killed")]
+    stages += [run("two", 2), run("stopped", 2, kill=[1, 3, signal.SIGTERM, "process"]), run("stopped", 2)]
     codes = [[rank.returncode for rank in ranks] for ranks in stages]
-    return codes, folder, "\n".join(rank.stderr[-2000:] for ranks in stages for rank in ranks)
+    return codes, run.folder, "\n".join(rank.stderr[-2000:] for ranks in stages for rank in ranks)
 
 
 def steps(folder, rank=0):
@@ -72,11 +88,10 @@ def steps(folder, rank=0):
 class TestKilledProcesses:
     def test_signals_end_a_process_as_lightning_does(self, ended):
         codes, _, log = ended
-        assert codes == [[0], [0], [1], [-signal.SIGKILL], [0], [0, 0], [0, 0], [0, 0]], log
+        assert codes == [[0], [1], [-signal.SIGKILL], [0], [0, 0], [0, 0], [0, 0]], log
 
-    def test_the_killed_run_is_the_uninterrupted_one(self, ended):
+    def test_the_killed_run_is_the_uninterrupted_one(self, ended, whole):
         _, folder, _ = ended
-        whole, _ = steps(folder / "one")
         killed, again = steps(folder / "killed")
         assert list(whole) == [(epoch, batch) for epoch in range(2) for batch in range(runs.BATCHES)]
         assert killed == whole
@@ -95,3 +110,22 @@ class TestKilledProcesses:
         assert len(set(utterances)) == len(utterances) == runs.UTTERANCES
         # another rank, other masks: the same would give losses that are hardly ever different
         assert all(seen[0][place][0] != seen[1][place][0] for place in seen[0])
+
+
+class TestSignalsToTheWholeGroup:
+    """Ctrl-C in a terminal and `scancel` reach the data workers, too."""
+
+    @pytest.mark.representative("SIGTERM-2")
+    @pytest.mark.parametrize("workers", [0, 2, 8])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+    def test_the_run_saves_and_goes_on_to_the_bit(self, run, whole, number, workers):
+        name = f"{number.name}-{workers}"
+        (stopped,) = run(name, kill=[0, 3, number, "group"], workers=workers)
+        assert stopped.returncode == (number == signal.SIGINT), stopped.stderr[-3000:]
+        assert list((run.folder / name).rglob("*last.ckpt")), stopped.stderr[-3000:]
+        (rest,) = run(name, workers=workers)
+        assert rest.returncode == 0, rest.stderr[-3000:]
+        seen, again = steps(run.folder / name)
+        assert seen == whole
+        # an accumulation that had begun
+        assert again <= {(0, 2)}

@@ -36,7 +36,7 @@ from nemo.collections.asr.parts.nonfinite import (
     skips_scheduler,
     step_was_skipped,
 )
-from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader
+from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader, stoppable_loader
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals
 
 
@@ -85,6 +85,10 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def train_dataloader(self):
         """Lightning's hook: the data in the order of `cfg.seed`, at the place where a resumed run goes on."""
         return resumed_loader(self, super().train_dataloader())
+
+    def val_dataloader(self):
+        """Lightning's hook: the validation data, whose workers leave Ctrl-C and SIGTERM to this process."""
+        return stoppable_loader(self, super().val_dataloader())
 
     def _prepare_logging(self):
         """Makes what is counted; to be called when the model is built."""

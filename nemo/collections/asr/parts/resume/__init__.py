@@ -18,6 +18,6 @@
 (`resume_of_config`), and has it order its training data (`resumed_loader`).
 """
 
-from nemo.collections.asr.parts.resume.callback import ExactResume, resume_of_config, resumed_loader
+from nemo.collections.asr.parts.resume.callback import ExactResume, resume_of_config, resumed_loader, stoppable_loader
 
-__all__ = ["ExactResume", "resume_of_config", "resumed_loader"]
+__all__ = ["ExactResume", "resume_of_config", "resumed_loader", "stoppable_loader"]

@@ -26,7 +26,7 @@ from nemo.collections.asr.parts.resume.epoch_loop import ResumedEpochLoop
 from nemo.collections.asr.parts.resume.place import Place
 from nemo.collections.asr.parts.resume.random_state import RandomState, capture, derive_seed, put_back, seed_process
 from nemo.collections.asr.parts.resume.seeded_loader import can_be_seeded, has_indices, seeded_loader
-from nemo.collections.asr.parts.resume.stop_signals import StopSignals
+from nemo.collections.asr.parts.resume.stop_signals import StopSignals, deafen_workers
 from nemo.utils import logging
 from nemo.utils.callbacks.preemption import PreemptionCallback
 from nemo.utils.option_checks import check_integer
@@ -43,7 +43,8 @@ class ExactResume(Callback):
     - Into each checkpoint go the place in the epoch and each rank's random states. If gradients are being
       accumulated, it is the place of the last optimizer step: the batches since are computed again.
     - Ctrl-C and SIGTERM, on any rank, stop all ranks before the next batch, of training or of validation on one rank,
-      and save the last checkpoint first. Then Lightning ends the run as it does for these signals.
+      and save the last checkpoint first. Then Lightning ends the run as it does for these signals. Data workers leave
+      the signals alone, and a run of one rank that fails in between saves, too.
     - It takes the place of NeMo's `PreemptionCallback`, which knows SIGTERM on GPUs only.
 
     Args:
@@ -139,7 +140,10 @@ class ExactResume(Callback):
         self._signals.ignore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Neither does one that has failed."""
+        """Neither need one that has failed; if it was asked to stop, it saves first, where no other rank is needed."""
+        checkpoints = _checkpoints(trainer)
+        if isinstance(exception, Exception) and self._signals.is_pending and trainer.world_size == 1 and checkpoints:
+            _save_last(trainer, checkpoints)
         self._signals.ignore()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Dict[str, Any]) -> None:
@@ -212,8 +216,7 @@ class ExactResume(Callback):
         if checkpoints is None or (number := self._signals.heard(trainer)) is None:
             return
         logging.info(f"Training stops after step {trainer.global_step}: {signal.Signals(number).name}.")
-        checkpoints.save_last = True
-        checkpoints._save_last_checkpoint(trainer, checkpoints._monitor_candidates(trainer))
+        _save_last(trainer, checkpoints)
         raise KeyboardInterrupt if number == signal.SIGINT else SIGTERMException
 
 
@@ -232,9 +235,26 @@ def resume_of_config(model: Any) -> List[ExactResume]:
 
 def resumed_loader(model: Any, loader: Any) -> Any:
     """A model's training data loader, for Lightning's hook `train_dataloader`."""
+    callback, loader = _resume_of(model), stoppable_loader(model, loader)
+    return loader if callback is None else callback.prepare(loader, model._trainer)
+
+
+def stoppable_loader(model: Any, loader: Any) -> Any:
+    """A model's data loader, or several: their workers leave signals alone if the run listens to them."""
+    callback = _resume_of(model)
+    if callback is not None and _checkpoints(model._trainer) is not None:
+        deafen_workers(loader)
+    return loader
+
+
+def _resume_of(model: Any) -> Optional[ExactResume]:
     trainer: Any = getattr(model, "_trainer", None)
-    callbacks = [] if trainer is None else [c for c in trainer.callbacks if isinstance(c, ExactResume)]
-    return callbacks[0].prepare(loader, trainer) if callbacks else loader
+    return next((c for c in trainer.callbacks if isinstance(c, ExactResume)), None) if trainer is not None else None
+
+
+def _save_last(trainer: Trainer, checkpoints: ModelCheckpoint) -> None:
+    checkpoints.save_last = True
+    checkpoints._save_last_checkpoint(trainer, checkpoints._monitor_candidates(trainer))
 
 
 def _checkpoints(trainer: Trainer) -> Optional[ModelCheckpoint]:

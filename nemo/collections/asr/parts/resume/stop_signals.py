@@ -18,14 +18,43 @@ import os
 import signal
 import threading
 import time
-from typing import Any, Dict, Optional
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Optional
 
 import torch
+from lightning.fabric.utilities.seed import pl_worker_init_function
 from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAME_STOP = 1.0  # s: launchers pass a signal on that has reached the whole process group already
 HEARD = "\n{name}: training stops after this batch and saves a checkpoint. Once more ends it at once.\n"
+
+
+@dataclass
+class DeafWorker:
+    """The `worker_init_fn` of a data loader whose workers leave both signals to the process that trains.
+
+    Ctrl-C in a terminal and `scancel` reach the whole process group. A worker that dies takes the next batch with it,
+    and the run fails before it has saved. Workers end with their parent: they look for it while they wait.
+    """
+
+    then: Optional[Callable[[int], Any]] = None  # the function that was there
+
+    def __call__(self, worker: int) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        if self.then is not None:
+            self.then(worker)
+
+
+def deafen_workers(loader: Any) -> None:
+    """Has the workers of a data loader, or of each in a list, ignore both signals."""
+    for each in loader if isinstance(loader, (list, tuple)) else [loader]:
+        if isinstance(each, DataLoader) and not isinstance(each.worker_init_fn, DeafWorker):
+            # Lightning gives its own to a loader that has none, if `seed_everything(workers=True)` was called
+            seeds = pl_worker_init_function if int(os.environ.get("PL_SEED_WORKERS", 0)) else None
+            each.worker_init_fn = DeafWorker(each.worker_init_fn or seeds)
 
 
 class StopSignals:
@@ -52,6 +81,11 @@ class StopSignals:
             if signal.getsignal(number) == self._hear:
                 signal.signal(number, handler)
         self._before = {}
+
+    @property
+    def is_pending(self) -> bool:
+        """True if this process has heard a signal."""
+        return self._first is not None
 
     def heard(self, trainer: Trainer) -> Optional[int]:
         """The signal that any rank has heard, None if none has; to be called by all ranks at the same places."""
