@@ -134,7 +134,7 @@ class Matrix:
     """
 
     def __init__(self, releases: list, steps: list, record: bool = False):
-        self.releases, self.steps, self.record = sorted(releases, key=number, reverse=True), steps, record
+        self.releases, self.steps, self.record = sorted(releases, key=number), steps, record
         self.alone = len(releases) == 1
         self.installed = {}
         # An editable install writes into the checkout.
@@ -143,7 +143,7 @@ class Matrix:
     def run(self) -> list:
         """All results, by release, in the order of the steps."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            results = [result for result in pool.map(self.run_step, *zip(*self.jobs())) if result]
+            results = list(pool.map(self.run_step, *zip(*self.jobs())))
         return sorted(results, key=lambda result: (number(result.release), list(STEPS).index(result.step)))
 
     def jobs(self) -> list:
@@ -164,10 +164,11 @@ class Matrix:
 
     def install(self, release: str) -> Result:
         """Makes the environment of a release, once."""
-        with self.installing:
-            if release not in self.installed:
-                self.installed[release] = self.execute(release, 'install')
-            return self.installed[release]
+        if release not in self.installed:  # another one may be in the making
+            with self.installing:
+                if release not in self.installed:
+                    self.installed[release] = self.execute(release, 'install')
+        return self.installed[release]
 
     def run_or_take(self, release: str, step: str) -> Result:
         """The result of a step, or what `make test` has left of it."""
