@@ -80,7 +80,10 @@ class Fault:
 
     def words(self, tier: str) -> list:
         """pytest's words for the tests of a tier."""
-        paths = [f'{TESTS}/{path}' for path in ROOMS[self.package]] if tier == 'room' else ['tests']
+        rooms = [f'{TESTS}/{path}' for path in ROOMS[self.package]]
+        # first the tests that have the file's name: most faults are seen by them
+        named = [file for room in rooms for file in (REPOSITORY / room).rglob(f'test_*{Path(self.file).stem}*.py')]
+        paths = [*(str(file.relative_to(REPOSITORY)) for file in named), *rooms] if tier == 'room' else ['tests']
         return [*paths, '-m', TIERS[tier][0], *OPTIONS]
 
     def problem(self) -> str:
