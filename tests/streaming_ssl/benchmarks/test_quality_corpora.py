@@ -155,6 +155,7 @@ class TestData:
 
 
 class TestCommand:
+    @pytest.mark.representative('train.json-green-purple-lexicon: lacks 1 words: PURPLE (train0.wav)')
     @pytest.mark.parametrize(
         'file, old, new, message',
         [

@@ -298,6 +298,7 @@ class TestMaskingAfterTheSubsampling:
             assert OmegaConf.to_container(opened.cfg) == OmegaConf.to_container(model.cfg)
             model = opened
 
+    @pytest.mark.representative("32-nemo", "80-ckpt")
     @pytest.mark.parametrize("how", ["nemo", "ckpt"])
     @pytest.mark.parametrize("d_model", [32, 80])
     def test_a_file_of_nemos_keeps_its_blocks_and_shapes(self, nest_config, tmp_path, how, d_model):

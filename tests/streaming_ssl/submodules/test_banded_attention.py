@@ -200,6 +200,7 @@ class TestCost:
         assert faster(40, 0, 750, cuda)
         assert not faster(40, 0, 188, cuda)
 
+    @pytest.mark.long_run
     def test_compiles_without_a_graph_break(self, small_blocks):
         layer, x = build(RelPositionMultiHeadAttention), torch.randn(2, 20, DIM, requires_grad=True)
         positions, mask = torch.randn(1, 39, DIM), band_of(3, 1, "regular", torch.tensor([20, 9]), 20)

@@ -147,6 +147,7 @@ class TestPrecision:
 
 
 class TestAccumulation:
+    @pytest.mark.representative("pre_conv-EncDecMaskedTokenPredModel", "post_conv-EncDecDenoiseMaskedTokenPredModel")
     @pytest.mark.parametrize("model_class", runs.MODELS)
     @pytest.mark.parametrize("position", runs.POSITIONS)
     def test_batches_with_as_many_masked_steps_make_the_step_of_all_together(self, nest_config, model_class, position):

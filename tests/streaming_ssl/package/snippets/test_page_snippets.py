@@ -19,7 +19,7 @@ from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
 from nemo_streaming_ssl import cli
 
 # Pages with several trainings.
-SLOW = ('training.md', 'export.md')
+SLOW = ('training.md', 'export.md', 'streaming.md', 'contexts.md')
 # Commands that run elsewhere: of forks.md on a real fork, in a step of the matrix; of recognizer.md below.
 FORKS, LIFECYCLE = ROOT / 'docs/forks.md', ROOT / 'tests/fork_lifecycle.py'
 FIVE = next(block for block in blocks(ROOT / 'docs/recognizer.md') if block.language == 'sh')
