@@ -158,9 +158,12 @@ class TestTrainingSteps:
         inputs = audio(model, [3.0, 2.0])
         log_probs, _, masks, tokens = model(**inputs, apply_mask=True)
         assert log_probs.shape[:2] == tokens.shape[:2] == (2, masks.size(2))
-        clean = dict(inputs, noisy_input_signal=inputs["input_signal"])
         model.eval()
-        assert torch.equal(model(**clean)[3], model(**inputs)[3])  # targets are of the clean audio
+        other = torch.randn_like(inputs["input_signal"])
+        targets = model(**inputs)[3]
+        # they are of the clean audio
+        assert torch.equal(model(**dict(inputs, noisy_input_signal=other))[3], targets)
+        assert not torch.equal(model(**dict(inputs, input_signal=other))[3], targets)
 
     @pytest.mark.run_only_on("GPU")
     @pytest.mark.parametrize("model_class", MODELS)
