@@ -43,7 +43,7 @@ ROOMS = {
     f'{ASR}/modules/ssl_modules': ('modules', 'models'),
     **{f'{ASR}/parts/{room}': (room,) for room in ('contexts', 'finetuning', 'lookahead', 'manifests', 'nonfinite')},
     **{f'{ASR}/parts/{room}': (room,) for room in ('resume', 'streaming', 'submodules')},
-    f'{ASR}/parts/streaming/export': ('package/export',),
+    f'{ASR}/parts/streaming/export': ('package/export', 'streaming'),
     f'{ASR}/parts/utils': ('utils', 'resume'),
     'nemo/utils': ('utils', 'losses', 'modules', 'package/test_shadowing.py'),
     'nemo_streaming_ssl': ('package',),
