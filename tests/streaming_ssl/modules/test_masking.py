@@ -119,6 +119,14 @@ def whole_steps(mask, first, stop, step):
 
 
 class TestRandomBlockMasking:
+    def test_a_window_that_is_drawn_too_full_keeps_as_many_masked_frames_as_it_may_have(self):
+        options = dict(feat_in=2, mask_prob=1.0, block_size=10, allow_overlap=True, max_mask_ratio=0.6)
+        masking = RandomBlockMasking(**options, causal=True, left_context_size=40)
+        feats, lengths = torch.zeros(64, 2, 100), torch.full((64,), 100)
+        for window in (40, 25):
+            masks = masking(feats, lengths, current_frame=90, effective_left_context=window)[1]
+            assert masks[:, 0].sum(dim=1).tolist() == [0.6 * window] * 64
+
     @pytest.mark.parametrize("stride", [1, 4, STRIDE])
     @given(st.data(), st.sampled_from([None, -1, 0, 1, 5, 7, 10, 40]))
     def test_streaming_masks_only_heard_frames_within_the_left_context(self, stride, data, effective):
