@@ -5,12 +5,12 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -37,7 +37,6 @@ class Child:
         self._connection.connect(address)
         self._connection.sendall(json.dumps(request).encode() + b"\n")
         self._lines = self._connection.makefile()
-        self.pid = int(self._lines.readline())
 
     def __enter__(self):
         return self
@@ -45,10 +44,6 @@ class Child:
     def __exit__(self, *_):
         self._lines.close()
         self._connection.close()
-
-    def signal(self, number: signal.Signals):
-        """Sends a signal to the child and all that it has started."""
-        os.killpg(self.pid, number)
 
     def wait(self, timeout: float = 240) -> Finished:
         """Waits for its end; a TimeoutError after so many seconds."""
@@ -93,12 +88,10 @@ class Children:
         """Runs `python WORDS` as ranks that start together, as torchrun and SLURM do. `check`: all must end with 0."""
         world = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "localhost"}
         world.update(MASTER_PORT=str(free_port()), TORCHELASTIC_RUN_ID="none", GROUP_RANK="0")
-        ranks = [self.start(*words, **world, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(count)]
-        try:
+        with ExitStack() as stack:
+            numbers = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+            ranks = [stack.enter_context(self.start(*words, **world, **number)) for number in numbers]
             finished = [rank.wait(timeout) for rank in ranks]
-        finally:
-            for rank in ranks:
-                rank.__exit__()
         assert not check or not any(rank.returncode for rank in finished), "\n".join(
             rank.stderr[-3000:] for rank in finished
         )

@@ -6,8 +6,7 @@
     python fork_server.py SOCKET PARENT    listens at a Unix socket until the process PARENT has ended
 
 A request is one line of JSON: the words behind `python`, the folder, the variables, and the files for what is printed.
-The answer is two lines: the number of the process, and how it has ended. Whoever hangs up kills the process, and what
-it has started.
+The answer is a line: how it has ended. Whoever hangs up kills the process, and what it has started.
 """
 
 import json
@@ -59,7 +58,6 @@ def answer(connection: socket.socket):
     if child == 0:
         connection.close()
         run(**request)
-    connection.sendall(f"{child}\n".encode())
     ended = select.select([os.pidfd_open(child), connection], [], [])[0]
     if connection in ended:
         os.killpg(child, signal.SIGKILL)

@@ -19,21 +19,18 @@ Runs that are killed: `test_vendor_kill.py`.
 Into a whole NeMo, with all our tests inside: `tests/inside_a_fork.py`.
 """
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import vendoring_stub as stub
 
 from nemo_streaming_ssl import cli
 
 pytestmark = pytest.mark.any_release
 
-_spec = importlib.util.spec_from_file_location('vendoring_stub', Path(__file__).with_name('vendoring_stub.py'))
-stub = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(stub)
 patch_set, fork = stub.patch_set, stub.fork
 
 LOSS, BASE = 'nemo/collections/asr/loss.py', 'nemo/collections/asr/_loss_base.py'

@@ -14,22 +14,19 @@
 
 """Runs of `vendor` that are killed, before each of their steps in turn: the next run finishes or undoes it."""
 
-import importlib.util
 import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import vendoring_stub as stub
 
 from nemo_streaming_ssl import cli
 from nemo_streaming_ssl.vendoring import sources
 
 pytestmark = pytest.mark.any_release
 
-_spec = importlib.util.spec_from_file_location('vendoring_stub', Path(__file__).with_name('vendoring_stub.py'))
-stub = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(stub)
 
 # A file of each kind: one that builds on an original (executable, with CRLF in it), one in a new folder, and one in
 # whose place the fork has one of its own. Each file takes the same steps as the others of its kind.

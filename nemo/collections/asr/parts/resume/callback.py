@@ -249,7 +249,8 @@ def stoppable_loader(model: Any, loader: Any) -> Any:
 
 def _resume_of(model: Any) -> Optional[ExactResume]:
     trainer: Any = getattr(model, "_trainer", None)
-    return next((c for c in trainer.callbacks if isinstance(c, ExactResume)), None) if trainer is not None else None
+    callbacks = [] if trainer is None else trainer.callbacks
+    return next((callback for callback in callbacks if isinstance(callback, ExactResume)), None)
 
 
 def _save_last(trainer: Trainer, checkpoints: ModelCheckpoint) -> None:
