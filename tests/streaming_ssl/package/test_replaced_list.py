@@ -12,11 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The table of replaced methods is made from sources: the same as Python would say, and up to date."""
+"""The table of replaced methods says what runs, and is up to date."""
 
 import csv
 import importlib.util
-import json
 import zipfile
 from pathlib import Path
 
@@ -24,11 +23,10 @@ import pytest
 
 from nemo_streaming_ssl import TESTED_NEMO, replaced_list
 from nemo_streaming_ssl.nemo_tree import version_in
-from nemo_streaming_ssl.replaced_list import Sources, replaced_in
+from nemo_streaming_ssl.replaced_list import replaced_in
 from nemo_streaming_ssl.replaced_methods import FILE, known_methods
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SCRIPT = Path(__file__).with_name('orders_of_classes.py')
 TOY = 'nemo/collections/toy/'
 
 ORIGINALS = {
@@ -147,18 +145,6 @@ class TestWhatBecomesOfAMethod:
         alone = {name: method.kind for (_, name), method in toy.items() if not method.hash}
         # `Kept` comes before our `Masking`: whatever a fork adds there stays
         assert alone == {'Masking.ours': 'replaced', 'Masking.save': 'replaced', 'Masking.setup': 'extended'}
-
-
-class TestTheOrderOfClasses:
-    def test_is_pythons(self, children, tmp_path):
-        children.run(SCRIPT, tmp_path / 'orders.json')
-        orders = json.loads((tmp_path / 'orders.json').read_text())
-        sources = Sources(Path(importlib.util.find_spec('nemo').origin).parents[1], REPOSITORY)
-        assert len(orders) > 10
-        for name, order in orders.items():
-            module, _, cls = name.rpartition('.')
-            found = sources.order_of(sources.find(module, cls))
-            assert [f'{cls.node.name} {cls.module.is_ours}' for cls in found] == order, name
 
 
 class TestTheTable:
