@@ -153,6 +153,48 @@ class TestFeatureFiles:
         _, features = stream(audio[0])
         assert same(piped["stdin"], features["a"])
 
+    @pytest.mark.parametrize("known_size", [True, False])
+    @pytest.mark.parametrize("form", ["WAV", "WAVEX"])
+    def test_wav_from_standard_input_equals_the_file(self, stream, audio, monkeypatch, form, known_size):
+        samples, _ = soundfile.read(audio[0], dtype="int16")
+        wav = io.BytesIO()
+        soundfile.write(wav, samples, 16000, format=form, subtype="PCM_16")
+        data = wav.getvalue()
+        begin = data.index(b"data") + 4
+        if known_size:
+            data = data + b"LIST\4\0\0\0text"  # behind the samples
+        else:
+            data = data[:begin] + b"\xff" * 4 + data[begin + 4 :]  # as ffmpeg writes into a pipe
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        _, piped = stream("-")
+        _, features = stream(audio[0])
+        assert same(piped["stdin"], features["a"])
+
+    @pytest.mark.parametrize(
+        "options, what",
+        [
+            (dict(samplerate=8000, subtype="PCM_16"), "is WAV with 1 channels, 8000 Hz, 16-bit samples"),
+            (dict(samplerate=16000, subtype="PCM_24"), "is WAV with 1 channels, 16000 Hz, 24-bit samples"),
+            (dict(samplerate=16000, subtype="FLOAT"), "is WAV with 1 channels, 16000 Hz, samples of format 3"),
+            (dict(samplerate=16000, format="FLAC"), "is FLAC"),
+            (dict(samplerate=16000, format="OGG"), "is Ogg"),
+            (dict(samplerate=16000, format="AIFF"), "is AIFF"),
+        ],
+    )
+    def test_other_files_from_standard_input_are_refused(self, stream, audio, monkeypatch, capsys, options, what):
+        data = io.BytesIO()
+        soundfile.write(data, soundfile.read(audio[0])[0], **{"format": "WAV", **options})
+        data.seek(0)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=data))
+        assert stream("-")[0] == 2
+        error = capsys.readouterr().err
+        assert f"stdin: {what}: must be raw 16-bit mono PCM at 16000 Hz" in error and "Give the name of" in error
+
+    def test_a_folder_in_place_of_audio_is_named(self, stream, audio, tmp_path, capsys):
+        (tmp_path / "folder.wav").mkdir()
+        assert stream(tmp_path / "folder.wav", audio[0])[0] == 1
+        assert f"{tmp_path}/folder.wav: is a folder, not a file" in capsys.readouterr().err
+
     def test_what_cannot_be_read_is_named_and_the_others_finish(self, stream, audio, tmp_path, capsys):
         (tmp_path / "text.wav").write_text("no audio")
         soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)

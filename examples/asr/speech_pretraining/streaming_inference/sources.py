@@ -20,6 +20,8 @@ Files and manifests are read by NeMo, which is imported when the first of them i
 
 import itertools
 import queue
+import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
@@ -27,6 +29,9 @@ from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 MANIFESTS = (".json", ".jsonl")
+UNKNOWN_SIZE = sys.maxsize
+# How files begin that are no raw samples.
+OTHER_FILES = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"RF64": "RF64", b"RIFX": "RIFX", b"FORM": "AIFF"}
 
 
 class SourceError(Exception):
@@ -63,17 +68,62 @@ class ArraySource:
 
 
 class PcmSource:
-    """Raw 16-bit little-endian mono PCM at the model's rate from a binary stream; Ctrl-C ends it too."""
+    """
+    16-bit mono PCM at the model's rate from a binary stream, raw and little-endian or as WAV; Ctrl-C ends it too.
 
-    def __init__(self, name: str, stream: BinaryIO):
+    Args:
+        name: what its result is called
+        stream: where the audio comes from
+        sample_rate: of the model, Hz
+
+    Raises:
+        SourceError: the stream begins as a WAV file with other samples, or as a file of another kind
+    """
+
+    def __init__(self, name: str, stream: BinaryIO, sample_rate: int):
         self.name, self.stream = name, stream
+        self.left = UNKNOWN_SIZE  # bytes of samples that the stream still has
+        try:
+            self.begin = stream.read(12)
+            if self.begin[:4] == b"RIFF" and self.begin[8:] == b"WAVE":
+                self.begin, self.left = b"", self._read_header(sample_rate)
+        except KeyboardInterrupt:
+            self.begin = b""
+        kind = next((kind for magic, kind in OTHER_FILES.items() if self.begin.startswith(magic)), None)
+        if kind:
+            self._refuse(f"is {kind}", sample_rate)
 
     def read(self, count: int) -> np.ndarray:
+        size = min(2 * count, self.left)
+        data, self.begin = self.begin[:size], self.begin[size:]
         try:
-            data = self.stream.read(2 * count)
+            data += self.stream.read(size - len(data))
         except KeyboardInterrupt:
-            data = b""
+            pass
+        self.left -= len(data)
         return np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768.0
+
+    def _read_header(self, sample_rate: int) -> int:
+        """Reads what comes before a WAV file's samples; how many bytes of samples there are."""
+        while len(head := self.stream.read(8)) == 8:
+            kind, size = head[:4], int.from_bytes(head[4:], "little")
+            if kind == b"data":
+                return size if 0 < size < 0xFFFFFFFF else UNKNOWN_SIZE  # as a pipe is written
+            chunk = self.stream.read(size + size % 2)
+            if kind == b"fmt " and len(chunk) >= 16:
+                self._check_format(*struct.unpack("<HHIIHH", chunk[:16]), sample_rate)
+        return 0
+
+    def _check_format(self, form: int, channels: int, rate: int, _speed: int, _block: int, bits: int, model_rate: int):
+        if (channels, rate, bits) != (1, model_rate, 16) or form not in (1, 0xFFFE):
+            sample = f"{bits}-bit samples" if form in (1, 0xFFFE) else f"samples of format {form}"
+            self._refuse(f"is WAV with {channels} channels, {rate} Hz, {sample}", model_rate)
+
+    def _refuse(self, what: str, sample_rate: int):
+        raise SourceError(
+            f"{self.name}: {what}: must be raw 16-bit mono PCM at {sample_rate} Hz, or WAV with such samples. "
+            f"Give the name of the file instead, or pipe it through `ffmpeg -i - -f s16le -ar {sample_rate} -ac 1 -`"
+        )
 
 
 class MicrophoneSource:
@@ -121,6 +171,8 @@ def open_sources(entries: Sequence[Entry], sample_rate: int, problems: List[str]
     """Reads one entry after the other, when it is its turn; one that cannot be read is added to `problems`."""
     for entry in entries:
         try:
+            if entry.path.is_dir():
+                raise SourceError(f"{entry.path}: is a folder, not a file")
             yield ArraySource(entry.name, read_audio(entry, sample_rate))
         except SourceError as error:
             problems.append(str(error))
