@@ -51,7 +51,14 @@ def _run_status(args: argparse.Namespace) -> int:
 
 def _import_lines(count: int, failing: Dict[str, str]) -> List[str]:
     title = f'{count - len(failing)} of {count} shadowed and new modules can be imported'
-    return _rows([('imports', title), *(('failed', f'{name}: {reason}') for name, reason in failing.items())])
+    names: Dict[str, List[str]] = {}  # by reason: a file that is no Python fails every module that needs it
+    for name, reason in failing.items():
+        names.setdefault(reason, []).append(name)
+    return _rows([('imports', title), *(('failed', f'{_first(some)}: {reason}') for reason, some in names.items())])
+
+
+def _first(names: List[str]) -> str:
+    return names[0] if len(names) == 1 else f'{names[0]} and {len(names) - 1} more'
 
 
 def _rows(rows: Iterable[Tuple[str, str]]) -> List[str]:

@@ -190,20 +190,32 @@ class TestFeatureFiles:
         error = capsys.readouterr().err
         assert f"stdin: {what}: must be raw 16-bit mono PCM at 16000 Hz" in error and "Give the name of" in error
 
-    def test_a_folder_in_place_of_audio_is_named(self, stream, audio, tmp_path, capsys):
+    def test_folders_in_place_of_audio_and_of_manifests_are_named(self, stream, audio, tmp_path, capsys):
         (tmp_path / "folder.wav").mkdir()
-        assert stream(tmp_path / "folder.wav", audio[0])[0] == 1
-        assert f"{tmp_path}/folder.wav: is a folder, not a file" in capsys.readouterr().err
+        (tmp_path / "folder.json").mkdir()
+        assert stream(tmp_path / "folder.wav", tmp_path / "folder.json", audio[0])[0] == 1
+        errors = capsys.readouterr().err
+        assert f"{tmp_path}/folder.wav: is a folder, not a file" in errors
+        assert f"{tmp_path}/folder.json: it is a folder, not a file" in errors
+
+    def test_manifests_in_other_encodings(self, stream, audio, tmp_path, capsys):
+        text = json.dumps({"audio_filepath": str(audio[0])})
+        (tmp_path / "marked.json").write_text(text, encoding="utf-8-sig")
+        (tmp_path / "wide.json").write_text(text, encoding="utf-16")
+        code, features = stream(tmp_path / "marked.json", tmp_path / "wide.json")
+        assert code == 1 and sorted(features) == ["a"]
+        assert "wide.json: cannot be decoded" in (said := capsys.readouterr().err) and "iconv -f UTF-16" in said
 
     def test_what_cannot_be_read_is_named_and_the_others_finish(self, stream, audio, tmp_path, capsys):
         (tmp_path / "text.wav").write_text("no audio")
         soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
-        (tmp_path / "bad.json").write_text('{"audio_filepath": "a.wav", "offset": -1}\n[]\n')
+        texts = ['{"audio_filepath": ["a.wav", "b.wav"]}', "[]", '{"audio_filepath": "a.wav", "duration": true}']
+        (tmp_path / "bad.json").write_text("\n".join(texts))
         bad = [tmp_path / name for name in ("text.wav", "empty.wav", "missing.wav", "bad.json", "none.json")]
         code, features = stream(bad[0], audio[0], *bad[1:], audio[1], "--streams", 2)
         assert code == 1 and sorted(features) == ["a", "b"]
         errors = capsys.readouterr().err
-        assert all(str(path) in errors for path in bad) and "bad.json, entry 2" in errors
+        assert all(str(path) in errors for path in bad) and all(f"bad.json, line {i}: " in errors for i in (1, 2, 3))
 
     def test_nothing_half_written_stays_when_it_is_interrupted(self, example, stream, audio, tmp_path, monkeypatch):
         engine = importlib.import_module("streaming_inference.engines").FeatureEngine

@@ -201,32 +201,23 @@ def read_audio(entry: Entry, sample_rate: int) -> np.ndarray:
 
 def _read_manifest(manifest: Path, found: list, problems: List[str]):
     """Adds (path, offset, duration) of each entry; a relative path is relative to the manifest."""
-    from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
+    from nemo.collections.asr.parts.manifests.entries import Entry as Line
+    from nemo.collections.asr.parts.manifests.entries import parse_entry
+    from nemo.collections.asr.parts.manifests.lines import full_path, how_to_decode, read_lines, why_no_file
 
-    try:
-        entries = read_manifest(manifest)
-    except Exception as error:  # what NeMo raises
-        problems.append(f"{manifest}: cannot be read: {_one_line(error)}")
+    if why := why_no_file(str(manifest)):
+        problems.append(f"{manifest}: {why}")
         return
-    for number, entry in enumerate(entries, start=1):
-        try:
-            found.append(_part_of(entry, manifest))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            problems.append(
-                f"{manifest}, entry {number}: must be a JSON object with audio_filepath, offset and duration 0 or more"
-            )
-
-
-def _part_of(entry: dict, manifest: Path) -> Tuple[Path, float, Optional[float]]:
-    """Path, offset and duration of an entry; raises one of four errors if it is not as it must be."""
-    from nemo.collections.common.parts.preprocessing.manifest import get_full_path
-
-    path = Path(get_full_path(entry["audio_filepath"], str(manifest)))
-    offset, duration = float(entry.get("offset") or 0.0), entry.get("duration")
-    duration = None if duration is None else float(duration)
-    if not 0 <= offset < float("inf") or not (duration is None or 0 <= duration < float("inf")):
-        raise ValueError
-    return path, offset, duration
+    try:
+        for number, text in read_lines(str(manifest), "utf-8-sig"):  # with a byte order mark or without
+            line = parse_entry("manifest_filepath", number, text)
+            if isinstance(line, Line) and len(line.files) == 1:
+                found.append((Path(full_path(line.files[0], str(manifest))), line.offset, line.duration))
+            else:
+                what = "names several files, one for each channel" if isinstance(line, Line) else line
+                problems.append(f"{manifest}, line {number}: {what}")
+    except UnicodeDecodeError as error:
+        problems.append(f"{manifest}: cannot be decoded: {how_to_decode(str(manifest), error)}")
 
 
 def _own_names(stems: Sequence[str]) -> List[str]:
