@@ -45,13 +45,14 @@ def run_transcribe(args: argparse.Namespace) -> int:
     """Prints a line of text for each file.
 
     Returns:
-        0; 1 if audio could not be read (the others are finished); 2 for a folder or manifest that cannot be used
+        0; 1 if audio could not be read or is no audio (the others are finished); 2 for a folder or manifest that cannot be used
     """
     from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 
     try:
         precision = 'int8' if args.int8 else 'float32'
-        session = OnnxStreamingSession(args.folder, precision=precision, threads=args.threads, return_tokens=True)
+        options = {'precision': precision, 'threads': args.threads, 'return_tokens': True, 'on_nonfinite': 'zero'}
+        session = OnnxStreamingSession(args.folder, **options)
         if session.vocabulary is None:
             raise ValueError(f'{args.folder}: was exported without the texts of its classes')
         entries = list(entries_of(args.inputs))
@@ -67,16 +68,27 @@ def transcribe_all(session: Any, entries: List[dict], output: Optional[Path]) ->
     for entry in entries:
         try:
             samples = read_audio(entry, session.sample_rate)
+            text = text_of(session.vocabulary, list(tokens_of(session, samples)))
         except (OSError, RuntimeError, ValueError) as error:
             print(f'{entry["audio_filepath"]}: {error}', file=sys.stderr)
             failed = 1
+            session.reset()
             continue
-        text = text_of(session.vocabulary, list(tokens_of(session, samples)))
+        warn_of_nonfinite(entry, samples)
         print(f'{Path(entry["audio_filepath"]).stem}: {text}', flush=True)
         lines.append(json.dumps({**entry, 'pred_text': text}, ensure_ascii=False))
     if output is not None:
         output.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
     return failed
+
+
+def warn_of_nonfinite(entry: dict, samples: 'np.ndarray') -> None:
+    """Says how many samples of an entry silence has replaced, if any."""
+    import numpy as np
+
+    count = np.count_nonzero(~np.isfinite(samples))
+    if count:
+        print(f'{entry["audio_filepath"]}: {count} samples are not finite: taken as silence', file=sys.stderr)
 
 
 def entries_of(paths: Sequence[Path]) -> Iterator[dict]:

@@ -61,6 +61,10 @@ class LogMel:
         """Features per frame, D."""
         return self.filters.shape[1]
 
+    def silence(self) -> np.ndarray:
+        """The feature frame of silence, (D,)."""
+        return self._log_mel(np.zeros((1, 1, len(self.window)), np.float32))[0, 0].astype(np.float32)
+
     def initial_state(self, batch_size: int) -> LogMelState:
         """Streams that have had no audio yet."""
         zeros = np.zeros((batch_size, self.width + 1), np.float32)

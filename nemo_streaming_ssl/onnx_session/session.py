@@ -36,9 +36,10 @@ from nemo_streaming_ssl.onnx_session.arguments import (
 )
 from nemo_streaming_ssl.onnx_session.description import read_description
 from nemo_streaming_ssl.onnx_session.encoder import OnnxEncoder
+from nemo_streaming_ssl.onnx_session.finite_input import FiniteInput
 from nemo_streaming_ssl.onnx_session.graph import StepGraph
 from nemo_streaming_ssl.onnx_session.log_mel import LogMel
-from nemo_streaming_ssl.onnx_session.state import SessionState, check_counts, check_names, loaded_state
+from nemo_streaming_ssl.onnx_session.state import SessionState, check_constants, check_counts, completed, loaded_state
 
 
 @dataclass
@@ -73,6 +74,8 @@ class OnnxStreamingSession:
         threads: of onnxruntime; None: as many as it takes by itself
         return_log_probs: outputs have `log_probs`
         return_tokens: outputs have `tokens`
+        on_nonfinite: `raise` refuses samples and features that are not finite; `zero` puts silence in their place and
+            counts them in `nonfinite_samples`
 
     Raises:
         ValueError: the folder is no export; an argument that is out of its range or that the model has no part for
@@ -87,6 +90,7 @@ class OnnxStreamingSession:
         threads: Optional[int] = None,
         return_log_probs: bool = False,
         return_tokens: bool = False,
+        on_nonfinite: str = 'raise',
     ):
         self._description = read_description(folder)
         self.batch_size = check_integer('batch_size', batch_size, 1)
@@ -98,13 +102,15 @@ class OnnxStreamingSession:
         self.return_log_probs, self.return_tokens = return_log_probs, return_tokens
         self._entered = False
         self._front_end = LogMel(self._description)
+        self._input = FiniteInput(on_nonfinite, self._front_end.silence())
         graph = StepGraph(self._description, precision, self.left_contexts, threads)
+        self.precision = precision
         self._encoder = OnnxEncoder(self._description, graph)
         self._state = self._initial_state()
 
     def _initial_state(self) -> SessionState:
         size = self.batch_size
-        return SessionState(self._front_end.initial_state(size), self._encoder.initial_state(size))
+        return SessionState(self._front_end.initial_state(size), self._encoder.initial_state(size), [0] * size)
 
     @property
     def chunk(self) -> int:
@@ -137,6 +143,11 @@ class OnnxStreamingSession:
         """Feature frames of each stream heard so far, (B,): the first one that has not been heard yet."""
         return np.array(self._state.encoder.heard, np.int64)
 
+    @property
+    def nonfinite_samples(self) -> List[int]:
+        """Samples, or feature frames, of each stream that silence has replaced since its beginning."""
+        return list(self._state.nonfinite)
+
     def state_bytes(self) -> int:
         """Memory of the streams' state, in bytes; it is the same from the beginning on."""
         return self._state.byte_count()
@@ -161,12 +172,14 @@ class OnnxStreamingSession:
             the encoder frames that are determined now, which may be none
 
         Raises:
-            ValueError: samples that are not floats, a shape or length that does not fit, a stream that has had
-                features
+            ValueError: samples that are not floats, not finite or beyond 100, a shape or length that does not fit, a
+                stream that has had features; the streams are then as they were
         """
         samples = as_samples(samples, self.batch_size)
         counts = as_counts(lengths, self.batch_size, samples.shape[1], 'samples')
         self._refuse('audio', 'features', [row for row, n in enumerate(counts) if n and self._state.has_features(row)])
+        samples, replaced = self._input.samples(samples, counts, self._state.features.samples)
+        self._state.count_nonfinite(replaced)
         feats, made = self._front_end.push(self._state.features, samples, counts)
         return self._output(feats, made)
 
@@ -180,11 +193,14 @@ class OnnxStreamingSession:
             as from `push`
 
         Raises:
-            ValueError: features that are not floats, a shape or length that does not fit, a stream that has had audio
+            ValueError: features that are not floats or not finite, a shape or length that does not fit, a stream that
+                has had audio; the streams are then as they were
         """
         feats = as_features(feats, self.batch_size, self._front_end.num_features)
         counts = as_counts(lengths, self.batch_size, feats.shape[2], 'feature frames')
         self._refuse('features', 'audio', [row for row, n in enumerate(counts) if n and self._state.has_audio(row)])
+        feats, replaced = self._input.features(feats, counts, self._state.encoder.heard)
+        self._state.count_nonfinite(replaced)
         return self._output(feats.transpose(0, 2, 1), counts)
 
     def flush(self, mask: Optional[ArrayLike] = None) -> OnnxStreamingOutput:
@@ -225,19 +241,18 @@ class OnnxStreamingSession:
         Raises:
             ValueError: something is missing, unknown or does not fit, by name; the session is then unchanged
         """
-        constants = self._constants()
-        check_names(state, self.state_dict())
-        for name, value in constants.items():
-            if state[name] != value:
-                raise ValueError(f"state {name!r} is {state[name]}, the session's is {value}")
-        values = {name: value for name, value in state.items() if name not in constants}
-        loaded = loaded_state(values, self._state)
+        initial, constants = self._initial_state(), self._constants()
+        state = completed(state, {**initial.state_dict(), **constants})
+        check_constants(state, constants)
+        loaded = loaded_state({name: value for name, value in state.items() if name not in constants}, initial)
         check_counts(loaded, self._front_end, self._encoder)
         self._state = loaded
 
     def _constants(self) -> Dict[str, Any]:
         """What must be the same in a session that goes on from a saved state."""
-        return {'left_contexts': list(self.left_contexts), 'chunk': self.chunk}
+        sizes = {'batch_size': self.batch_size, 'sample_rate': self.sample_rate}
+        fixed = {'kind': 'OnnxStreamingSession', 'precision': self.precision, **sizes}
+        return {**fixed, 'left_contexts': list(self.left_contexts), 'chunk': self.chunk}
 
     @staticmethod
     def _refuse(new: str, before: str, rows: List[int]) -> None:

@@ -26,16 +26,23 @@ from nemo_streaming_ssl.onnx_session.log_mel import LogMel, LogMelState
 ARRAYS = {'features': ('tail', 'last'), 'encoder': ('waiting',)}
 COUNTS = {'features': ('samples', 'frames'), 'encoder': ('heard', 'made')}
 
+ADDED = ('kind', 'batch_size', 'sample_rate', 'precision', 'nonfinite')  # what earlier versions did not save
+
 
 @dataclass
 class SessionState:
     """What the parts of a session remember.
 
     A stream that has had samples takes audio, one that has had feature frames without them takes features.
+
+    Args:
+        features, encoder: what the parts remember
+        nonfinite: how many samples, or feature frames, of each stream silence has replaced
     """
 
     features: LogMelState
     encoder: EncoderState
+    nonfinite: List[int]
 
     def has_audio(self, row: int) -> bool:
         """Whether a stream has had audio since its beginning."""
@@ -49,6 +56,10 @@ class SessionState:
         """Those of some streams that have had anything at all."""
         return [row for row in rows if self.has_audio(row) or self.has_features(row)]
 
+    def count_nonfinite(self, replaced: Sequence[int]) -> None:
+        """Adds how many of each stream's new samples, or feature frames, have been replaced."""
+        self.nonfinite = [count + more for count, more in zip(self.nonfinite, replaced)]
+
     def reset(self, rows: Sequence[int]) -> None:
         """Puts streams back to their beginning."""
         if not rows:
@@ -61,6 +72,8 @@ class SessionState:
                 counts = getattr(getattr(self, part), name)
                 for row in rows:
                     counts[row] = 0
+        for row in rows:
+            self.nonfinite[row] = 0
         self.encoder.graph.put_rows(rows, None)
 
     def byte_count(self) -> int:
@@ -70,7 +83,7 @@ class SessionState:
 
     def state_dict(self) -> Dict[str, Any]:
         """Copies of everything, by name."""
-        values: Dict[str, Any] = {}
+        values: Dict[str, Any] = {'nonfinite': list(self.nonfinite)}
         for part, names in ARRAYS.items():
             values.update({f'{part}.{name}': getattr(getattr(self, part), name).copy() for name in names})
         for part, names in COUNTS.items():
@@ -89,22 +102,45 @@ def loaded_state(values: Mapping[str, Any], like: SessionState) -> SessionState:
             raise ValueError(
                 f'state {name!r} is {_kind(values[name])}, must be {_kind(own)} for this model and batch_size'
             )
+        finite = np.isfinite(values[name])
+        if isinstance(own, np.ndarray) and not finite.all():
+            rows = np.flatnonzero(~finite.reshape(len(own), -1).all(axis=1)).tolist()
+            raise ValueError(f'state {name!r} is not finite for streams {rows}')
     copies: Dict[str, Any] = {
         name: value.copy() if isinstance(value, np.ndarray) else list(value) for name, value in values.items()
     }
     graph = GraphState({name: copies[f'encoder.{name}'] for name in like.encoder.graph.values})
     features = LogMelState(*(copies[f'features.{name}'] for name in (*ARRAYS['features'], *COUNTS['features'])))
     own_names = (*ARRAYS['encoder'], *COUNTS['encoder'])
-    return SessionState(features, EncoderState(graph, *(copies[f'encoder.{name}'] for name in own_names)))
+    encoder = EncoderState(graph, *(copies[f'encoder.{name}'] for name in own_names))
+    return SessionState(features, encoder, copies['nonfinite'])
 
 
-def check_names(state: Any, own: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless a state has the names that a session's own has."""
+def completed(state: Any, own: Mapping[str, Any]) -> Dict[str, Any]:
+    """A state with what earlier versions did not save.
+
+    Args:
+        state: to go on from
+        own: the state of a session at its beginning
+
+    Raises:
+        ValueError: it is of another kind, or has not the names that a session's own has
+    """
     if not isinstance(state, Mapping):
         raise ValueError(f'state is a {type(state).__name__}: must be what state_dict gave')
+    state = {**{name: own[name] for name in ADDED}, **state}
+    check_constants(state, {'kind': own['kind']})
     for name in (*own, *state):
         if name not in own or name not in state:
             raise ValueError(f'state {name!r}: {"missing" if name in own else "unknown"}')
+    return state
+
+
+def check_constants(state: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
+    """Raises a ValueError unless what is fixed for a session is the same in a state."""
+    for name, value in constants.items():
+        if state[name] != value:
+            raise ValueError(f'state {name!r} is {state[name]}, must be {value} here')
 
 
 def check_counts(state: SessionState, front_end: LogMel, encoder: OnnxEncoder) -> None:

@@ -30,6 +30,7 @@ import lightning.pytorch as pl
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.finetuning import FineTuning
+from nemo.collections.asr.parts.resume import recover_checkpoints
 from nemo.core.config import hydra_runner
 from nemo.utils import logging
 from nemo.utils.exp_manager import exp_manager
@@ -42,6 +43,7 @@ def main(cfg):
     trainer = pl.Trainer(**cfg.trainer)
     finetuning = FineTuning(cfg, trainer)
     logging.info(f"Hydra config, with what comes from the checkpoint:\n{OmegaConf.to_yaml(cfg)}")
+    recover_checkpoints(cfg.get("exp_manager"))
     folder = exp_manager(trainer, cfg.get("exp_manager"))
     model = finetuning.build(folder or ".")
     model.maybe_init_from_pretrained_checkpoint(cfg)

@@ -29,6 +29,7 @@ import lightning.pytorch as pl
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
+from nemo.collections.asr.parts.resume import recover_checkpoints
 from nemo.core.config import hydra_runner
 from nemo.utils import logging
 from nemo.utils.exp_manager import exp_manager
@@ -40,6 +41,7 @@ def main(cfg):
     if cfg.model.get("seed") is not None:
         pl.seed_everything(cfg.model.seed, workers=True)
     trainer = pl.Trainer(**cfg.trainer)
+    recover_checkpoints(cfg.get("exp_manager"))
     exp_manager(trainer, cfg.get("exp_manager"))
     model = EncDecDenoiseMaskedTokenPredModel(cfg=cfg.model, trainer=trainer)
     model.maybe_init_from_pretrained_checkpoint(cfg)

@@ -91,7 +91,7 @@ def recognizer_of(model):
     """A recogniser of one stream."""
     from nemo.collections.asr.parts.streaming import StreamingRecognizer
 
-    return StreamingRecognizer(model)
+    return StreamingRecognizer(model, on_nonfinite="zero")
 
 
 async def listen(request: web.Request) -> web.WebSocketResponse:
@@ -136,13 +136,16 @@ def take(recognizer, data) -> dict:
     """What is known after a piece of audio (bytes), or at its end (None)."""
     started = time.perf_counter()
     if data is None:
+        nonfinite = recognizer.nonfinite_samples[0]  # which begins anew with a flush
         transcript = recognizer.flush()[0]
     else:
         if len(data) % 4:
             raise ValueError(f"{len(data)} bytes of audio: must be whole float32 samples")
         transcript = recognizer.push(np.frombuffer(data, "<f4")[None])[0]
+        nonfinite = recognizer.nonfinite_samples[0]
     work = 1000 * (time.perf_counter() - started)
-    return {"text": transcript.text, "final": transcript.final, "ms": work, "ended": data is None}
+    known = {"text": transcript.text, "final": transcript.final, "nonfinite": nonfinite}
+    return {**known, "ms": work, "ended": data is None}
 
 
 def main(argv=None) -> int:

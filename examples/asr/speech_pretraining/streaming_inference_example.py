@@ -45,7 +45,7 @@ PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
 def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     """The arguments, checked as far as that goes without the model."""
     parser = argparse.ArgumentParser(description="Streams audio through a model: text or encoder features.")
-    parser.add_argument("inputs", nargs="*", help="audio files, manifests (.json), or - for 16-bit mono PCM, raw or WAV")
+    parser.add_argument("inputs", nargs="*", help="audio files, manifests, or - for 16-bit mono PCM, raw or WAV")
     parser.add_argument("--model", required=True, type=Path, help="a .nemo file")
     parser.add_argument("--chunk-ms", type=float, default=80.0, help="audio per step, ms (default 80)")
     parser.add_argument("--streams", type=int, default=1, help="files that are streamed side by side (default 1)")
@@ -141,9 +141,9 @@ def open_engine(args: argparse.Namespace, model):
     from nemo.collections.asr.parts.streaming import StreamingEncoderSession, StreamingRecognizer
 
     if args.output or not hasattr(model, "decoding"):
-        session = StreamingEncoderSession(model, args.streams, args.max_context)
+        session = StreamingEncoderSession(model, args.streams, args.max_context, on_nonfinite="zero")
         return FeatureEngine(session, args.output, args.compare_offline)
-    recognizer = StreamingRecognizer(model, args.streams, args.max_context, args.decoder)
+    recognizer = StreamingRecognizer(model, args.streams, args.max_context, args.decoder, on_nonfinite="zero")
     return TextEngine(recognizer, lambda text: print(text, end="", flush=True), args.compare_offline)
 
 
@@ -194,6 +194,7 @@ def compare(model, stream) -> bool:
     """Prints how far a stream is from the offline pass, and returns whether that is near enough."""
     name, sink = stream.source.name, stream.sink
     audio = np.concatenate(sink.audio)
+    audio[~np.isfinite(audio)] = 0.0  # as the stream has heard it
     if not len(audio):
         print(f"{name}: no audio")
         return True
@@ -226,6 +227,9 @@ def stream_all(args: argparse.Namespace, engine) -> bool:
     with tqdm(unit="s", unit_scale=True, disable=True if is_text else None, desc="audio") as bar:
         streams = ParallelStreams(engine, chunk, bar.update)
         for stream in streams.run(sources):
+            if stream.nonfinite:
+                name = stream.source.name
+                print(f"{name}: {stream.nonfinite} samples are not finite: taken as silence", file=sys.stderr)
             near &= not args.compare_offline or compare(session.model, stream)
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -101,6 +101,24 @@ class TestServerOfThePage:
         assert "<button" in page
         assert settings == {"sample_rate": 16000, "chunk_samples": 1280, "lookahead_ms": 12.5}
 
+    def test_samples_that_are_not_finite_are_silence_and_counted(self, live, model, sounds):
+        bad, silent = sounds.copy(), sounds.copy()
+        bad[[2000, 2001, 30000]], silent[[2000, 2001, 30000]] = (np.nan, np.inf, -np.inf), 0.0
+        expected = recognizer_models.transcribe(model, [silent])[0].text
+        answers = with_client(live.make_app(model), lambda client: said(client, np.array_split(bad, 10)))
+        assert answers[-1]["text"] == expected != ""
+        assert [answer["nonfinite"] for answer in answers] == [2] * 7 + [3] * 4
+        assert 'show("nonfinite", answer.nonfinite)' in live.PAGE.read_text()
+
+    def test_integers_taken_for_floats_end_the_connection_with_the_reason(self, live, model, sounds):
+        async def send(client):
+            async with client.ws_connect("/audio") as socket:
+                await socket.send_bytes((32768 * sounds[20000:21000]).astype("<f4").tobytes())
+                return await socket.receive()
+
+        message = with_client(live.make_app(model), send)
+        assert message.type is WSMsgType.CLOSE and "must be from -1 to 1" in message.extra
+
     @pytest.mark.parametrize(
         "data, code, reason",
         [

@@ -217,6 +217,23 @@ class TestFeatureFiles:
         errors = capsys.readouterr().err
         assert all(str(path) in errors for path in bad) and all(f"bad.json, line {i}: " in errors for i in (1, 2, 3))
 
+    def test_samples_that_are_not_finite_are_silence_and_said(self, stream, audio, tmp_path, capsys):
+        samples, rate = soundfile.read(audio[0], dtype="float32")
+        for name, value in (("silent", 0.0), ("bad", np.inf)):
+            samples[500:503] = value
+            soundfile.write(tmp_path / f"{name}.wav", samples, rate, subtype="FLOAT")
+        code, features = stream(tmp_path / "bad.wav", tmp_path / "silent.wav", "--streams", 2, "--compare-offline")
+        assert code == 0 and same(features["bad"], features["silent"]) and np.isfinite(features["bad"]).all()
+        assert capsys.readouterr().err == "bad: 3 samples are not finite: taken as silence\n"
+
+    def test_samples_that_were_not_scaled_are_named_and_the_others_finish(self, stream, audio, tmp_path, capsys):
+        samples, rate = soundfile.read(audio[0], dtype="float32")
+        samples[-5:] = 20000, -30000, np.nan, 0, 1
+        soundfile.write(tmp_path / "loud.wav", samples, rate, subtype="FLOAT")
+        code, features = stream(tmp_path / "loud.wav", audio[1])
+        assert code == 1 and sorted(features) == ["b"]
+        assert "loud.wav: holds samples up to 30000: floats must be from -1 to 1" in capsys.readouterr().err
+
     def test_nothing_half_written_stays_when_it_is_interrupted(self, example, stream, audio, tmp_path, monkeypatch):
         engine = importlib.import_module("streaming_inference.engines").FeatureEngine
         (tmp_path / "out").mkdir()
@@ -304,6 +321,12 @@ class TestText:
         assert code == 0 and lines[0].startswith("stdin: ")
         seen = [text for text in written if text]
         assert len(set(seen)) > 3 and all(lines[0].startswith(text) for text in seen)
+
+    @pytest.mark.parametrize("decoder", ["ctc", "rnnt"])
+    def test_in_bf16(self, say, audio, decoder):
+        code, lines = say(*audio, "--decoder", decoder, "--precision", "bf16", "--streams", 2)
+        assert code == 0 and sorted(line.split(":")[0] for line in lines) == ["a", "b", "c"]
+        assert all(len(line) > len("a: ") for line in lines)
 
     def test_features_on_request(self, say, audio, tmp_path):
         assert say(audio[0], "--output", tmp_path / "out")[0] == 0

@@ -15,12 +15,17 @@
 """Fine-tuning runs: what is frozen and for how long, rates of parts, what is shown, and whole runs of the script."""
 
 import importlib.util
+import os
+import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import finetuning_runs
+import lightning.pytorch
 import numpy as np
 import pytest
+import resume_runs
 import torch
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
@@ -297,6 +302,34 @@ class TestScript:
         assert start(2) == start(4)
         assert any("step=4" in file.name for file in tmp_path.rglob("*.ckpt"))
         assert OmegaConf.load(next(tmp_path.rglob("hparams.yaml"))).cfg.tokenizer.type == "bpe"
+
+    def test_a_stop_saves_first_and_leaves_workers_alone(self, configured, tmp_path, monkeypatch):
+        before = signal.getsignal(signal.SIGTERM)
+        loaders, options = [], [
+            "trainer.max_steps=4",
+            f"exp_manager.exp_dir={tmp_path}",
+            "model.train_ds.num_workers=1",
+        ]
+
+        class Trainer(lightning.pytorch.Trainer):
+            def fit(self, model):
+                loaders.append(model.train_dataloader())
+                super().fit(model)
+
+        def start(*callbacks):
+            monkeypatch.setattr(lightning.pytorch, "Trainer", partial(Trainer, callbacks=list(callbacks)))
+            script_main()(configured(*options))
+
+        with pytest.raises(SystemExit) as stop:
+            start(resume_runs.Act(lambda: os.kill(os.getpid(), signal.SIGTERM), 2))
+        assert stop.value.code is None and signal.getsignal(signal.SIGTERM) == before
+        (file,) = tmp_path.rglob("*last.ckpt")
+        assert torch.load(file, weights_only=False)["global_step"] == 2
+        steps = resume_runs.Act(lambda: None, 3)
+        start(steps)
+        assert steps._act is None  # the third batch came
+        loaders[0].collate_fn = lambda batch: signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert next(iter(loaders[0])) == {signal.SIGINT, signal.SIGTERM}
 
 
 def on_two_ranks(children, cfg, folder):

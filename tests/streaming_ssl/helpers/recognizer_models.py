@@ -86,7 +86,7 @@ def build(nest_config, kind, *overrides):
     """A recogniser in eval mode: `ctc`, `rnnt`, `tdt` or `hybrid`."""
     torch.manual_seed(0)
     cfg = base(nest_config, *overrides)
-    width = cfg["encoder"]["d_model"]
+    width = max(cfg["encoder"]["feat_out"], 0) or cfg["encoder"]["d_model"]
     if kind == "ctc":
         model = EncDecCTCModel(OmegaConf.create({**cfg, "decoder": ctc_decoder(width)}))
     elif kind == "hybrid":

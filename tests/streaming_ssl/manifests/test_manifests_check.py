@@ -235,7 +235,7 @@ class TestCheckManifests:
     @pytest.mark.parametrize("value", [5, True, 1.5, {"a": "b"}, ["a.json", 5], OmegaConf.create({"x": 1}), Path("a")])
     def test_a_manifest_that_is_no_path(self, manifest, key, value):
         bad = value[1] if isinstance(value, list) else value
-        with pytest.raises(ValueError, match=re.escape(f"{key}={bad!r}: must be the path of a manifest, or a list of")):
+        with pytest.raises(ValueError, match=re.escape(f"{key}={bad!r}: must be the path of a manifest, or a list")):
             check_manifests({key: value})
 
     @pytest.mark.parametrize("key", KEYS)

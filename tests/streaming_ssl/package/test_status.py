@@ -159,7 +159,8 @@ class TestImports:
         assert status(words=(), files=files) == 1
         failed = [line for line in capfd.readouterr().out.splitlines() if line.startswith('failed')]
         other = tmp_path / 'real/nemo/collections/toy/other.py'
-        assert failed == [f'failed    nemo.collections.toy.a and 2 more: SyntaxError: invalid syntax ({other}, line 3)']
+        reason = f'SyntaxError: invalid syntax ({other}, line 3)'
+        assert failed == [f'failed    nemo.collections.toy.a and 2 more: {reason}']
 
     def test_a_crash_takes_nothing_with_it(self, status, capfd):
         crash = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'

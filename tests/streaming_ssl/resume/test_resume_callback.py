@@ -22,11 +22,8 @@ import resume_runs as runs
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lightning.fabric.utilities.seed import pl_worker_init_function
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
-
-from nemo.collections.asr.parts.resume.stop_signals import deafen_workers
 
 LHOTSE = """
     +model.train_ds.use_lhotse=true +model.train_ds.use_bucketing=false ~model.train_ds.bucketing_strategy
@@ -197,16 +194,6 @@ class TestStops:
             runs.train(config(), callbacks=[act, save], val_check_interval=4)
         again = runs.train(config(), str(tmp_path / "last.ckpt"), val_check_interval=4)
         assert is_rest_of(again, whole) and 2 * runs.BATCHES - len(again.seen) in (7, 8)
-
-    def test_a_loader_keeps_the_function_of_its_workers(self, monkeypatch):
-        """Also the one with which Lightning seeds workers: it gives its own to loaders without any."""
-        for variable, function in (("0", None), ("0", print), ("1", print), ("1", pl_worker_init_function)):
-            monkeypatch.setenv("PL_SEED_WORKERS", variable)
-            given = None if function is pl_worker_init_function else function
-            loader = torch.utils.data.DataLoader([0], worker_init_fn=given)
-            for _ in range(2):
-                deafen_workers([loader])
-            assert loader.worker_init_fn.then is function
 
     def test_without_a_checkpoint_callback_signals_are_not_touched(self, config):
         before, during = signal.getsignal(signal.SIGINT), []

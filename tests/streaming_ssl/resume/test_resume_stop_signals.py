@@ -16,9 +16,15 @@
 
 import json
 import signal
+import subprocess
+from functools import partial
 
 import pytest
 import resume_runs as runs
+from torch.utils.data import DataLoader
+
+from nemo.collections.asr.parts.resume.checkpoint_files import is_whole
+from nemo.collections.asr.parts.resume.stop_signals import deafen_workers
 
 # 5 batches an epoch, of which every second is validated after; a curriculum over the optimizer steps
 OPTIONS = """
@@ -37,14 +43,14 @@ RANKS = {
 
 @pytest.fixture(scope="module")
 def run(children, tmp_path_factory):
-    """run(name, ranks, kill, workers): the example in a folder of this name; how each of its ranks has ended."""
+    """run(name, ranks, stop, workers): the example in a folder of this name; how each of its ranks has ended."""
     folder = tmp_path_factory.mktemp("processes")
     manifests = runs.make_data(folder)
 
-    def stage(name, ranks=1, kill=None, workers=2):
+    def stage(name, ranks=1, stop=None, workers=2):
         (folder / name).mkdir(exist_ok=True)
         options = [*runs.OPTIONS, *OPTIONS, *runs.data_options(manifests, workers), *RANKS[ranks]]
-        words = ["resume_driver.py", folder / name, json.dumps(kill), *options]
+        words = ["resume_driver.py", folder / name, json.dumps(stop), *options]
         if ranks > 1:
             return children.ranks(*words, count=ranks, check=False)
         with children.start(*words) as child:
@@ -64,10 +70,10 @@ def whole(run):
 @pytest.fixture(scope="module")
 def ended(run, whole):
     """How the processes have ended, by stage, and the folder in which the stages have run."""
-    stages = [run("killed", kill=[0, 3, signal.SIGTERM, "process"])]
-    stages += [run("killed", kill=[0, 5, signal.SIGINT, "process"])]
-    stages += [run("killed", kill=[0, 8, signal.SIGKILL, "process"]), run("killed")]
-    stages += [run("two", 2), run("stopped", 2, kill=[1, 3, signal.SIGTERM, "process"]), run("stopped", 2)]
+    stages = [run("killed", stop=[0, 3, signal.SIGTERM, "process"])]
+    stages += [run("killed", stop=[0, 5, signal.SIGINT, "process"])]
+    stages += [run("killed", stop=[0, 8, signal.SIGKILL, "process"]), run("killed")]
+    stages += [run("two", 2), run("stopped", 2, stop=[1, 3, signal.SIGTERM, "process"]), run("stopped", 2)]
     codes = [[rank.returncode for rank in ranks] for ranks in stages]
     return codes, run.folder, "\n".join(rank.stderr[-2000:] for ranks in stages for rank in ranks)
 
@@ -112,20 +118,54 @@ class TestKilledProcesses:
         assert all(seen[0][place][0] != seen[1][place][0] for place in seen[0])
 
 
-class TestSignalsToTheWholeGroup:
-    """Ctrl-C in a terminal and `scancel` reach the data workers, too."""
+class TestWorkers:
+    @pytest.mark.representative("None", "fork")
+    @pytest.mark.parametrize("method", [None, "fork", "spawn", "forkserver"])
+    def test_leave_both_signals_to_their_parent(self, method):
+        # the worker blocks what it loads, and returns what was blocked
+        blocked = partial(signal.pthread_sigmask, signal.SIG_BLOCK)
+        loader = DataLoader([signal.SIGUSR1], num_workers=1, collate_fn=blocked, multiprocessing_context=method)
+        deafen_workers([loader])
+        before = blocked(())
+        assert list(loader) == [{signal.SIGINT, signal.SIGTERM}]
+        assert blocked(()) == before
 
-    @pytest.mark.representative("SIGTERM-2")
+    def test_end_when_their_parent_ends_them(self):
+        """As Python does at its own end, while something still refers to their loader."""
+        loader = DataLoader([7], num_workers=1, persistent_workers=True)
+        deafen_workers(loader)
+        assert list(loader) == [7]
+        (worker,) = loader._iterator._workers
+        subprocess.run(["kill", str(worker.pid)], check=True)  # another process than the parent: not heard
+        assert list(loader) == [7]
+        worker.terminate()
+        worker.join(60)
+        assert worker.exitcode == 0
+
+    def test_a_loader_without_workers_stays_what_it_is(self):
+        loader = DataLoader([7])
+        deafen_workers(loader)
+        assert loader.multiprocessing_context is None and list(loader) == [7]
+
+
+class TestWhoeverIsSignalled:
+    """Ctrl-C in a terminal and `scancel` reach the data workers, too, at any moment."""
+
+    MOMENTS = ("loading", "training", "updating", "validating", "saving")
+
+    @pytest.mark.representative("group-2")
     @pytest.mark.parametrize("workers", [0, 2, 8])
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-    def test_the_run_saves_and_goes_on_to_the_bit(self, run, whole, number, workers):
-        name = f"{number.name}-{workers}"
-        (stopped,) = run(name, kill=[0, 3, number, "group"], workers=workers)
-        assert stopped.returncode == (number == signal.SIGINT), stopped.stderr[-3000:]
-        assert list((run.folder / name).rglob("*last.ckpt")), stopped.stderr[-3000:]
+    @pytest.mark.parametrize("whom", ["group", "terminal"])
+    def test_each_stop_saves_and_the_run_goes_on_to_the_bit(self, run, whole, whom, workers):
+        name, number = f"{whom}-{workers}", signal.SIGINT if whom == "terminal" else signal.SIGTERM
+        files = set()
+        for moment in self.MOMENTS:
+            (stopped,) = run(name, stop=[0, moment, number, whom], workers=workers)
+            assert stopped.returncode == (whom == "terminal"), f"{moment}\n{stopped.stderr[-3000:]}"
+            (file,) = (run.folder / name).rglob("*last.ckpt")
+            assert is_whole(file)
+            files.add(file.stat().st_mtime_ns)
+        assert len(files) == len(self.MOMENTS)  # each stop has saved
         (rest,) = run(name, workers=workers)
         assert rest.returncode == 0, rest.stderr[-3000:]
-        seen, again = steps(run.folder / name)
-        assert seen == whole
-        # an accumulation that had begun
-        assert again <= {(0, 2)}
+        assert steps(run.folder / name)[0] == whole

@@ -164,6 +164,15 @@ class TestBeam:
             last = each.flush()[0]
             assert last.text == last.final == expected
 
+    def test_a_state_of_greedy_decoding_lacks_what_it_needs(self, model, recognizers, audio):
+        greedy, searching = StreamingRecognizer(recognizers("ctc")), StreamingRecognizer(model)
+        greedy.push(audio[0].unsqueeze(0))
+        state = greedy.state_dict()
+        with pytest.raises(ValueError, match="state 'decoder' is CTC, must be CTC with a search at the end here"):
+            searching.load_state_dict(state)
+        with pytest.raises(ValueError, match="log-probabilities of 0 frames, after 16 frames"):
+            searching.load_state_dict({name: state[name] for name in ("session", "streams")})
+
     def test_what_is_kept_for_it_has_no_graph(self, model, audio):
         recognizer = StreamingRecognizer(model)
         recognizer.push(audio[0].unsqueeze(0))
@@ -199,7 +208,10 @@ class TestState:
         two = StreamingRecognizer(recognizers("ctc"), batch_size=2).state_dict()
         good = recognizer.state_dict()
         for state, message in (
-            ({}, "state has nothing"),
+            ({}, "state 'session': missing"),
+            ({**good, "extra": 1}, "state 'extra': unknown"),
+            ([], "state is a list: must be what state_dict gave"),
+            (recognizer.session.state_dict(), "state 'kind' is StreamingEncoderSession, must be StreamingRecognizer"),
             (two, "state has 2 streams: must have batch_size=1"),
             ({**good, "streams": [{}]}, "of another decoder"),
             ({**good, "session": {}}, "state"),
@@ -207,6 +219,54 @@ class TestState:
             with pytest.raises(ValueError, match=message):
                 recognizer.load_state_dict(state)
         assert recognizer.flush()[0].text == offline("ctc")[0].text
+
+    @pytest.mark.parametrize("at", [0, 20000])
+    @pytest.mark.parametrize("kind", ["ctc", "rnnt", "tdt"])
+    @pytest.mark.parametrize("other", ["ctc", "rnnt", "tdt"])
+    def test_of_another_decoder_is_refused_by_its_name(self, recognizers, audio, offline, kind, other, at):
+        given, recognizer = StreamingRecognizer(recognizers(other)), StreamingRecognizer(recognizers(kind))
+        for each in (given, recognizer):
+            each.push(audio[1][:at].unsqueeze(0))
+        if kind != other:
+            names = {"ctc": "CTC", "rnnt": "RNN-T", "tdt": "TDT"}
+            with pytest.raises(ValueError, match=f"state 'decoder' is {names[other]}, must be {names[kind]} here"):
+                recognizer.load_state_dict(given.state_dict())
+        else:
+            recognizer.load_state_dict(given.state_dict())
+        recognizer.push(audio[1][at:].unsqueeze(0))
+        assert recognizer.flush()[0].text == offline(kind)[1].text
+
+    @pytest.mark.parametrize("kind", ["ctc", "rnnt", "tdt"])
+    @pytest.mark.parametrize("other", ["ctc", "rnnt", "tdt"])
+    def test_that_does_not_say_its_decoder_goes_on_where_it_fits(self, recognizers, audio, offline, kind, other):
+        given, recognizer = StreamingRecognizer(recognizers(other)), StreamingRecognizer(recognizers(kind))
+        given.push(audio[1][:20000].unsqueeze(0))
+        old = {name: value for name, value in given.state_dict().items() if name in ("session", "streams")}
+        if kind != other:
+            with pytest.raises(ValueError, match="is of another decoder than"):
+                recognizer.load_state_dict(old)
+            recognizer.push(audio[1][:20000].unsqueeze(0))
+        else:
+            recognizer.load_state_dict(old)
+        recognizer.push(audio[1][20000:].unsqueeze(0))
+        assert recognizer.flush()[0].text == offline(kind)[1].text
+
+    @pytest.mark.parametrize(
+        "kind, changes, message",
+        [
+            ("ctc", {"blank": 4}, "state 'blank' is 4, must be 28 here"),
+            ("rnnt", {"pred_hidden": 64}, "state 'pred_hidden' is 64, must be 32"),
+            ("tdt", {"joint_hidden": 7}, "state 'joint_hidden' is 7, must be 32"),
+            ("ctc", {"decoder": "CTC with a search at the end"}, "is CTC with a search at the end, must be CTC here"),
+            ("rnnt", None, r"state 'decoding' is a NoneType"),
+        ],
+    )
+    def test_of_another_size_is_refused_by_name(self, recognizers, kind, changes, message):
+        recognizer = StreamingRecognizer(recognizers(kind))
+        state = recognizer.state_dict()
+        state["decoding"] = None if changes is None else {**state["decoding"], **changes}
+        with pytest.raises(ValueError, match=message):
+            recognizer.load_state_dict(state)
 
     def test_the_models_train_mode_and_weights_stay(self, recognizers, audio):
         model = recognizers("rnnt")

@@ -514,7 +514,7 @@ class TestState:
             (lambda s: s.update(extra=1), "state 'extra': unknown"),
             (
                 lambda s: s.update(contexts=[[3, 2], [6, 2]]),
-                r"state 'contexts' is \[\[3, 2\], \[6, 2\]\], the model's",
+                r"state 'contexts' is \[\[3, 2\], \[6, 2\]\], must be \[\[6, 2\], \[6, 2\]\] here",
             ),
             (
                 lambda s: s.update({"features.tail": s["features.tail"][:1]}),
@@ -535,7 +535,7 @@ class TestState:
         assert all(
             torch.equal(after[k], v) if isinstance(v, torch.Tensor) else after[k] == v for k, v in before.items()
         )
-        with pytest.raises(ValueError, match="is a tensor of shape"):
+        with pytest.raises(ValueError, match="state 'batch_size' is 2, must be 1 here"):
             StreamingEncoderSession(build("chunked")).load_state_dict(state)
 
 

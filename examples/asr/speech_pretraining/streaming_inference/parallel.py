@@ -26,10 +26,11 @@ from streaming_inference.sinks import FeatureSink, TextSink
 
 @dataclass
 class Stream:
-    """One source on its way, and where its results go."""
+    """One source on its way, where its results go, and how many of its samples were not finite."""
 
     source: object
     sink: Union[FeatureSink, TextSink]
+    nonfinite: int = 0
 
 
 class ParallelStreams:
@@ -83,9 +84,11 @@ class ParallelStreams:
     def _finish(self, ended: List[bool]) -> Iterator[Stream]:
         if not any(ended):
             return
+        nonfinite = self.engine.session.nonfinite_samples  # which begins anew with a flush
         self.measured.seconds_of_work += self._take(lambda: self.engine.flush(ended))
         for slot in np.flatnonzero(ended):
             stream, self.slots[slot] = self.slots[slot], None
+            stream.nonfinite = nonfinite[slot]
             stream.sink.finish()
             yield stream
 

@@ -182,9 +182,10 @@ def read_audio(entry: Entry, sample_rate: int) -> np.ndarray:
     """The samples of an entry at `sample_rate`, read as NeMo reads them in training; channels are averaged.
 
     Raises:
-        SourceError: the file cannot be read, or the part that is named holds no audio
+        SourceError: the file cannot be read, the part that is named holds no audio, or samples that were not scaled
     """
     from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
+    from nemo.collections.asr.parts.streaming.finite_input import LOUDEST
 
     part = {"offset": entry.offset, "duration": entry.duration or 0}  # NeMo takes 0 as: to the end
     try:
@@ -194,8 +195,9 @@ def read_audio(entry: Entry, sample_rate: int) -> np.ndarray:
     samples = np.asarray(segment.samples, dtype=np.float32)
     if entry.duration == 0 or not len(samples):
         raise SourceError(f"{entry.path}: holds no audio" + (f" from {entry.offset:g} s on" if entry.offset else ""))
-    if not np.isfinite(samples).all():
-        raise SourceError(f"{entry.path}: holds samples that are not finite")
+    peak = np.abs(samples, where=np.isfinite(samples), out=np.zeros_like(samples)).max()
+    if peak > LOUDEST:
+        raise SourceError(f"{entry.path}: holds samples up to {peak:g}: floats must be from -1 to 1")
     return samples
 
 

@@ -203,10 +203,17 @@ class TestState:
             "state 'extra': unknown": lambda s: s.update(extra=1),
             r"state 'encoder.keys_0' is an array of shape \(1,\)": lambda s: s.update({"encoder.keys_0": np.zeros(1)}),
             r"state 'encoder.made' is 9 for stream 1: must be 7": lambda s: s.update({"encoder.made": [7, 9]}),
-            r"state 'left_contexts' is \[1, 1\], the session's is \[5, 5\]": lambda s: s.update(left_contexts=[1, 1]),
+            "state 'kind' is StreamingEncoderSession, must be OnnxStreamingSession": lambda s: s.update(
+                kind="StreamingEncoderSession"
+            ),
+            "state 'precision' is int8, must be float32 here": lambda s: s.update(precision="int8"),
+            "state 'batch_size' is 3, must be 2 here": lambda s: s.update(batch_size=3),
+            "state 'sample_rate' is 8000, must be 16000 here": lambda s: s.update(sample_rate=8000),
+            r"state 'encoder.waiting' is not finite for streams \[1\]": lambda s: s["encoder.waiting"][1].fill(np.nan),
+            r"state 'left_contexts' is \[1, 1\], must be \[5, 5\] here": lambda s: s.update(left_contexts=[1, 1]),
         }
         for message, change in changes.items():
-            wrong = dict(state)
+            wrong = copy.deepcopy(state)
             change(wrong)
             with pytest.raises(ValueError, match=message):
                 session.load_state_dict(wrong)
@@ -215,12 +222,85 @@ class TestState:
         for name, value in session.state_dict().items():
             assert np.array_equal(value, state[name])
 
+    def test_without_what_was_added_goes_on_as_before(self, exported):
+        session, again = (OnnxStreamingSession(exported("regular"), 2, threads=1) for _ in range(2))
+        session.push(sounds(2, 9000))
+        old = session.state_dict()
+        for name in ("kind", "batch_size", "sample_rate", "precision", "nonfinite"):
+            del old[name]
+        again.load_state_dict(old)
+        audio = sounds(2, 5000)
+        assert np.array_equal(again.push(audio).features, session.push(audio).features)
+
     def test_is_reset_after_a_with_block(self, exported):
         session = OnnxStreamingSession(exported("regular"), threads=1)
         with session, pytest.raises(RuntimeError, match="in use already"):
             session.push(sounds(1, 5000))
             session.__enter__()
         assert session.current_frame.tolist() == [0]
+
+
+WRONG = st.sampled_from([np.nan, np.inf, -np.inf])
+
+
+class TestNotFinite:
+    @given(row=st.integers(0, 1), at=st.integers(0, 4999), wrong=WRONG)
+    @settings(max_examples=10)
+    def test_audio_is_refused_with_its_place_and_nothing_is_taken(self, exported, row, at, wrong):
+        session, audio = OnnxStreamingSession(exported("regular"), 2, threads=1), sounds(2, 9000)
+        session.push(audio[:, :4000])
+        bad, before = audio[:, 4000:].copy(), session.state_dict()
+        bad[row, at] = wrong
+        message = rf"sample {4000 + at} of stream {row} \({at} of this piece\) is {wrong}: must be finite"
+        with pytest.raises(ValueError, match=message):
+            session.push(bad)
+        after = session.state_dict()
+        assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+    @given(spots=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8999), WRONG), max_size=9), data=st.data())
+    @settings(max_examples=10)
+    def test_silence_takes_its_place_and_is_counted_as_in_the_torch_session(self, models, exported, spots, data):
+        both = SideBySide(models("regular"), exported("regular"), 2, on_nonfinite="zero")
+        audio = sounds(2, 9000)
+        for row, at, wrong in spots:
+            audio[row, at] = wrong
+        begin = 0
+        while begin < 9000:
+            end = begin + data.draw(st.integers(700, 9000))
+            both.push(list(audio[:, begin:end]))
+            begin = end
+        counts = (~np.isfinite(audio)).sum(axis=1).tolist()
+        assert both.ours.nonfinite_samples == both.theirs.nonfinite_samples == counts
+        again = OnnxStreamingSession(exported("regular"), 2, threads=1)
+        again.load_state_dict(both.ours.state_dict())
+        assert again.nonfinite_samples == counts
+        both.reset([True, False])
+        assert both.ours.nonfinite_samples == [0, counts[1]]
+        both.flush()
+        assert both.ours.nonfinite_samples == [0, 0] and np.isfinite(both.last.features).all()
+
+    def test_features(self, models, exported):
+        feats = sounds(2, 80, 30)
+        feats[1, 7, 3] = np.nan
+        feats[0, :, 25:] = np.nan  # behind its own
+        session = OnnxStreamingSession(exported("regular"), 2, threads=1)
+        with pytest.raises(
+            ValueError, match=r"feature frame 3 of stream 1 \(3 of this piece\) is nan: must be finite"
+        ):
+            session.push_features(feats, [25, 30])
+        assert session.current_frame.tolist() == [0, 0]
+        both = SideBySide(models("regular"), exported("regular"), 2, on_nonfinite="zero")
+        both.push_features(feats, [25, 30])
+        assert both.ours.nonfinite_samples == both.theirs.nonfinite_samples == [0, 1]
+        both.flush()
+
+    @pytest.mark.parametrize("action", ["raise", "zero"])
+    @pytest.mark.parametrize("scale", [32768.0, 1e30])
+    def test_integers_taken_for_floats(self, exported, action, scale):
+        session = OnnxStreamingSession(exported("regular"), threads=1, on_nonfinite=action)
+        with pytest.raises(ValueError, match="of stream 0 .*must be from -1 to 1, at most 100; divide 16-bit samples"):
+            session.push(scale * sounds(1, 9000))
+        assert session.nonfinite_samples == [0] and session.push(sounds(1, 9000)).lengths[0] > 0
 
 
 class TestBadInput:
@@ -256,6 +336,7 @@ class TestBadInput:
         "options, message",
         [
             ({"batch_size": 0}, "batch_size=0: must be an integer >= 1"),
+            ({"on_nonfinite": "skip"}, "on_nonfinite='skip': must be one of raise, zero"),
             ({"threads": True}, "threads=True: must be an integer >= 1"),
             ({"precision": "float16"}, "precision='float16': .* has float32, int8"),
         ],

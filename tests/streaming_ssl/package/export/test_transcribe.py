@@ -101,6 +101,25 @@ class TestTranscribe:
         assert code == 2 and not lines
         assert f"bad.json, line 1: {name}={value!r}: must be a number of seconds, 0 or more" in errors
 
+    def test_samples_that_are_not_finite_are_silence_and_said(self, folder, audio, tmp_path, capsys):
+        samples, rate = soundfile.read(audio[0], dtype="float32")
+        for name, value in (("bad", float("nan")), ("silent", 0.0)):
+            samples[3000:3007] = value
+            soundfile.write(tmp_path / f"{name}.wav", samples, rate, subtype="FLOAT")
+        code, lines, errors = transcribed(capsys, folder, tmp_path / "bad.wav", tmp_path / "silent.wav")
+        assert code == 0 and errors == f"{tmp_path / 'bad.wav'}: 7 samples are not finite: taken as silence\n"
+        assert lines[0].split(": ")[1] == lines[1].split(": ")[1] != ""
+
+    def test_samples_that_were_not_scaled_are_named_and_the_others_finish(
+        self, folder, audio, expected, tmp_path, capsys
+    ):
+        samples, rate = soundfile.read(audio[0], dtype="float32")
+        samples[-1000:] *= 32768
+        soundfile.write(tmp_path / "loud.wav", samples, rate, subtype="FLOAT")
+        code, lines, errors = transcribed(capsys, folder, tmp_path / "loud.wav", *audio)
+        assert code == 1 and lines == expected
+        assert "loud.wav: sample 29" in errors and "must be from -1 to 1" in errors
+
     @pytest.mark.parametrize("line", ["[]", "{}", "no JSON"])
     def test_a_bad_manifest_is_refused_before_any_work(self, folder, tmp_path, capsys, line):
         (tmp_path / "bad.json").write_text('{"audio_filepath": "a.wav"}\n' + line)

@@ -31,6 +31,7 @@ from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErr
 from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.resume import ExactResume, deafen_workers
 from nemo.collections.asr.parts.utils.ssl_config import check_encoder, check_own_keys, hand_contexts_to_encoder
 from nemo.utils import logging
 from nemo.utils.config_targets import class_of_target
@@ -96,6 +97,7 @@ class FineTuning:
             warn_of_unknown(cfg, name, transcripts)
         path = cfg.get("target") or CLASSES[is_transducer(cfg), "tokenizer" in cfg]
         model = class_of_target("model.target", path)(cfg=cfg, trainer=self.trainer)
+        deafen_workers([getattr(model, "_train_dl", None), getattr(model, "_validation_dl", None)])
         report = load_into(model, self.pretrained)
         self.pretrained.weights.clear()  # the model has them now
         if is_global_rank_zero():
@@ -106,8 +108,8 @@ class FineTuning:
         return model
 
     def callbacks(self) -> List[Callback]:
-        """What belongs to the run: freezing, the word error rate, blanks of a CTC model, a curriculum of contexts."""
-        callbacks: List[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate()]
+        """What belongs to the run: stops, freezing, the word error rate, blanks of CTC, a curriculum of contexts."""
+        callbacks: List[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate(), ExactResume()]
         if self.freezing.steps:
             callbacks.append(self.freezing)
         if not is_transducer(self.cfg.model):

@@ -117,8 +117,8 @@ def _texts(manifest: str, key: str) -> Iterator[Tuple[int, Optional[str]]]:
         for number, line in read_lines(manifest, encoding_of(KEY)):
             yield number, _text_in(line, f"{KEY}={manifest}, line {number}", key)
     except UnicodeDecodeError as error:
-        line = undecodable_line(manifest, error)
-        raise ValueError(f"{KEY}={manifest}, line {line}: cannot be decoded: {how_to_decode(manifest, error)}") from error
+        where, what = undecodable_line(manifest, error), how_to_decode(manifest, error)
+        raise ValueError(f"{KEY}={manifest}, line {where}: cannot be decoded: {what}") from error
 
 
 def _text_in(line: str, where: str, key: str) -> Optional[str]:

@@ -58,7 +58,8 @@ def full_path(file: str, manifest: str) -> str:
     if "://" in file:
         return file
     manifest = os.path.expanduser(manifest)
-    path, beside = get_full_path(audio_file=file, manifest_file=manifest), os.path.join(os.path.dirname(manifest), file)
+    path = get_full_path(audio_file=file, manifest_file=manifest)
+    beside = os.path.join(os.path.dirname(manifest), file)
     # beside the manifest NeMo looks for files only; a folder is named, in place of a file that is nowhere
     return beside if not os.path.isfile(path) and os.path.isdir(beside) else path
 
@@ -99,8 +100,8 @@ def how_to_decode(manifest: str, error: UnicodeDecodeError) -> str:
     """What is wrong with a manifest that cannot be decoded, and what to do, by what it begins with."""
     with open(os.path.expanduser(manifest), "rb") as file:
         begin = file.read(4)
-    coding = next((name for name, marks in MARKS if begin.startswith(marks)), None) or coding_of(begin.decode("latin-1"))
-    return f"{error}; {as_utf8(coding)}"
+    coding = next((name for name, marks in MARKS if begin.startswith(marks)), None)
+    return f"{error}; {as_utf8(coding or coding_of(begin.decode('latin-1')))}"
 
 
 def undecodable_line(manifest: str, error: UnicodeDecodeError) -> int:

@@ -17,11 +17,13 @@
 import signal
 from typing import Any, Dict, List, Optional, Tuple
 
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from nemo.collections.asr.parts.resume.checkpoint_files import AtomicCheckpointIO
 from nemo.collections.asr.parts.resume.epoch_loop import ResumedEpochLoop
 from nemo.collections.asr.parts.resume.place import Place
 from nemo.collections.asr.parts.resume.random_state import RandomState, capture, derive_seed, put_back, seed_process
@@ -79,7 +81,9 @@ class ExactResume(Callback):
         return loader
 
     def setup(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:
-        """Takes the place of NeMo's callback for SIGTERM."""
+        """Takes the place of NeMo's callback for SIGTERM, and has checkpoints written beside their place first."""
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         others = [callback for callback in trainer.callbacks if not isinstance(callback, PreemptionCallback)]
         if len(others) < len(trainer.callbacks):
             trainer.callbacks = others  # another list: Lightning is going through this one

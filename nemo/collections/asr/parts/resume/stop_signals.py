@@ -14,15 +14,15 @@
 
 """Ctrl-C and SIGTERM: heard at once, obeyed by all ranks together at the next place between two batches."""
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Optional
+from multiprocessing import context
+from typing import Any, Dict, Optional
 
 import torch
-from lightning.fabric.utilities.seed import pl_worker_init_function
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
@@ -31,30 +31,70 @@ SAME_STOP = 1.0  # s: launchers pass a signal on that has reached the whole proc
 HEARD = "\n{name}: training stops after this batch and saves a checkpoint. Once more ends it at once.\n"
 
 
-@dataclass
-class DeafWorker:
-    """The `worker_init_fn` of a data loader whose workers leave both signals to the process that trains.
+class _Deaf:
+    """A process that is started with both signals blocked, and stays so; only its parent's SIGTERM ends it."""
 
-    Ctrl-C in a terminal and `scancel` reach the whole process group. A worker that dies takes the next batch with it,
-    and the run fails before it has saved. Workers end with their parent: they look for it while they wait.
-    """
+    def start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            super().start()  # type: ignore[misc]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    then: Optional[Callable[[int], Any]] = None  # the function that was there
+    def run(self) -> None:
+        threading.Thread(target=_end_when_told, daemon=True).start()
+        super().run()  # type: ignore[misc]
 
-    def __call__(self, worker: int) -> None:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        if self.then is not None:
-            self.then(worker)
+
+def _end_when_told() -> None:
+    """Python's exit sends SIGTERM to children whose loader is still in use, and waits for them without limit."""
+    parent = multiprocessing.parent_process()
+    while parent is not None:
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == parent.pid:
+            os._exit(0)
+
+
+class _DeafFork(_Deaf, context.ForkProcess):
+    pass
+
+
+class _DeafSpawn(_Deaf, context.SpawnProcess):
+    pass
+
+
+class _DeafForkServer(_Deaf, context.ForkServerProcess):
+    pass
+
+
+class _ForkContext(context.ForkContext):
+    Process = _DeafFork
+
+
+class _SpawnContext(context.SpawnContext):
+    Process = _DeafSpawn
+
+
+class _ForkServerContext(context.ForkServerContext):
+    Process = _DeafForkServer
+
+
+_CONTEXTS = {"fork": _ForkContext, "spawn": _SpawnContext, "forkserver": _ForkServerContext}
 
 
 def deafen_workers(loader: Any) -> None:
-    """Has the workers of a data loader, or of each in a list, ignore both signals."""
+    """Has the workers of a data loader, or of each in a list, leave both signals to the process that trains.
+
+    Ctrl-C in a terminal and `scancel` reach the whole process group. A worker that dies takes the next batch with it,
+    and the run fails before it has saved. A function of the worker would come too late: PyTorch has workers hear
+    SIGTERM before it calls one. Workers end with their parent: they look for it while they wait. On macOS, where
+    nobody can tell who has sent a signal, workers stay as they are.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        return
     for each in loader if isinstance(loader, (list, tuple)) else [loader]:
-        if isinstance(each, DataLoader) and not isinstance(each.worker_init_fn, DeafWorker):
-            # Lightning gives its own to a loader that has none, if `seed_everything(workers=True)` was called
-            seeds = pl_worker_init_function if int(os.environ.get("PL_SEED_WORKERS", 0)) else None
-            each.worker_init_fn = DeafWorker(each.worker_init_fn or seeds)
+        if isinstance(each, DataLoader) and each.num_workers > 0:
+            given = each.multiprocessing_context or multiprocessing
+            each.multiprocessing_context = _CONTEXTS[given.get_start_method()]()
 
 
 class StopSignals:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from nemo.collections.asr.parts.streaming.batch_rows import put_rows, take_rows
 from nemo.collections.asr.parts.streaming.batch_state import FIXED, BatchState, streams_at
+from nemo.collections.asr.parts.streaming.without_gradients import without_autocast
 from nemo.collections.asr.parts.submodules.banded_attention import HIDDEN
 
 
@@ -120,7 +121,8 @@ class StreamingAttention:
         self.project_out: Callable[[Tensor], Tensor] = attention.linear_out  # type: ignore[assignment]
         biases: List[Tensor] = [attention.pos_bias_u, attention.pos_bias_v]  # type: ignore[list-item]
         self.query_biases = torch.stack(biases).view(2, self.heads, 1, 1, self.size)
-        projected: Tensor = attention.linear_pos(positions)  # type: ignore[operator]
+        with without_autocast(positions.device):  # memory is of the same type, whoever makes and whoever uses it
+            projected: Tensor = attention.linear_pos(positions)  # type: ignore[operator]
         projected = projected.view(-1, self.heads, self.size).permute(1, 2, 0)
         self.positions = projected.clone(memory_format=torch.contiguous_format)  # (H, d, R)
 

@@ -40,11 +40,11 @@ def take_rows(x: Tensor, rows: Optional[Tensor], dim: int = 0) -> Tensor:
 
 
 def put_rows(x: Tensor, rows: Optional[Tensor], values: Tensor, dim: int = 0) -> None:
-    """Writes what `take_rows` took, in place."""
+    """Writes what `take_rows` took, in place and in the type of x: under autocast the values may have another one."""
     if rows is None:
         x.copy_(values)
     else:
-        x.index_copy_(dim, rows, values)
+        x.index_copy_(dim, rows, values.to(x.dtype))
 
 
 def clear_rows(x: Tensor, mask: Tensor, dim: int = 0) -> None:

@@ -138,6 +138,9 @@ def _check_like(entry: Entry, value: Any) -> None:
         raise ValueError(
             f"state {entry.name!r} is {_kind(value)}, must be {_kind(entry.value)} for this model and batch_size"
         )
+    if isinstance(value, Tensor) and not value.is_meta and not value.isfinite().all():
+        bad = value.isfinite().logical_not().transpose(0, entry.dim).reshape(value.size(entry.dim), -1).any(1)
+        raise ValueError(f"state {entry.name!r} is not finite for streams {bad.nonzero().flatten().tolist()}")
     if isinstance(value, int):
         allowed = entry.owner.allowed(entry.attribute)
         if value not in allowed:

@@ -213,7 +213,7 @@ class StreamingEncoder:
     def _assemble(self, parts: List[Encoded], produced: List[int]) -> Tensor:
         """Puts the steps together, (B, T', D'); zeros where a stream has none."""
         if len(parts) == 1 and parts[0].rows is None:
-            return parts[0].frames
+            return parts[0].frames.to(self.dtype)
         shape = (len(produced), max(produced), self.num_outputs)
         together = torch.zeros(shape, device=self.device, dtype=self.dtype)
         for part in parts:

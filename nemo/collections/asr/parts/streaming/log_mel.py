@@ -15,9 +15,8 @@
 """Log-mel features of audio that comes in pieces: equal to the preprocessor's of the whole, each frame as soon as its
 window is complete."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, ContextManager, List, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from torch import Tensor
 from nemo.collections.asr.parts.streaming.batch_rows import slices_from
 from nemo.collections.asr.parts.streaming.batch_state import BatchState
 from nemo.collections.asr.parts.streaming.fixed_statistics import fixed_statistics
+from nemo.collections.asr.parts.streaming.without_gradients import without_autocast
 
 # added to the power spectrum by NeMo's extractor when it is built with `use_grads`
 GRADIENT_GUARD = 1e-5
@@ -87,6 +87,10 @@ class StreamingLogMel:
     def num_features(self) -> int:
         """Features per frame, D."""
         return self.filters.size(1)
+
+    def silence(self) -> Tensor:
+        """The feature frame of silence, (D,)."""
+        return self._log_mel(self.filters.new_zeros(1, 1, self.window_size))[0, 0]
 
     def initial_state(self, batch_size: int) -> LogMelState:
         """Streams that have had no audio yet."""
@@ -155,7 +159,7 @@ class StreamingLogMel:
 
     def _log_mel(self, frames: Tensor) -> Tensor:
         """(B, F, window_size) -> (B, F, D)"""
-        with _float32(frames.device.type):
+        with without_autocast(frames.device):
             spectrum = torch.view_as_real(torch.fft.rfft(frames * self.window, n=self.n_fft))
             power = spectrum.square().sum(-1)
             if self.featurizer.use_grads:
@@ -177,10 +181,3 @@ class StreamingLogMel:
         if self.featurizer.log_zero_guard_type == "add":
             return torch.log(mel + guard)
         return torch.log(mel.clamp(min=guard))
-
-
-def _float32(device_type: str) -> ContextManager[Any]:
-    """Without autocast, where the device has it."""
-    if torch.amp.is_autocast_available(device_type):
-        return torch.amp.autocast(device_type, enabled=False)
-    return nullcontext()

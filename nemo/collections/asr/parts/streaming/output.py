@@ -44,7 +44,13 @@ class StreamingOutput:
 
 def decode(decoder: nn.Module, features: Tensor) -> Tensor:
     """Log-probabilities (B, T', C) or (B, T', C, H) of encoder features (B, D, T'), also of no frames."""
-    frames = features.size(2)
+    frames, features = features.size(2), in_type_of(decoder, features)
     if frames == 0:
         features = features.new_zeros(*features.shape[:2], 1)
     return decoder(encoder_output=features).narrow(1, 0, frames).clone()
+
+
+def in_type_of(module: nn.Module, features: Tensor) -> Tensor:
+    """Encoder features in the type of a decoder's weights: the encoder alone may have been cast."""
+    weight = next(module.parameters(), None)
+    return features if weight is None or not weight.is_floating_point() else features.to(weight.dtype)

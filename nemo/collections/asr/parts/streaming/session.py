@@ -30,7 +30,9 @@ from torch import Tensor, nn
 from nemo.collections.asr.parts.streaming.arguments import ArrayLike, as_counts, as_features, as_rows, as_samples
 from nemo.collections.asr.parts.streaming.batch_rows import byte_count
 from nemo.collections.asr.parts.streaming.encoder import StreamingEncoder
+from nemo.collections.asr.parts.streaming.finite_input import FiniteInput
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
+from nemo.collections.asr.parts.streaming.model_guard import ModelGuard
 from nemo.collections.asr.parts.streaming.output import StreamingOutput, decode
 from nemo.collections.asr.parts.streaming.requirements import (
     require_decoder,
@@ -39,7 +41,7 @@ from nemo.collections.asr.parts.streaming.requirements import (
     require_masking,
     require_streamable,
 )
-from nemo.collections.asr.parts.streaming.state import SessionState, check_constants, check_counts, check_names
+from nemo.collections.asr.parts.streaming.state import SessionState, check_constants, check_counts, completed
 from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
 from nemo.utils.option_checks import check_integer
 
@@ -61,6 +63,8 @@ class StreamingEncoderSession:
         return_log_probs: outputs have the decoder's `log_probs`
         return_tokens: outputs have `tokens`
         apply_mask: mask feature frames with the model's `mask_features`, which is told `current_frame`
+        on_nonfinite: `raise` refuses samples and features that are not finite; `zero` puts silence in their place and
+            counts them in `nonfinite_samples`
 
     Raises:
         ValueError: listing every reason why the model cannot stream at once; a model in train mode; an unlimited left
@@ -75,6 +79,7 @@ class StreamingEncoderSession:
         return_log_probs: bool = False,
         return_tokens: bool = False,
         apply_mask: bool = False,
+        on_nonfinite: str = "raise",
     ):
         self.model: Any = cast(Any, model)
         self.batch_size = check_integer("batch_size", batch_size, 1)
@@ -86,12 +91,14 @@ class StreamingEncoderSession:
         if apply_mask:
             require_masking(model)
         self._entered = False
-        self._build()
+        self._build(on_nonfinite)
 
     @without_gradients
-    def _build(self) -> None:
+    def _build(self, on_nonfinite: str) -> None:
         """The parts that do not depend on the streams, and the streams' state."""
+        self._guard = ModelGuard(self.model)
         self._front_end = StreamingLogMel(self.model.preprocessor.featurizer)
+        self._input = FiniteInput(on_nonfinite, self._front_end.silence())
         factor, num_features = self.report.timing.stride, self._front_end.num_features
         self._encoder = StreamingEncoder(self.model.encoder, self.contexts, factor, num_features)
         self._state = self._initial_state()
@@ -100,7 +107,7 @@ class StreamingEncoderSession:
     def _initial_state(self) -> SessionState:
         """Streams at their beginning."""
         size = self.batch_size
-        return SessionState(self._front_end.initial_state(size), self._encoder.initial_state(size))
+        return SessionState(self._front_end.initial_state(size), self._encoder.initial_state(size), [0] * size)
 
     @property
     def device(self) -> torch.device:
@@ -133,6 +140,11 @@ class StreamingEncoderSession:
         """Feature frames of each stream heard so far, (B,): the first one that has not been heard yet."""
         return torch.tensor(self._state.encoder.heard, device=self.device)
 
+    @property
+    def nonfinite_samples(self) -> List[int]:
+        """Samples, or feature frames, of each stream that silence has replaced since its beginning."""
+        return list(self._state.nonfinite)
+
     def state_bytes(self) -> int:
         """Memory of the streams' state, in bytes; it is the same from the beginning on."""
         return byte_count(x for _, x in self._state.tensors())
@@ -160,16 +172,18 @@ class StreamingEncoderSession:
             can be trained on
 
         Raises:
-            ValueError: samples that are not floats, a shape or length that does not fit, a stream that has had
-                features, a model in train mode, a preprocessor that does more than NeMo's
+            ValueError: samples that are not floats, not finite or beyond 100, a shape or length that does not fit, a
+                stream that has had features, a model in train mode or cast since, a preprocessor that does more than
+                NeMo's; the streams are then as they were
         """
-        require_eval_mode(self.model)
+        self._guard.require_unchanged()
         require_known_features(self.model.preprocessor)
         samples = as_samples(samples, self.batch_size)
         counts = as_counts(lengths, self.batch_size, samples.size(1), "samples")
-        self._refuse("audio", "features", [row for row, n in enumerate(counts) if n and self._state.has_features(row)])
-        samples = samples.to(self.device, torch.float32)
-        feats, made = self._front_end.push(self._state.features, samples, counts)
+        self._state.refuse_audio(counts)
+        samples, replaced = self._input.samples(samples.float(), counts, self._state.features.samples)
+        self._state.count_nonfinite(replaced)
+        feats, made = self._front_end.push(self._state.features, samples.to(self.device), counts)
         return self._output(feats, made)
 
     @without_gradients
@@ -185,14 +199,16 @@ class StreamingEncoderSession:
             as from `push`
 
         Raises:
-            ValueError: features that are not floats, a shape or length that does not fit, a stream that has had audio,
-                a model in train mode
+            ValueError: features that are not floats or not finite, a shape or length that does not fit, a stream that
+                has had audio, a model in train mode or cast since; the streams are then as they were
         """
-        require_eval_mode(self.model)
+        self._guard.require_unchanged()
         feats = as_features(feats, self.batch_size, self._front_end.num_features)
         counts = as_counts(lengths, self.batch_size, feats.size(2), "feature frames")
-        self._refuse("features", "audio", [row for row, n in enumerate(counts) if n and self._state.has_audio(row)])
-        return self._output(feats.to(self.device, self._encoder.dtype).transpose(1, 2), counts)
+        self._state.refuse_features(counts)
+        feats, replaced = self._input.features(feats.to(self._encoder.dtype), counts, self._state.encoder.heard)
+        self._state.count_nonfinite(replaced)
+        return self._output(feats.to(self.device).transpose(1, 2), counts)
 
     @without_gradients
     def flush(self, mask: Optional[ArrayLike] = None) -> StreamingOutput:
@@ -205,9 +221,9 @@ class StreamingEncoderSession:
             feature frame has the one that the model makes of it.
 
         Raises:
-            ValueError: the mask is not one flag for each stream, or the model is in train mode
+            ValueError: the mask is not one flag for each stream, or the model is in train mode or was cast since
         """
-        require_eval_mode(self.model)
+        self._guard.require_unchanged()
         rows = as_rows(mask, self.batch_size)
         feats, made = self._front_end.flush(self._state.features, rows)
         output = self._output(feats, made, ending=self._state.begun(rows))
@@ -237,29 +253,22 @@ class StreamingEncoderSession:
         Raises:
             ValueError: something is missing, unknown or does not fit, by name; the session is then unchanged
         """
-        check_names(state, self.state_dict())
-        check_constants(state, self._constants())
-        loaded = self._initial_state()
+        loaded, constants = self._initial_state(), self._constants()
+        state = completed(state, {**loaded.state_dict(), **constants})
+        check_constants(state, constants)
         loaded.load_state_dict(state)
         check_counts(loaded, self._front_end, self._encoder)
         self._state = loaded
 
     def _constants(self) -> Dict[str, Any]:
         """What must be the same in a session that goes on from a saved state."""
-        return {"contexts": [context.as_list() for context in self.contexts], "chunk": self.chunk}
+        contexts = [context.as_list() for context in self.contexts]
+        sizes = {"batch_size": self.batch_size, "sample_rate": self.sample_rate}
+        return {"kind": "StreamingEncoderSession", "contexts": contexts, "chunk": self.chunk, **sizes}
 
     def _reset(self, rows: List[int]) -> None:
         flags = [row in rows for row in range(self.batch_size)]
         self._state.reset(rows, torch.tensor(flags, device=self.device))
-
-    @staticmethod
-    def _refuse(new: str, before: str, rows: List[int]) -> None:
-        """Raises a ValueError if there are streams that would get both."""
-        if rows:
-            raise ValueError(
-                f"{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset "
-                "it before it takes the other"
-            )
 
     def _output(self, feats: Tensor, counts: List[int], ending: Sequence[int] = ()) -> StreamingOutput:
         """Masks, encodes and decodes; the arguments are those of `StreamingEncoder.run`."""

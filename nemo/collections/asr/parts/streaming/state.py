@@ -15,11 +15,13 @@
 """All that a session remembers of its streams, and whether a saved state can be one of a session."""
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence
 
 from nemo.collections.asr.parts.streaming.batch_state import BatchState
 from nemo.collections.asr.parts.streaming.encoder import EncoderState, StreamingEncoder
 from nemo.collections.asr.parts.streaming.log_mel import LogMelState, StreamingLogMel
+
+ADDED = ("kind", "batch_size", "sample_rate", "nonfinite")  # what earlier versions did not save
 
 
 @dataclass
@@ -27,10 +29,15 @@ class SessionState(BatchState):
     """What the parts of a session remember; see there.
 
     A stream that has had samples takes audio, one that has had feature frames without them takes features.
+
+    Args:
+        features, encoder: what the parts remember
+        nonfinite: how many samples, or feature frames, of each stream silence has replaced
     """
 
     features: LogMelState
     encoder: EncoderState
+    nonfinite: List[int]
 
     def has_audio(self, row: int) -> bool:
         """Whether a stream has had audio since its beginning."""
@@ -44,21 +51,53 @@ class SessionState(BatchState):
         """Those of some streams that have had anything at all."""
         return [row for row in rows if self.has_audio(row) or self.has_features(row)]
 
+    def count_nonfinite(self, replaced: Sequence[int]) -> None:
+        """Adds how many of each stream's new samples, or feature frames, have been replaced."""
+        self.nonfinite = [count + more for count, more in zip(self.nonfinite, replaced)]
 
-def check_names(state: Any, own: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless a state has the names that a session's own has."""
+    def refuse_audio(self, counts: Sequence[int]) -> None:
+        """Raises a ValueError if a stream that has had features gets samples."""
+        _refuse("audio", "features", [row for row, n in enumerate(counts) if n and self.has_features(row)])
+
+    def refuse_features(self, counts: Sequence[int]) -> None:
+        """Raises a ValueError if a stream that has had samples gets features."""
+        _refuse("features", "audio", [row for row, n in enumerate(counts) if n and self.has_audio(row)])
+
+
+def _refuse(new: str, before: str, rows: List[int]) -> None:
+    if rows:
+        raise ValueError(
+            f"{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset it "
+            "before it takes the other"
+        )
+
+
+def completed(state: Any, own: Mapping[str, Any], added: Sequence[str] = ADDED) -> Dict[str, Any]:
+    """A state with what earlier versions did not save.
+
+    Args:
+        state: to go on from
+        own: the state of a session at its beginning
+        added: what earlier versions did not save
+
+    Raises:
+        ValueError: it is of another kind, or has not the names that a session's own has
+    """
     if not isinstance(state, Mapping):
         raise ValueError(f"state is a {type(state).__name__}: must be what state_dict gave")
+    state = {**{name: own[name] for name in added}, **state}
+    check_constants(state, {"kind": own["kind"]})
     for name in (*own, *state):
         if name not in own or name not in state:
             raise ValueError(f"state {name!r}: {'missing' if name in own else 'unknown'}")
+    return state
 
 
 def check_constants(state: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless what is fixed for a model is the same in a state."""
+    """Raises a ValueError unless what is fixed for a session is the same in a state."""
     for name, value in constants.items():
         if state[name] != value:
-            raise ValueError(f"state {name!r} is {state[name]}, the model's is {value}")
+            raise ValueError(f"state {name!r} is {state[name]}, must be {value} here")
 
 
 def check_counts(state: SessionState, front_end: StreamingLogMel, encoder: StreamingEncoder) -> None:

@@ -12,9 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a stream makes: ordinary tensors, whatever mode its caller is in, and no graph."""
+"""What a stream makes is the same in whatever mode its caller is: ordinary tensors, no graph, and a known type."""
 
-from typing import Any, Callable, TypeVar
+from contextlib import nullcontext
+from typing import Any, Callable, ContextManager, TypeVar
 
 import torch
 
@@ -25,3 +26,10 @@ def without_gradients(method: Method) -> Method:
     """Makes ordinary tensors in whatever mode the caller is, but no graph. Inference tensors could not be trained on
     later, nor a session be used outside the mode that it was made in."""
     return torch.inference_mode(False)(torch.no_grad()(method))
+
+
+def without_autocast(device: torch.device) -> ContextManager[Any]:
+    """A context in which numbers keep their type, where the device has autocast at all."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.amp.autocast(device.type, enabled=False)
+    return nullcontext()

@@ -14,7 +14,7 @@
 
 """CTC: the most probable class of each frame, repeats folded; or NeMo's search when a stream has ended."""
 
-from typing import Any, List, Sequence
+from typing import Any, List, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ class GreedyCtc(TokenDecoder):
         decoding: the model's CTC decoding
     """
 
+    kind = "CTC"
+
     def __init__(self, decoder: nn.Module, decoding: Any):
         super().__init__(decoding)
         self.decoder = decoder
@@ -49,6 +51,12 @@ class GreedyCtc(TokenDecoder):
 
     def keep(self, stream: StreamTokens, log_probs: Tensor) -> None:
         """Keeps what is needed at a stream's end of new frames, (T', C): nothing."""
+
+    def unpack(self, packed: Any) -> int:
+        """See `TokenDecoder`."""
+        if type(packed) is not int:
+            raise ValueError("a stream of CTC carries the class of its last frame")
+        return packed
 
     def _fold(self, stream: StreamTokens, classes: List[int]) -> None:
         previous, blank = stream.carry, self.decoding.blank_id
@@ -64,17 +72,25 @@ class SearchedCtc(GreedyCtc):
     """The same until a stream ends; then its text is that of NeMo's own search over all of it. So its memory grows
     with the stream, by the log-probabilities of every frame."""
 
-    revises = True
+    kind, revises = "CTC with a search at the end", True
 
     def keep(self, stream: StreamTokens, log_probs: Tensor) -> None:
         """See `GreedyCtc`."""
         if log_probs.size(0):
             stream.log_probs.append(log_probs.clone())
 
+    def load(self, saved: Mapping[str, Any]) -> StreamTokens:
+        """See `TokenDecoder`."""
+        stream = super().load(saved)
+        kept = sum(log_probs.size(0) for log_probs in stream.log_probs)
+        if kept != stream.heard:
+            raise ValueError(f"log-probabilities of {kept} frames, after {stream.heard} frames")
+        return stream
+
     def finish(self, stream: StreamTokens) -> None:
         """See `TokenDecoder`."""
         if stream.log_probs:
-            whole = torch.cat(stream.log_probs).unsqueeze(0)
+            whole = torch.cat(stream.log_probs).unsqueeze(0).float()  # searches know no half precision
             length = torch.tensor([whole.size(1)], device=whole.device)
             found = self.decoding.ctc_decoder_predictions_tensor(whole, decoder_lengths=length)[0]
             stream.best = (found[0] if isinstance(found, list) else found).text

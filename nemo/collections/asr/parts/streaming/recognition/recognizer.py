@@ -31,7 +31,10 @@ from nemo.collections.asr.parts.streaming.output import StreamingOutput
 from nemo.collections.asr.parts.streaming.recognition.choice import token_decoder
 from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens, Token, Transcript
 from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming.state import check_constants, completed
 from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
+
+KIND = "StreamingRecognizer"  # of a saved state
 
 
 class StreamingRecognizer:
@@ -46,6 +49,7 @@ class StreamingRecognizer:
         batch_size: number of streams
         max_context: see `StreamingEncoderSession`
         decoder: of a hybrid model: `ctc` or `rnnt`; None: the one in use
+        on_nonfinite: see `StreamingEncoderSession`
 
     Raises:
         ValueError: what `StreamingEncoderSession` refuses; a model without text; a decoding that cannot go on from
@@ -58,9 +62,10 @@ class StreamingRecognizer:
         batch_size: int = 1,
         max_context: Optional[int] = None,
         decoder: Optional[str] = None,
+        on_nonfinite: str = "raise",
     ):
         self._decoder = token_decoder(model, decoder)
-        self.session = StreamingEncoderSession(model, batch_size, max_context)
+        self.session = StreamingEncoderSession(model, batch_size, max_context, on_nonfinite=on_nonfinite)
         self._frame_seconds = self.session.report.timing.encoder_ms / 1000
         self._streams = [StreamTokens() for _ in range(batch_size)]
 
@@ -83,6 +88,11 @@ class StreamingRecognizer:
     def lookahead_ms(self) -> float:
         """How far the encoder looks ahead, in milliseconds."""
         return self.session.lookahead_ms
+
+    @property
+    def nonfinite_samples(self) -> List[int]:
+        """Samples of each stream that silence has replaced since its beginning."""
+        return self.session.nonfinite_samples
 
     def __enter__(self) -> "StreamingRecognizer":
         self.session.__enter__()
@@ -135,20 +145,30 @@ class StreamingRecognizer:
 
     def state_dict(self) -> Dict[str, Any]:
         """All state as tensors (copies) and plain values, for `torch.save`."""
-        return {"session": self.session.state_dict(), "streams": [self._decoder.save(each) for each in self._streams]}
+        streams = [self._decoder.save(each) for each in self._streams]
+        return {
+            "kind": KIND,
+            "decoding": self._decoder.identity(),
+            "session": self.session.state_dict(),
+            "streams": streams,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state_dict` gave, of a recogniser with the same model, decoding and batch size.
 
         Raises:
-            ValueError: something is missing or does not fit; nothing has been changed then
+            ValueError: something is missing or does not fit, by name; nothing has been changed then
         """
-        if set(state) != {"session", "streams"}:
-            raise ValueError(f"state has {', '.join(map(str, state)) or 'nothing'}: must have session and streams")
+        identity = self._decoder.identity()
+        own = {"kind": KIND, "decoding": identity, "session": None, "streams": None}
+        state = completed(state, own, added=("kind", "decoding"))
+        if not isinstance(state["decoding"], Mapping):
+            raise ValueError(f"state 'decoding' is a {type(state['decoding']).__name__}: must be what state_dict gave")
+        check_constants({**dict.fromkeys(identity), **state["decoding"]}, identity)
         try:
             streams = [self._decoder.load(each) for each in state["streams"]]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"state['streams'] is of another decoder: {error!r}") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"state['streams'] is of another decoder than {self._decoder.kind}: {error!r}") from error
         if len(streams) != self.batch_size:
             raise ValueError(f"state has {len(streams)} streams: must have batch_size={self.batch_size}")
         self.session.load_state_dict(state["session"])

@@ -31,6 +31,7 @@ class TokenDecoder(ABC):
         decoding: the model's `decoding`, which makes text of tokens
     """
 
+    kind = ""  # of decoding, for people
     revises = False  # whether the text of a stream may change until it ends
 
     def __init__(self, decoding: Any):
@@ -49,12 +50,20 @@ class TokenDecoder(ABC):
     def finish(self, stream: StreamTokens) -> None:
         """Does what has to wait for a stream's end."""
 
+    def identity(self) -> Dict[str, Any]:
+        """What must be the same in a recogniser that goes on from a saved state, as plain values."""
+        return {"decoder": self.kind, "blank": int(self.decoding.blank_id)}
+
     def pack(self, carry: Any) -> Any:
         """What a stream carries, as tensors and plain numbers: a copy."""
         return carry
 
     def unpack(self, packed: Any) -> Any:
-        """The opposite of `pack`."""
+        """The opposite of `pack`.
+
+        Raises:
+            ValueError: it is of another decoder
+        """
         return packed
 
     def text(self, ids: List[int]) -> str:
@@ -78,7 +87,11 @@ class TokenDecoder(ABC):
         }
 
     def load(self, saved: Mapping[str, Any]) -> StreamTokens:
-        """The stream that `save` was given."""
+        """The stream that `save` was given.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is of another decoder
+        """
         carry = None if saved["carry"] is None else self.unpack(saved["carry"])
         log_probs = [] if saved["log_probs"] is None else [saved["log_probs"].clone()]
         return StreamTokens(list(saved["ids"]), list(saved["frames"]), saved["heard"], carry, log_probs)

@@ -15,15 +15,19 @@
 """RNN-T and TDT: NeMo's greedy batched decoding, whose state goes from piece to piece."""
 
 from dataclasses import fields
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 import torch
 from torch import Tensor
 
+from nemo.collections.asr.parts.streaming.output import in_type_of
 from nemo.collections.asr.parts.streaming.recognition.token_decoder import TokenDecoder
 from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens
+from nemo.collections.asr.parts.streaming.without_gradients import without_autocast
 from nemo.collections.asr.parts.submodules.transducer_decoding.label_looping_base import LabelLoopingStateItem
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
+
+RNNT, TDT = "RNN-T", "TDT"
 
 
 class GreedyTransducer(TokenDecoder):
@@ -32,8 +36,19 @@ class GreedyTransducer(TokenDecoder):
     network, and no tokens: time and memory of a piece do not grow with the stream.
     """
 
-    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
+    def __init__(self, decoding: Any):
+        super().__init__(decoding)
+        self.kind = TDT if decoding.durations else RNNT
+
+    def identity(self) -> Dict[str, Any]:
         """See `TokenDecoder`."""
+        infer = self.decoding.decoding
+        sizes = {name: getattr(infer.decoder, name, None) for name in ("pred_hidden", "pred_rnn_layers")}
+        return {**super().identity(), **sizes, "joint_hidden": getattr(infer.joint, "joint_hidden", None)}
+
+    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
+        """See `TokenDecoder`. It goes on in the type of the weights: a state from under autocast fits outside of it,
+        and no CPU has NeMo's LSTM in half precision under autocast."""
         if not any(counts):
             return
         # a stream without new frames would be given back a state that it never had
@@ -41,9 +56,11 @@ class GreedyTransducer(TokenDecoder):
         lengths = torch.tensor([counts[row] for row in rows], device=features.device)
         before = [self._hypothesis(streams[row]) for row in rows]
         index = torch.tensor(rows, device=features.device)
-        found = self.decoding.decoding(
-            encoder_output=features.index_select(0, index), encoded_lengths=lengths, partial_hypotheses=before
-        )[0]
+        features = in_type_of(self.decoding.decoding.joint, features).index_select(0, index)
+        with without_autocast(features.device):
+            found = self.decoding.decoding(
+                encoder_output=features, encoded_lengths=lengths, partial_hypotheses=before
+            )[0]
         for row, hypothesis in zip(rows, found):
             stream = streams[row]
             stream.ids += torch.as_tensor(hypothesis.y_sequence).tolist()
@@ -63,7 +80,12 @@ class GreedyTransducer(TokenDecoder):
 
     def unpack(self, packed: Any) -> Any:
         """See `TokenDecoder`."""
-        return LabelLoopingStateItem(**{name: _copied(value) for name, value in packed.items()})
+        carry = LabelLoopingStateItem(**{name: _copied(value) for name, value in packed.items()})
+        if (carry.time_jump is not None) != (self.kind == TDT):
+            raise ValueError(
+                f"time_jump={carry.time_jump}, which {self.kind} {'needs' if self.kind == TDT else 'has not'}"
+            )
+        return carry
 
 
 def _copied(value: Any) -> Any:

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A model that is cast or moved after its session was made is refused with both types, before anything is taken."""
+
+import pytest
+import recognizer_models
+import torch
+
+from nemo.collections.asr.parts.streaming import StreamingEncoderSession, StreamingRecognizer
+
+MESSAGE = "cast or moved since this session was made, from {} on cpu to {} on {}: cast or move it first"
+
+
+@pytest.fixture
+def model(nest_config):
+    return recognizer_models.build(nest_config, "rnnt")
+
+
+def part_of(model, path):
+    return model.get_submodule(path) if path else model
+
+
+@pytest.mark.parametrize("part", ["", "encoder", "encoder.layers.1", "decoder", "joint"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_cast_is_refused_and_nothing_is_taken(model, part, dtype):
+    audio, recognizer = recognizer_models.sounds(1, 9000), StreamingRecognizer(model)
+    recognizer.push(audio)
+    before = recognizer.session.state_dict()["features.samples"]
+    part_of(model, part).to(dtype)
+    for call in (lambda: recognizer.push(audio), recognizer.flush):
+        with pytest.raises(ValueError, match=MESSAGE.format("torch.float32", dtype, "cpu")):
+            call()
+    assert recognizer.session.state_dict()["features.samples"] == before
+    part_of(model, part).to(torch.float32)
+    recognizer.push(audio)
+
+
+def test_a_move_is_refused(model):
+    session = StreamingEncoderSession(model)
+    model.to("meta")
+    for call in (lambda: session.push(torch.zeros(1, 9)), lambda: session.push_features(torch.zeros(1, 80, 9))):
+        with pytest.raises(ValueError, match=MESSAGE.format("torch.float32", "torch.float32", "meta")):
+            call()
+
+
+def test_a_new_session_takes_the_model_as_it_is(model):
+    model.to(torch.float64)
+    assert StreamingEncoderSession(model).push(recognizer_models.sounds(1, 9000)).features.dtype == torch.float64
