@@ -18,7 +18,7 @@ CPU_WHEELS := -qq --no-deps --retries 0 --timeout 15 --index-url https://downloa
 unexport PYTHONDONTWRITEBYTECODE
 SOURCES := nemo nemo_streaming_ssl examples benchmarks tests docs/conf.py docs/_site setup.py
 
-.PHONY: help demo test test-all lint format docs site figures benchmark release clean python
+.PHONY: help demo test test-all lint format docs site figures benchmark replaced release clean python
 
 help:
 	@echo "make demo    set up $(VENV), make speech, pretrain a tiny model on it"
@@ -30,6 +30,7 @@ help:
 	@echo "make docs    build the documentation site into build/docs/index.html"
 	@echo "make figures     draw the pictures of README and docs; measures nothing"
 	@echo "make benchmark    time every part against NeMo, with both malloc settings: half an hour on two cores"
+	@echo "make replaced    make the table of NeMo's methods that the patches replace, from the wheels of all releases"
 	@echo "make release    build sdist and wheel into build/dist and check them; see CONTRIBUTING.md"
 	@echo "make clean   remove $(VENV), $(VENV)-*, build and the demo"
 
@@ -63,6 +64,12 @@ test: python
 # What `make test` has done on the same files is not done again.
 test-all: python
 	@"$(PYTHON)" tests/matrix.py --releases $(RELEASES)
+
+# Of each release's wheel only the sources are read.
+replaced: $(VENV)/.installed
+	@for release in $(RELEASES); do $(PY) -m pip --disable-pip-version-check download --quiet --no-deps \
+		--dest build/wheels nemo_toolkit==$$release || exit 1; done
+	@$(PY) -m nemo_streaming_ssl.replaced_list $(patsubst %,build/wheels/nemo_toolkit-%-*.whl,$(RELEASES))
 
 lint: $(VENV)/.installed
 	$(PY) -m ruff check --quiet $(SOURCES)

@@ -14,8 +14,7 @@
 
 """Makes `replaced_methods.csv` from the patches at hand and from NeMo's wheels or folders:
 
-    python -m pip download --no-deps --dest wheels nemo_toolkit==3.0.0    # and each of the other tested releases
-    python -m nemo_streaming_ssl.replaced_list wheels/*.whl
+    make replaced    # downloads the wheels, and runs python -m nemo_streaming_ssl.replaced_list WHEEL ...
 
 Classes are resolved as Python does it, by what files import and by the order of base classes, but from their sources:
 no release has to be installed.
