@@ -34,6 +34,7 @@ from nemo.collections.asr.parts.streaming.finite_input import FiniteInput
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo.collections.asr.parts.streaming.model_guard import ModelGuard
 from nemo.collections.asr.parts.streaming.output import StreamingOutput, decode
+from nemo.collections.asr.parts.streaming.proof import proof_frames, prove_encoder, prove_front_end
 from nemo.collections.asr.parts.streaming.requirements import (
     require_decoder,
     require_eval_mode,
@@ -65,10 +66,15 @@ class StreamingEncoderSession:
         apply_mask: mask feature frames with the model's `mask_features`, which is told `current_frame`
         on_nonfinite: `raise` refuses samples and features that are not finite; `zero` puts silence in their place and
             counts them in `nonfinite_samples`
+        allow_changed: names of parts of the model that are neither NeMo's nor ours and that streaming does not go
+            through, such as `encoder.layers.3`; the error that refuses them has their names
+        verify: first stream a short made signal, and raise an error unless that gives what the model's own forward
+            gives; once for each model and configuration
 
     Raises:
         ValueError: listing every reason why the model cannot stream at once; a model in train mode; an unlimited left
-            context without `max_context`; an argument that is out of its range or that the model has no part for
+            context without `max_context`; an argument that is out of its range or that the model has no part for;
+            streams that are not what the model's own forward makes
     """
 
     def __init__(
@@ -80,17 +86,19 @@ class StreamingEncoderSession:
         return_tokens: bool = False,
         apply_mask: bool = False,
         on_nonfinite: str = "raise",
+        allow_changed: Sequence[str] = (),
+        verify: bool = True,
     ):
         self.model: Any = cast(Any, model)
         self.batch_size = check_integer("batch_size", batch_size, 1)
         self.return_log_probs, self.return_tokens, self.apply_mask = return_log_probs, return_tokens, apply_mask
-        plan = require_streamable(model, max_context)
+        plan = require_streamable(model, max_context, allow_changed)
         require_eval_mode(self.model, *self.model.encoder.modules())
         self.report, self.contexts = plan.report, list(plan.contexts)
         self._decoder = require_decoder(model) if return_log_probs or return_tokens else None
         if apply_mask:
             require_masking(model)
-        self._entered = False
+        self._entered, self._verify = False, verify
         self._build(on_nonfinite)
 
     @without_gradients
@@ -101,6 +109,9 @@ class StreamingEncoderSession:
         self._input = FiniteInput(on_nonfinite, self._front_end.silence())
         factor, num_features = self.report.timing.stride, self._front_end.num_features
         self._encoder = StreamingEncoder(self.model.encoder, self.contexts, factor, num_features)
+        if self._verify:
+            frames, key = proof_frames(self.contexts, self.report.contexts), ("session", *self.contexts)
+            prove_encoder(self.model.encoder, frames, self._front_end, factor, self._encoder.stream, key)
         self._state = self._initial_state()
 
     @without_gradients
@@ -178,6 +189,8 @@ class StreamingEncoderSession:
         """
         self._guard.require_unchanged()
         require_known_features(self.model.preprocessor)
+        if self._verify:
+            prove_front_end(self.model.preprocessor, self._front_end)
         samples = as_samples(samples, self.batch_size)
         counts = as_counts(lengths, self.batch_size, samples.size(1), "samples")
         self._state.refuse_audio(counts)

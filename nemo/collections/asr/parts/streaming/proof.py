@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the streaming-ssl authors.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Before its first audio a stream proves itself: on a short made signal it must equal the model's own forward."""
+
+from contextlib import contextmanager
+from typing import Any, Callable, Hashable, Iterator, Sequence, Set
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+
+from nemo.collections.asr.parts.contexts import AttentionContext
+from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
+from nemo.utils import logging
+
+FRAMES = 16  # encoder frames of the signal: more than a kernel of a convolution, and several chunks
+# By how much a frame may differ, as a share of the frames' mean norm; of a type that rounds products, the last one.
+TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
+ROUNDED = 3e-2  # float32 with TF32 and its like
+
+_proved: "WeakKeyDictionary[nn.Module, Set[Hashable]]" = WeakKeyDictionary()
+
+
+def made_signal(samples: int) -> Tensor:
+    """A chirp whose loudness changes, (1, N): the same in every process, and no random number is drawn for it."""
+    time = torch.arange(samples, dtype=torch.float64) / max(samples, 1)
+    chirp = torch.sin(time.square() * samples / 8) + 0.3 * torch.sin(time * samples / 3)
+    return (0.1 * chirp * (1.2 + torch.sin(40 * time))).float().unsqueeze(0)
+
+
+def proof_frames(contexts: Sequence[AttentionContext], own: Sequence[AttentionContext]) -> int:
+    """Encoder frames that both see alike: no more than a context that takes the place of an unlimited one."""
+    chunk = contexts[0].right + 1
+    frames = max(FRAMES, 2 * chunk + 1)
+    cut = [context.left + chunk for context, before in zip(contexts, own) if context != before]
+    return min([frames, *cut])
+
+
+def prove_encoder(
+    encoder: Any, frames: int, front_end: StreamingLogMel, factor: int, run: Callable[[Tensor], Tensor], key: Hashable
+) -> None:
+    """Raises a ValueError if frames that are streamed are not those of the encoder's forward.
+
+    Args:
+        encoder: the model's
+        frames: encoder frames of the signal, see `proof_frames`
+        front_end: makes its features
+        factor: feature frames per encoder frame
+        run: streams features (1, F, D) to their end, (1, T', D')
+        key: what else the result depends on; an encoder is tried once for each, until its parts change
+    """
+    weight = next(encoder.parameters())
+    kind = weight.device.type
+    autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    key = key, frames, weight.dtype, weight.device, autocast, _structure(encoder)
+    if key in _proved.setdefault(encoder, set()):
+        return
+    feats = _features(front_end, made_signal(factor * frames * front_end.hop).to(weight.device))
+    if isinstance(feats, FakeTensor) or feats.is_meta:
+        return  # there are no values
+    feats = feats[:, : factor * (frames - 1) + 1].to(weight.dtype)
+    _compare("encoder frame", run(feats), _offline(encoder, feats), _tolerance(weight, autocast))
+    _proved[encoder].add(key)
+
+
+def prove_front_end(preprocessor: Any, front_end: StreamingLogMel) -> None:
+    """Raises a ValueError if features of audio in pieces are not those that the preprocessor makes."""
+    key = _structure(preprocessor)
+    if key in _proved.setdefault(preprocessor, set()):
+        return
+    signal = made_signal(40 * front_end.hop).to(front_end.filters.device)
+    feats = _features(front_end, signal)
+    if isinstance(feats, FakeTensor) or feats.is_meta:
+        return
+    lengths = torch.tensor([signal.size(1)], device=signal.device)
+    offline, frames = preprocessor(input_signal=signal, length=lengths)
+    offline = offline[:, :, : int(frames[0])].transpose(1, 2)
+    _compare("feature frame", feats, offline, max(TOLERANCES[offline.dtype], _tolerance(feats, autocast=False)))
+    _proved[preprocessor].add(key)
+
+
+def _features(front_end: StreamingLogMel, signal: Tensor) -> Tensor:
+    state = front_end.initial_state(1)
+    made = [front_end.push(state, signal, [signal.size(1)])[0], front_end.flush(state, [0])[0]]
+    return torch.cat(made, dim=1)
+
+
+def _offline(encoder: Any, feats: Tensor) -> Tensor:
+    """The encoder's forward, (1, F, D) -> (1, T', D')."""
+    lengths = torch.tensor([feats.size(1)], device=feats.device)
+    with _as_it_was(encoder):
+        encoded, frames = encoder(audio_signal=feats.transpose(1, 2), length=lengths)[:2]
+    return encoded[:, :, : int(frames[0])].transpose(1, 2)
+
+
+@contextmanager
+def _as_it_was(encoder: Any) -> Iterator[None]:
+    """Puts back what a forward leaves in the encoder; other ranks are not asked for their lengths."""
+    names = [name for name in ("sync_max_audio_length", "max_audio_length") if hasattr(encoder, name)]
+    before, table = {name: getattr(encoder, name) for name in names}, encoder.pos_enc.pe
+    encoder.sync_max_audio_length = False
+    try:
+        yield
+    finally:
+        vars(encoder).update(before)
+        encoder.pos_enc.pe = table
+
+
+def _compare(unit: str, streamed: Tensor, offline: Tensor, tolerance: float) -> None:
+    if not torch.isfinite(offline).all():
+        logging.warning("The model makes NaN of a short made signal: whether it streams rightly was not tried.")
+        return
+    if streamed.shape != offline.shape:
+        raise ValueError(_differs(f"{tuple(streamed.shape)} comes out in place of {tuple(offline.shape)}"))
+    norms = offline.double().norm(dim=2)
+    shares = (streamed.double() - offline.double()).norm(dim=2) / norms.mean().clamp(min=1e-12)
+    worst = int(shares.argmax())
+    if not shares[0, worst] <= tolerance:
+        raise ValueError(_differs(f"by {float(shares[0, worst]):.2g} of its size at {unit} {worst}"))
+
+
+def _differs(what: str) -> str:
+    return (
+        f"this model streams otherwise than its own forward computes: {what} of a short made signal. A changed method, "
+        "hook or source of NeMo is not in streaming; verify=False streams all the same"
+    )
+
+
+def _tolerance(weight: Tensor, autocast: bool) -> float:
+    dtype = torch.get_autocast_dtype(weight.device.type) if autocast else weight.dtype
+    is_rounded = torch.get_float32_matmul_precision() != "highest" or weight.device.type != "cpu"
+    return ROUNDED if dtype == torch.float32 and is_rounded else TOLERANCES[dtype]
+
+
+def _structure(module: nn.Module) -> Hashable:
+    """Classes, methods and hooks of all parts: what can change without the weights."""
+    return tuple(
+        (type(part), type(part).forward, id(vars(part).get("forward")))
+        + (*part._forward_hooks, *part._forward_pre_hooks)  # each has a number of its own
+        for part in module.modules()
+    )
