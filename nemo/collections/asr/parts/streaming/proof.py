@@ -15,7 +15,7 @@
 """Before its first audio a stream proves itself: on a short made signal it must equal the model's own forward."""
 
 from contextlib import contextmanager
-from typing import Any, Callable, Hashable, Iterator, Sequence, Set
+from typing import Any, Hashable, Iterator, Protocol, Sequence, Set
 from weakref import WeakKeyDictionary
 
 import torch
@@ -34,6 +34,13 @@ ROUNDED = 3e-2  # float32 with TF32 and its like
 _proved: "WeakKeyDictionary[nn.Module, Set[Hashable]]" = WeakKeyDictionary()
 
 
+class Host(Protocol):
+    """What streams an encoder's frames."""
+
+    def stream(self, features: Tensor) -> Tensor:
+        """A whole stream in pieces, features (1, F, D) -> (1, T', D')."""
+
+
 def made_signal(samples: int) -> Tensor:
     """A chirp whose loudness changes, (1, N): the same in every process, and no random number is drawn for it."""
     time = torch.arange(samples, dtype=torch.float64) / max(samples, 1)
@@ -41,38 +48,36 @@ def made_signal(samples: int) -> Tensor:
     return (0.1 * chirp * (1.2 + torch.sin(40 * time))).float().unsqueeze(0)
 
 
-def proof_frames(contexts: Sequence[AttentionContext], own: Sequence[AttentionContext]) -> int:
-    """Encoder frames that both see alike: no more than a context that takes the place of an unlimited one."""
-    chunk = contexts[0].right + 1
-    frames = max(FRAMES, 2 * chunk + 1)
-    cut = [context.left + chunk for context, before in zip(contexts, own) if context != before]
-    return min([frames, *cut])
-
-
 def prove_encoder(
-    encoder: Any, frames: int, front_end: StreamingLogMel, factor: int, run: Callable[[Tensor], Tensor], key: Hashable
+    encoder: Any,
+    host: Host,
+    front_end: StreamingLogMel,
+    factor: int,
+    contexts: Sequence[AttentionContext],
+    own: Sequence[AttentionContext],
 ) -> None:
     """Raises a ValueError if frames that are streamed are not those of the encoder's forward.
 
     Args:
-        encoder: the model's
-        frames: encoder frames of the signal, see `proof_frames`
-        front_end: makes its features
+        encoder: the model's; it is tried once for each kind of host and contexts, until its parts change
+        host: what streams
+        front_end: makes the signal's features
         factor: feature frames per encoder frame
-        run: streams features (1, F, D) to their end, (1, T', D')
-        key: what else the result depends on; an encoder is tried once for each, until its parts change
+        contexts: in which each layer attends
+        own: before `max_context` took the place of unlimited ones
     """
     weight = next(encoder.parameters())
     kind = weight.device.type
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-    key = key, frames, weight.dtype, weight.device, autocast, _structure(encoder)
+    key = type(host), *contexts, weight.dtype, weight.device, autocast, _structure(encoder)
     if key in _proved.setdefault(encoder, set()):
         return
+    frames = _frames(contexts, own)
     feats = _features(front_end, made_signal(factor * frames * front_end.hop).to(weight.device))
     if isinstance(feats, FakeTensor) or feats.is_meta:
         return  # there are no values
     feats = feats[:, : factor * (frames - 1) + 1].to(weight.dtype)
-    _compare("encoder frame", run(feats), _offline(encoder, feats), _tolerance(weight, autocast))
+    _compare("encoder frame", host.stream(feats), _offline(encoder, feats), _tolerance(weight, autocast))
     _proved[encoder].add(key)
 
 
@@ -90,6 +95,13 @@ def prove_front_end(preprocessor: Any, front_end: StreamingLogMel) -> None:
     offline = offline[:, :, : int(frames[0])].transpose(1, 2)
     _compare("feature frame", feats, offline, max(TOLERANCES[offline.dtype], _tolerance(feats, autocast=False)))
     _proved[preprocessor].add(key)
+
+
+def _frames(contexts: Sequence[AttentionContext], own: Sequence[AttentionContext]) -> int:
+    """Encoder frames that both contexts see alike: no more than one that takes the place of an unlimited one."""
+    chunk = contexts[0].right + 1
+    replaced = [context.left + chunk for context, before in zip(contexts, own) if context != before]
+    return min([max(FRAMES, 2 * chunk + 1), *replaced])
 
 
 def _features(front_end: StreamingLogMel, signal: Tensor) -> Tensor:
@@ -134,8 +146,8 @@ def _compare(unit: str, streamed: Tensor, offline: Tensor, tolerance: float) -> 
 
 def _differs(what: str) -> str:
     return (
-        f"this model streams otherwise than its own forward computes: {what} of a short made signal. A changed method, "
-        "hook or source of NeMo is not in streaming; verify=False streams all the same"
+        f"this model streams otherwise than its own forward computes: {what} of a short made signal. Something of it "
+        "is changed, a method, a hook, or the source of NeMo; verify=False streams all the same"
     )
 
 

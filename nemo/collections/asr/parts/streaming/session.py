@@ -34,7 +34,7 @@ from nemo.collections.asr.parts.streaming.finite_input import FiniteInput
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo.collections.asr.parts.streaming.model_guard import ModelGuard
 from nemo.collections.asr.parts.streaming.output import StreamingOutput, decode
-from nemo.collections.asr.parts.streaming.proof import proof_frames, prove_encoder, prove_front_end
+from nemo.collections.asr.parts.streaming.proof import prove_encoder, prove_front_end
 from nemo.collections.asr.parts.streaming.requirements import (
     require_decoder,
     require_eval_mode,
@@ -59,22 +59,16 @@ class StreamingEncoderSession:
             with right context 0: an encoder frame comes out every `subsampling_factor` feature frames. Style
             `chunked_limited`: right + 1 encoder frames come out when the chunk is complete.
         batch_size: number of streams
-        max_context: left context, in encoder frames, of the layers whose own is unlimited; a multiple of right + 1.
-            Layers with a finite left context keep it.
-        return_log_probs: outputs have the decoder's `log_probs`
-        return_tokens: outputs have `tokens`
+        max_context: left context, in encoder frames, of the layers whose own is unlimited; a multiple of right + 1
+        return_log_probs, return_tokens: outputs have the decoder's `log_probs`, and `tokens`
         apply_mask: mask feature frames with the model's `mask_features`, which is told `current_frame`
-        on_nonfinite: `raise` refuses samples and features that are not finite; `zero` puts silence in their place and
-            counts them in `nonfinite_samples`
-        allow_changed: names of parts of the model that are neither NeMo's nor ours and that streaming does not go
-            through, such as `encoder.layers.3`; the error that refuses them has their names
-        verify: first stream a short made signal, and raise an error unless that gives what the model's own forward
-            gives; once for each model and configuration
+        on_nonfinite: `raise` refuses what is not finite; `zero` makes it silence, counted in `nonfinite_samples`
+        allow_changed: names of changed parts, such as `encoder.layers.3`, that streaming does not go through
+        verify: stream a short made signal first; it must give what the model's own forward gives
 
     Raises:
-        ValueError: listing every reason why the model cannot stream at once; a model in train mode; an unlimited left
-            context without `max_context`; an argument that is out of its range or that the model has no part for;
-            streams that are not what the model's own forward makes
+        ValueError: listing every reason why the model cannot stream; a model in train mode; no `max_context` for an
+            unlimited one; an argument out of its range or that the model has no part for; streams that differ
     """
 
     def __init__(
@@ -110,8 +104,8 @@ class StreamingEncoderSession:
         factor, num_features = self.report.timing.stride, self._front_end.num_features
         self._encoder = StreamingEncoder(self.model.encoder, self.contexts, factor, num_features)
         if self._verify:
-            frames, key = proof_frames(self.contexts, self.report.contexts), ("session", *self.contexts)
-            prove_encoder(self.model.encoder, frames, self._front_end, factor, self._encoder.stream, key)
+            contexts = self.contexts, self.report.contexts
+            prove_encoder(self.model.encoder, self._encoder, self._front_end, factor, *contexts)
         self._state = self._initial_state()
 
     @without_gradients
@@ -275,9 +269,8 @@ class StreamingEncoderSession:
 
     def _constants(self) -> Dict[str, Any]:
         """What must be the same in a session that goes on from a saved state."""
-        contexts = [context.as_list() for context in self.contexts]
-        sizes = {"batch_size": self.batch_size, "sample_rate": self.sample_rate}
-        return {"kind": "StreamingEncoderSession", "contexts": contexts, "chunk": self.chunk, **sizes}
+        values = {"batch_size": self.batch_size, "sample_rate": self.sample_rate, "chunk": self.chunk}
+        return {"kind": "StreamingEncoderSession", "contexts": [c.as_list() for c in self.contexts], **values}
 
     def _reset(self, rows: List[int]) -> None:
         flags = [row in rows for row in range(self.batch_size)]
@@ -301,8 +294,7 @@ class StreamingEncoderSession:
 
     def _mask(self, feats: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Masks new feature frames (B, F, D), of which each row has lengths (B,); also the masks, (B, D, F)."""
-        by_feature = feats.transpose(1, 2)
         if feats.size(1) == 0:
-            return feats, torch.zeros_like(by_feature)
-        masked, masks = self.model.mask_features(by_feature, lengths, self.current_frame + lengths)
+            return feats, torch.zeros_like(feats.transpose(1, 2))
+        masked, masks = self.model.mask_features(feats.transpose(1, 2), lengths, self.current_frame + lengths)
         return masked.transpose(1, 2), masks.clone()

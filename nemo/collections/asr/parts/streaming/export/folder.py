@@ -34,7 +34,7 @@ from nemo.collections.asr.parts.streaming.export.head import Ctc, find_ctc
 from nemo.collections.asr.parts.streaming.export.onnx_graph import write_graph, write_quantized_graph
 from nemo.collections.asr.parts.streaming.export.step import StreamingStep
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
-from nemo.collections.asr.parts.streaming.proof import proof_frames, prove_encoder, prove_front_end
+from nemo.collections.asr.parts.streaming.proof import prove_encoder, prove_front_end
 from nemo.collections.asr.parts.streaming.requirements import (
     require_eval_mode,
     require_known_features,
@@ -103,9 +103,8 @@ def _prepared(model: Any, max_context: Optional[int], allow_changed: Sequence[st
     head, factor = None if ctc is None else ctc.head, plan.report.timing.stride
     step = StreamingStep(model.encoder, plan.contexts, factor, front_end.num_features, head)
     if verify:
-        frames, key = proof_frames(plan.contexts, plan.report.contexts), ("export", *plan.contexts)
         prove_front_end(model.preprocessor, front_end)
-        prove_encoder(model.encoder, frames, front_end, factor, step.eval().stream, key)
+        prove_encoder(model.encoder, step.eval(), front_end, factor, plan.contexts, plan.report.contexts)
     return _Exported(step.eval(), front_end, ctc, plan.report)
 
 
