@@ -178,6 +178,7 @@ setup(
     python_requires=">=3.10",
     # Named, not searched for: `nemo`, `tests` and `examples` must not become packages of their own.
     packages=["nemo_streaming_ssl", "nemo_streaming_ssl.onnx_session", "nemo_streaming_ssl.vendoring"],
+    package_data={"nemo_streaming_ssl": ["replaced_methods.csv"]},
     install_requires=[
         "nemo_toolkit[asr]>=2.5.3,<=3.0.0",
         # For `status`. No upper limits here, they would downgrade what a newer NeMo has: constraints/ has them.

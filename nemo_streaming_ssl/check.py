@@ -35,6 +35,14 @@ class InputError(Exception):
         super().__init__(f'{what}: {" ".join(str(error).split()) or type(error).__name__}')
 
 
+def require_file(path: Path) -> None:
+    """Raises an InputError if there is no file of that path."""
+    if path.is_dir():
+        raise InputError(str(path), IsADirectoryError('is a folder, not a file'))
+    if not path.is_file():
+        raise InputError(str(path), FileNotFoundError('there is no such file'))
+
+
 def add_check(commands: Subcommands) -> None:
     """Adds the command to the command line."""
     parser = commands.add_parser('check', help='how far ahead a model looks, tested on the model itself')
@@ -87,8 +95,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
     Raises:
         InputError: it cannot be read, or there are overrides for a .nemo file.
     """
-    if not path.is_file():
-        raise InputError(str(path), FileNotFoundError('there is no such file'))
+    require_file(path)
     try:
         return _load_nemo_config(path, overrides) if path.suffix == '.nemo' else _compose(path, overrides)
     except Exception as error:  # Hydra, OmegaConf, YAML and tarfile have no common type

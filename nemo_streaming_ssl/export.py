@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List
 
-from nemo_streaming_ssl.check import InputError, Subcommands
+from nemo_streaming_ssl.check import InputError, Subcommands, require_file
 
 NEEDED = ('onnx', 'onnxruntime')
 
@@ -63,8 +63,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> Dict[str, Any]:
-    if not args.model.is_file():
-        raise InputError(str(args.model), FileNotFoundError('there is no such file'))
+    require_file(args.model)
 
     from nemo.collections.asr.parts.streaming.export import check_folder, export_streaming
 

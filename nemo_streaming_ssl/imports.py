@@ -76,10 +76,15 @@ def import_all(names: List[str], root: str, results: str) -> None:
     os._exit(0)
 
 
+def _with_path(error: SyntaxError) -> str:
+    """What is wrong, and where: Python itself names the file without its folder."""
+    return f'{error.msg} ({error.filename}, line {error.lineno})'
+
+
 def _reason(name: str) -> str:
     try:
         importlib.import_module(name)
     except BaseException as error:  # a SystemExit too: this module cannot be imported
-        message = str(error).strip().partition('\n')[0]
+        message = _with_path(error) if isinstance(error, SyntaxError) else str(error).strip().partition('\n')[0]
         return f'{type(error).__name__}: {message}' if message else type(error).__name__
     return ''

@@ -27,6 +27,7 @@ from nemo_streaming_ssl.imports import failing_imports
 from nemo_streaming_ssl.missing_names import MissingName, missing_names
 from nemo_streaming_ssl.module_names import dotted_name
 from nemo_streaming_ssl.nemo_tree import imports_its_base, is_supported, is_tested, modules_with_base, version_in
+from nemo_streaming_ssl.replaced_methods import change_lines
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, VendorError, read_record
 
 
@@ -50,7 +51,14 @@ def _run_status(args: argparse.Namespace) -> int:
 
 def _import_lines(count: int, failing: Dict[str, str]) -> List[str]:
     title = f'{count - len(failing)} of {count} shadowed and new modules can be imported'
-    return _rows([('imports', title), *(('failed', f'{name}: {reason}') for name, reason in failing.items())])
+    names: Dict[str, List[str]] = {}  # by reason: a file that is no Python fails every module that needs it
+    for name, reason in failing.items():
+        names.setdefault(reason, []).append(name)
+    return _rows([('imports', title), *(('failed', f'{_first(some)}: {reason}') for reason, some in names.items())])
+
+
+def _first(names: List[str]) -> str:
+    return names[0] if len(names) == 1 else f'{names[0]} and {len(names) - 1} more'
 
 
 def _rows(rows: Iterable[Tuple[str, str]]) -> List[str]:
@@ -70,6 +78,7 @@ class Status:
     missing: List[Path] = field(default_factory=list)  # shadowing files without an original
     lacking: List[MissingName] = field(default_factory=list)  # names that the NeMo needs of shadowed modules and lacks
     broken: Dict[Path, str] = field(default_factory=dict)  # files that are no Python, and why
+    changed: List[str] = field(default_factory=list)  # lines on methods that a fork changed and the patches replace
 
     @property
     def ok(self) -> bool:
@@ -93,6 +102,7 @@ class Status:
         rows.extend(('missing', f'{path}, shadowed but not in this NeMo') for path in self._expected(self.missing))
         rows.extend(('missing', str(name)) for name in self.lacking)
         rows.extend(('broken', f'{path.as_posix()}: {reason}') for path, reason in self.broken.items())
+        rows.extend(('changed', line) for line in self.changed)
         return _rows(rows)
 
     def _expected(self, paths: List[Path]) -> List[Path]:
@@ -125,6 +135,7 @@ def read_status() -> Status:
         _sort_in(status, file)
     if status.nemo and status.overlay:
         status.lacking = missing_names(status.nemo, status.shadowed, status.overlay)
+        status.changed = change_lines(status.nemo, status.version)
     return status
 
 

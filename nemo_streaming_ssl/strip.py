@@ -31,7 +31,7 @@ import zlib
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
 
-from nemo_streaming_ssl.check import InputError, Subcommands
+from nemo_streaming_ssl.check import InputError, Subcommands, require_file
 from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS, strip_contexts
 from nemo_streaming_ssl.stripped_objective import WEIGHTS, cut_weights, has_other_heads
 
@@ -178,8 +178,7 @@ def _shown(value: Any) -> str:
 def _check_paths(model: Path, out: Path, force: bool) -> None:
     if model.is_dir():
         raise InputError(str(model), IsADirectoryError('a folder; pack it into one .nemo file first'))
-    if not model.is_file():
-        raise InputError(str(model), FileNotFoundError('there is no such file'))
+    require_file(model)
     if not out.exists():
         return
     if out.samefile(model):

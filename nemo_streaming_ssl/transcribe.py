@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the command line itself needs nothing but Python
     import numpy as np
 
 MANIFESTS = ('.json', '.jsonl')
+MOST_SECONDS = 1e9  # more, times a sample rate, may be no number any more
 WORD = '\u2581'  # what SentencePiece puts before the first piece of a word
 
 
@@ -101,7 +102,7 @@ def entries_of(paths: Sequence[Path]) -> Iterator[dict]:
             yield {'audio_filepath': str(path)}
             continue
         try:
-            lines = path.read_text(encoding='utf-8').splitlines()
+            lines = path.read_text(encoding='utf-8-sig').splitlines()  # with a byte order mark or without
         except (OSError, ValueError) as error:
             raise InputError(str(path), error) from error
         for number, line in enumerate(lines, 1):
@@ -113,19 +114,31 @@ def entry_of(line: str, where: str, folder: Path) -> dict:
     """A line of a manifest, with the path of its audio."""
     try:
         entry = json.loads(line)
-        return {**entry, 'audio_filepath': str(folder / entry['audio_filepath'])}
+        found = {**entry, 'audio_filepath': str(folder / entry['audio_filepath'])}
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(where, ValueError(f'no JSON object with audio_filepath ({error})')) from error
+    for name in ('offset', 'duration'):
+        value = entry.get(name)
+        if value is not None and not is_time(value):
+            raise InputError(where, ValueError(f'{name}={value!r}: must be a number of seconds, 0 or more'))
+    return found
+
+
+def is_time(value: Any) -> bool:
+    """True for seconds, which neither `true` nor NaN is."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_SECONDS
 
 
 def read_audio(entry: dict, sample_rate: int) -> 'np.ndarray':
     """Samples (N,) float32 of an entry, channels averaged.
 
     Raises:
-        ValueError: the audio is at another rate
+        ValueError: the audio is at another rate, or is a folder
     """
     import soundfile
 
+    if Path(entry['audio_filepath']).is_dir():
+        raise ValueError('is a folder, not a file')
     with soundfile.SoundFile(entry['audio_filepath']) as file:
         if file.samplerate != sample_rate:
             raise ValueError(f'is at {file.samplerate} Hz: must be at {sample_rate} Hz, the rate of the model')

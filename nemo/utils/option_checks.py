@@ -44,6 +44,13 @@ def check_choice(name: str, value, choices: Sequence):
     return value
 
 
+def check_section(name: str, value) -> Mapping:
+    """Returns `value` if it is a section of a config."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}={value!r}: must be a section with options of its own")
+    return value
+
+
 def check_near_misses(section: str, options: Mapping, names: Sequence[str]):
     """Raises a ValueError if a key of `options` (a config section) is nearly one of `names`, but none of them."""
     for key in options:
@@ -87,7 +94,7 @@ def is_enabled(section: str, block: Mapping, names: Sequence[str]) -> bool:
         block: its options
         names: what it may have beside `enabled`, which is true where it is left out
     """
-    for key in block:
+    for key in check_section(section, block):
         if key not in ("enabled", *names):
             allowed = ", ".join(("enabled", *names))
             raise ValueError(f"{section}.{key}={block[key]!r}: unknown option; allowed are {allowed}")

@@ -21,7 +21,7 @@ A shadowed original `x.py` becomes `_x_base.py`, ours takes its place, new files
     runs        what each of its options does
     sources     the patch set at hand; contents: which of its files go into a fork
     fork        the tree that they go into: recognised, clean, in git
-    plan        what a run is going to do, and what is in its way; needs: names that the fork lacks
+    plan        what a run is going to do, and what is in its way; needs: what the fork lacks or has changed of it
     record      streaming_ssl_vendor.toml
     writing     doing it and undoing it file by file, so that a run that was killed can be finished or undone
     files       single steps on files

@@ -70,9 +70,10 @@ def _run(args: argparse.Namespace, fork: Path) -> int:
 
 def _preview(args: argparse.Namespace, fork: Path) -> None:
     form = patch.PATCH if args.patch else patch.SUMMARY
-    output = runs.preview(fork, installed_sources(), form, args.replace)
+    output, said = runs.preview(fork, installed_sources(), form, args.replace)
     if args.patch:
         files.write(output, args.patch, args.patch.absolute().parent)
         print(f'{args.patch}: written. `git apply` takes it at the root of the repository, in the tree as it is now.')
     else:
         print(output.decode(errors='replace'), end='')
+    print(*said, sep='\n', end='\n' if said else '')

@@ -12,12 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Names that a fork's NeMo lacks: its own modules fail without them, and so may the patches."""
+"""What a fork's NeMo has of what the patches build on: names that it lacks, and methods that it has changed."""
 
 from pathlib import Path
 from typing import Collection, List
 
 from nemo_streaming_ssl.missing_names import missing_names
+from nemo_streaming_ssl.replaced_methods import change_lines
+from nemo_streaming_ssl.vendoring.fork import nemo_version
 from nemo_streaming_ssl.vendoring.plan import base_of
 from nemo_streaming_ssl.vendoring.record import VendorError
 from nemo_streaming_ssl.vendoring.sources import Sources
@@ -42,3 +44,10 @@ def lacking(fork: Path, sources: Sources, ours: Collection[str] = ()) -> List[st
     of_fork = [name for name in missing if name.importer.relative_to(fork).as_posix() not in ours]
     title = 'Modules of this tree need names that other modules of it lack, with or without the patches:'
     return [title, *(f'  {name}' for name in of_fork)] if of_fork else []
+
+
+def changed(fork: Path) -> List[str]:
+    """Lines for methods that the fork has changed and the patches replace or extend: some of it is lost."""
+    lines = change_lines(fork / 'nemo', nemo_version(fork))
+    title = 'This tree has changed methods that the patches replace or extend:'
+    return [title, *(f'  {line}' for line in lines)] if lines else []

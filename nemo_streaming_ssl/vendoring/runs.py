@@ -21,7 +21,7 @@ from typing import Collection, List, Optional, Tuple
 from nemo_streaming_ssl import __version__
 from nemo_streaming_ssl.vendoring import patch, writing
 from nemo_streaming_ssl.vendoring.fork import ignored, nemo_version, require_clean
-from nemo_streaming_ssl.vendoring.needs import lacking
+from nemo_streaming_ssl.vendoring.needs import changed, lacking
 from nemo_streaming_ssl.vendoring.plan import REPLACED, Tree, plan, require_room
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, REVERTING, WRITING, Record, VendorError, read_record
 from nemo_streaming_ssl.vendoring.sources import Sources
@@ -42,7 +42,7 @@ def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     if record is None:
         _require_clean_nemo(fork)
         record, lacks = _new_record(fork, sources, None if replace else ()), lacking(fork, sources)
-        return [*_write(fork, record, sources), *lacks]
+        return [*_write(fork, record, sources), *lacks, *changed(fork)]
     if record.state == REVERTING:
         return update(fork, sources, replace)
     if not sources.are_those_of(record):
@@ -65,7 +65,8 @@ def update(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     require_room(Tree(fork, ours=_of_ours(record)), _only_new(sources, record), may_replace)
     lacks = lacking(fork, sources, ours=record.hashes())
     kept = writing.revert(fork, record)
-    return [*_kept_lines(kept), *_write(fork, _new_record(fork, sources, may_replace), sources), *lacks]
+    written = _write(fork, _new_record(fork, sources, may_replace), sources)
+    return [*_kept_lines(kept), *written, *lacks, *changed(fork)]
 
 
 def revert(fork: Path) -> List[str]:
@@ -81,13 +82,13 @@ def verify(fork: Path) -> List[str]:
     return writing.differences(fork, _require_record(fork))
 
 
-def preview(fork: Path, sources: Sources, form: Tuple[str, ...], replace: bool = False) -> bytes:
-    """What `vendor` would do to a tree in which nothing is vendored, in one of the forms of `patch`."""
+def preview(fork: Path, sources: Sources, form: Tuple[str, ...], replace: bool = False) -> Tuple[bytes, List[str]]:
+    """What `vendor` would do to a tree without the patches, in one of the forms of `patch`, and what it would say."""
     if read_record(fork) is not None:
         raise VendorError(f'{fork}: something is vendored there already, see {NAME}; this needs a tree without')
     _require_clean_nemo(fork)
-    lacking(fork, sources)
-    return patch.diff(fork, _new_record(fork, sources, None if replace else ()), sources.files, form)
+    said = [*lacking(fork, sources), *changed(fork)]
+    return patch.diff(fork, _new_record(fork, sources, None if replace else ()), sources.files, form), said
 
 
 def _require_clean_nemo(fork: Path) -> None:

@@ -26,13 +26,17 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Union
 
 import numpy as np
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 PAGE = Path(__file__).resolve().parent / "live_recognition" / "page.html"
 MODEL = web.AppKey("model", object)
 TURN = web.AppKey("turn", asyncio.Lock)
+LARGEST = 2**22  # bytes of a message: 65 s at 16 kHz. A larger one is refused with the reason ...
+NEVER_READ = 2**26  # ... and not even read from here on: the connection is closed, by the protocol's code alone
+LONGEST_REASON = 120  # bytes; the protocol has room for 123
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
@@ -43,7 +47,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, cuda ... (default cpu)")
     args = parser.parse_args(argv)
     if not args.model.is_file():
-        parser.error(f"--model {args.model}: no such file")
+        parser.error(f"--model {args.model}: {'is a folder, not a file' if args.model.is_dir() else 'no such file'}")
     return args
 
 
@@ -92,18 +96,34 @@ def recognizer_of(model):
 
 async def listen(request: web.Request) -> web.WebSocketResponse:
     """One page's audio: float32 samples in, text out; `end` ends it."""
-    socket = web.WebSocketResponse()
+    socket = web.WebSocketResponse(max_msg_size=NEVER_READ)
     await socket.prepare(request)
     recognizer = recognizer_of(request.app[MODEL])
     async for message in socket:
+        if message.type is WSMsgType.ERROR:  # aiohttp has closed the connection, and said why in its code
+            break
         try:
             ended = message.type is WSMsgType.TEXT
+            check_message(message.data)
             answer = await in_turn(request.app[TURN], take, recognizer, None if ended else message.data)
         except ValueError as error:
-            await socket.close(message=str(error).encode()[:120])
+            await socket.close(code=close_code(message.data), message=str(error).encode()[:LONGEST_REASON])
             break
         await socket.send_str(json.dumps(answer))
     return socket
+
+
+def check_message(data: Union[bytes, str]):
+    """Raises a ValueError if a message is larger than one may be, or the beginning of a WAV file."""
+    if len(data) > LARGEST:
+        raise ValueError(f"{len(data)} bytes in one message: must be at most {LARGEST}; send shorter pieces")
+    if data[:4] == b"RIFF":
+        raise ValueError("a WAV file: must be its samples alone, float32 from -1 to 1, mono")
+
+
+def close_code(data: Union[bytes, str]) -> int:
+    """What the protocol calls the fault of a message that is refused."""
+    return WSCloseCode.MESSAGE_TOO_BIG if len(data) > LARGEST else WSCloseCode.UNSUPPORTED_DATA
 
 
 async def in_turn(turn: asyncio.Lock, call, *arguments):

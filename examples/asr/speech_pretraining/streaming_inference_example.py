@@ -45,7 +45,7 @@ PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
 def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     """The arguments, checked as far as that goes without the model."""
     parser = argparse.ArgumentParser(description="Streams audio through a model: text or encoder features.")
-    parser.add_argument("inputs", nargs="*", help="audio files, manifests (.json), or - for raw 16-bit mono PCM")
+    parser.add_argument("inputs", nargs="*", help="audio files, manifests, or - for 16-bit mono PCM, raw or WAV")
     parser.add_argument("--model", required=True, type=Path, help="a .nemo file")
     parser.add_argument("--chunk-ms", type=float, default=80.0, help="audio per step, ms (default 80)")
     parser.add_argument("--streams", type=int, default=1, help="files that are streamed side by side (default 1)")
@@ -88,7 +88,7 @@ def find_problems(args: argparse.Namespace) -> Iterator[str]:
     if args.threads is not None and args.threads < 1:
         yield f"--threads {args.threads}: must be 1 or more"
     if not args.model.is_file():
-        yield f"--model {args.model}: no such file"
+        yield f"--model {args.model}: {'is a folder, not a file' if args.model.is_dir() else 'no such file'}"
     if args.output is not None and args.output.exists() and not args.output.is_dir():
         yield f"--output {args.output}: is not a folder"
     yield from find_device_problems(args)
@@ -162,7 +162,7 @@ def open_sources_of(args: argparse.Namespace, sample_rate: int, chunk: int, prob
     if args.mic:
         return iter([MicrophoneSource(sample_rate, chunk)])
     if args.inputs == ["-"]:
-        return iter([PcmSource("stdin", sys.stdin.buffer)])
+        return iter([PcmSource("stdin", sys.stdin.buffer, sample_rate)])
     entries, found = list_entries(args.inputs)
     problems += found
     return open_sources(entries, sample_rate, problems)

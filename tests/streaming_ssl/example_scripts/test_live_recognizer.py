@@ -119,14 +119,44 @@ class TestServerOfThePage:
         message = with_client(live.make_app(model), send)
         assert message.type is WSMsgType.CLOSE and "must be from -1 to 1" in message.extra
 
-    def test_what_is_no_audio_ends_the_connection_with_the_reason(self, live, model):
+    @pytest.mark.parametrize(
+        "data, code, reason",
+        [
+            (b"abc", 1003, "3 bytes of audio: must be whole float32 samples"),
+            (b"RIFF" + bytes(40), 1003, "a WAV file: must be its samples alone"),
+            (bytes(2**22 + 4), 1009, "4194308 bytes in one message: must be at most 4194304; send shorter pieces"),
+            ("x" * (2**22 + 1), 1009, "4194305 bytes in one message"),
+        ],
+        ids=["odd", "WAV", "large", "large text"],
+    )
+    def test_what_is_no_audio_ends_the_connection_with_the_reason(self, live, model, caplog, data, code, reason):
         async def send(client):
             async with client.ws_connect("/audio") as socket:
-                await socket.send_bytes(b"abc")
-                return await socket.receive()
+                await (socket.send_str(data) if isinstance(data, str) else socket.send_bytes(data))
+                message = await socket.receive()
+            return message, await said(client, [np.zeros(1280)])
 
-        message = with_client(live.make_app(model), send)
-        assert message.type is WSMsgType.CLOSE and "3 bytes of audio" in message.extra
+        message, answers = with_client(live.make_app(model), send)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, code) and reason in (message.extra or "")
+        assert answers[-1]["ended"] and not [record for record in caplog.records if record.levelname == "ERROR"]
+
+    def test_a_message_that_is_not_even_read_ends_its_own_connection_only(self, live, model, caplog):
+        async def send(client):
+            async with client.ws_connect("/audio") as socket:
+                try:
+                    await socket.send_bytes(bytes(live.NEVER_READ + 1))
+                    assert (await socket.receive()).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
+                except ConnectionError:  # closed while it was being sent
+                    pass
+            return await said(client, [np.zeros(1280)])
+
+        assert with_client(live.make_app(model), send)[-1]["ended"]
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+    def test_the_largest_message_is_heard(self, live, model):
+        samples = np.zeros(live.LARGEST // 4, np.float32)
+        answers = with_client(live.make_app(model), lambda client: said(client, [samples]))
+        assert answers[-1]["ended"]
 
     def test_what_cannot_be_used(self, live, nest_config, tmp_path, capsys):
         (tmp_path / "x.nemo").write_text("no model")

@@ -153,15 +153,69 @@ class TestFeatureFiles:
         _, features = stream(audio[0])
         assert same(piped["stdin"], features["a"])
 
+    @pytest.mark.parametrize("known_size", [True, False])
+    @pytest.mark.parametrize("form", ["WAV", "WAVEX"])
+    def test_wav_from_standard_input_equals_the_file(self, stream, audio, monkeypatch, form, known_size):
+        samples, _ = soundfile.read(audio[0], dtype="int16")
+        wav = io.BytesIO()
+        soundfile.write(wav, samples, 16000, format=form, subtype="PCM_16")
+        data = wav.getvalue()
+        begin = data.index(b"data") + 4
+        if known_size:
+            data = data + b"LIST\4\0\0\0text"  # behind the samples
+        else:
+            data = data[:begin] + b"\xff" * 4 + data[begin + 4 :]  # as ffmpeg writes into a pipe
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        _, piped = stream("-")
+        _, features = stream(audio[0])
+        assert same(piped["stdin"], features["a"])
+
+    @pytest.mark.parametrize(
+        "options, what",
+        [
+            (dict(samplerate=8000, subtype="PCM_16"), "is WAV with 1 channels, 8000 Hz, 16-bit samples"),
+            (dict(samplerate=16000, subtype="PCM_24"), "is WAV with 1 channels, 16000 Hz, 24-bit samples"),
+            (dict(samplerate=16000, subtype="FLOAT"), "is WAV with 1 channels, 16000 Hz, samples of format 3"),
+            (dict(samplerate=16000, format="FLAC"), "is FLAC"),
+            (dict(samplerate=16000, format="OGG"), "is Ogg"),
+            (dict(samplerate=16000, format="AIFF"), "is AIFF"),
+        ],
+    )
+    def test_other_files_from_standard_input_are_refused(self, stream, audio, monkeypatch, capsys, options, what):
+        data = io.BytesIO()
+        soundfile.write(data, soundfile.read(audio[0])[0], **{"format": "WAV", **options})
+        data.seek(0)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=data))
+        assert stream("-")[0] == 2
+        error = capsys.readouterr().err
+        assert f"stdin: {what}: must be raw 16-bit mono PCM at 16000 Hz" in error and "Give the name of" in error
+
+    def test_folders_in_place_of_audio_and_of_manifests_are_named(self, stream, audio, tmp_path, capsys):
+        (tmp_path / "folder.wav").mkdir()
+        (tmp_path / "folder.json").mkdir()
+        assert stream(tmp_path / "folder.wav", tmp_path / "folder.json", audio[0])[0] == 1
+        errors = capsys.readouterr().err
+        assert f"{tmp_path}/folder.wav: is a folder, not a file" in errors
+        assert f"{tmp_path}/folder.json: it is a folder, not a file" in errors
+
+    def test_manifests_in_other_encodings(self, stream, audio, tmp_path, capsys):
+        text = json.dumps({"audio_filepath": str(audio[0])})
+        (tmp_path / "marked.json").write_text(text, encoding="utf-8-sig")
+        (tmp_path / "wide.json").write_text(text, encoding="utf-16")
+        code, features = stream(tmp_path / "marked.json", tmp_path / "wide.json")
+        assert code == 1 and sorted(features) == ["a"]
+        assert "wide.json: cannot be decoded" in (said := capsys.readouterr().err) and "iconv -f UTF-16" in said
+
     def test_what_cannot_be_read_is_named_and_the_others_finish(self, stream, audio, tmp_path, capsys):
         (tmp_path / "text.wav").write_text("no audio")
         soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
-        (tmp_path / "bad.json").write_text('{"audio_filepath": "a.wav", "offset": -1}\n[]\n')
+        texts = ['{"audio_filepath": ["a.wav", "b.wav"]}', "[]", '{"audio_filepath": "a.wav", "duration": true}']
+        (tmp_path / "bad.json").write_text("\n".join(texts))
         bad = [tmp_path / name for name in ("text.wav", "empty.wav", "missing.wav", "bad.json", "none.json")]
         code, features = stream(bad[0], audio[0], *bad[1:], audio[1], "--streams", 2)
         assert code == 1 and sorted(features) == ["a", "b"]
         errors = capsys.readouterr().err
-        assert all(str(path) in errors for path in bad) and "bad.json, entry 2" in errors
+        assert all(str(path) in errors for path in bad) and all(f"bad.json, line {i}: " in errors for i in (1, 2, 3))
 
     def test_samples_that_are_not_finite_are_silence_and_said(self, stream, audio, tmp_path, capsys):
         samples, rate = soundfile.read(audio[0], dtype="float32")

@@ -14,6 +14,8 @@
 
 import json
 import math
+import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +32,12 @@ from nemo.collections.asr.parts.manifests import check_manifests
 
 
 def write_audio(folder: Path):
-    """0.wav and 1.wav, 1 s and 2 s; stereo.wav, 1 s; empty.wav."""
+    """0.wav and 1.wav, 1 s and 2 s; stereo.wav, 1 s; empty.wav; a folder."""
     for i in range(2):
         soundfile.write(folder / f"{i}.wav", np.full(16000 * (i + 1), 0.1), 16000)
     soundfile.write(folder / "stereo.wav", np.full((16000, 2), 0.1), 16000)
     soundfile.write(folder / "empty.wav", np.zeros(0), 16000)
+    (folder / "folder").mkdir()
 
 
 @pytest.fixture
@@ -46,6 +49,7 @@ def warnings(monkeypatch):
 
 
 KEYS = ("manifest_filepath", "noise_manifest")
+ENCODINGS = ("latin-1", "utf-16", "utf-32", "utf-8-sig", "utf-16-le", "utf-16-be")
 numbers = st.one_of(st.none(), st.floats(), st.floats(0, 3), st.integers(), st.booleans(), st.text(max_size=3))
 json_values = st.recursive(
     st.one_of(numbers, st.text(max_size=5)),
@@ -179,6 +183,9 @@ class TestCheckManifests:
             ({"duration": math.nan}, "`duration` is not a number of seconds: nan"),
             ({"duration": math.inf}, "`duration` is not a number of seconds: inf"),
             ({"duration": 10**400}, "`duration` is not a number of seconds: 1000"),
+            ({"duration": True}, "`duration` is not a number of seconds: True"),
+            ({"offset": False}, "`offset` is not a number of seconds: False"),
+            ({"audio_filepath": "folder"}, "cannot read {folder}/folder (it is a folder, not a file)"),
             ({"offset": "1"}, "`offset` is not a number of seconds: '1'"),
             ({"offset": math.nan}, "`offset` is not a number of seconds: nan"),
             ({"audio_filepath": 7}, "`audio_filepath` is not a path: 7"),
@@ -201,7 +208,7 @@ class TestCheckManifests:
     @pytest.mark.parametrize("key", KEYS)
     @pytest.mark.parametrize(
         "change",
-        [{"duration": v} for v in (None, 0, 1, True, 0.5)]
+        [{"duration": v} for v in (None, 0, 1, 0.5)]
         + [{"offset": v} for v in (None, -0.5)]
         + [{"audio_filepath": ["0.wav"]}],
     )
@@ -210,13 +217,37 @@ class TestCheckManifests:
         assert not warnings
 
     @pytest.mark.parametrize("key", KEYS)
-    @pytest.mark.parametrize("encoding, line", [("latin-1", 2), ("utf-16", 1), ("utf-8-sig", 1)])
-    def test_a_line_in_another_encoding_is_named(self, manifest, key, encoding, line):
-        path = manifest.folder / "encoded.json"
-        bad = json.dumps({**manifest.good[1], "text": "é"}, ensure_ascii=False)
-        path.write_text(f"{json.dumps(manifest.good[0])}\n{bad}\n", encoding=encoding)
-        with pytest.raises(ValueError, match=f"{key}=.*encoded.json, line {line}: cannot be decoded.*iconv"):
+    @pytest.mark.parametrize("encoding", ENCODINGS)
+    def test_what_the_error_advises_makes_utf8_of_a_manifest_in_another_encoding(self, manifest, key, encoding):
+        path, new = manifest.folder / "encoded.json", manifest.folder / "new.json"
+        text = "".join(f"{json.dumps({**entry, 'text': 'é'}, ensure_ascii=False)}\n" for entry in manifest.good)
+        path.write_text(text, encoding=encoding)
+        with pytest.raises(ValueError, match=f"{key}=.*encoded.json, line 1: cannot be decoded: ") as error:
             check_manifests({key: str(path)})
+        (command,) = re.findall(r"`((?:iconv|sed) .*?)`", str(error.value))
+        command = command.replace("MANIFEST", path.name).replace("NEW", new.name)
+        subprocess.run(command, shell=True, check=True, cwd=manifest.folder)
+        changed = new if new.exists() else path
+        assert changed.read_text(encoding="utf-8") == text
+        check_manifests({key: str(changed)})
+
+    @pytest.mark.parametrize("key", KEYS)
+    @pytest.mark.parametrize("value", [5, True, 1.5, {"a": "b"}, ["a.json", 5], OmegaConf.create({"x": 1}), Path("a")])
+    def test_a_manifest_that_is_no_path(self, manifest, key, value):
+        bad = value[1] if isinstance(value, list) else value
+        with pytest.raises(ValueError, match=re.escape(f"{key}={bad!r}: must be the path of a manifest, or a list")):
+            check_manifests({key: value})
+
+    @pytest.mark.parametrize("key", KEYS)
+    def test_a_manifest_that_is_a_folder(self, manifest, key):
+        with pytest.raises(ValueError, match=f"{key}={manifest.folder}: it is a folder, not a file"):
+            check_manifests({key: str(manifest.folder)})
+
+    @pytest.mark.parametrize("name", ["min_duration", "max_duration"])
+    @pytest.mark.parametrize("value", ["1.5", True, math.nan, [1.0]])
+    def test_a_limit_that_is_no_number(self, manifest, name, value):
+        with pytest.raises(ValueError, match=re.escape(f"{name}={value!r}: must be a number")):
+            check_manifests({"manifest_filepath": manifest(*manifest.good), name: value})
 
     def test_a_duration_beyond_the_file_is_a_warning(self, manifest, warnings):
         check_manifests({"manifest_filepath": manifest(manifest.good[0], {**manifest.good[0], "duration": 9.0})})

@@ -171,6 +171,7 @@ class TestUnreadableInput:
         'name, text, words, message',
         [
             ('missing.yaml', None, [], 'there is no such file'),
+            ('.', None, [], 'is a folder, not a file'),
             ('broken.yaml', 'model: [', [], 'parsing'),
             ('empty.yaml', '', [], 'preprocessor=None'),
             ('model.nemo', 'no archive', [], 'model.nemo: '),

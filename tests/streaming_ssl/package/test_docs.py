@@ -37,6 +37,7 @@ STARTS = (
 FILE = re.compile(r'(?<![\w./*<>{}-])(?:[\w.-]+/)*[\w-][\w.-]*\.(?:py|md|yaml|csv|png|toml|txt)\b')
 # What a fork has of its own, and what `vendor` writes there.
 IN_A_FORK = {'streaming_ssl_vendor.toml', 'tests/conftest.py', 'docs/streaming_ssl/', 'docs/benchmarks/results/'}
+IN_A_FORK |= {'core/classes/common.py', 'core/classes/modelPT.py'}
 FOLDER = re.compile(r'`((?:[\w.-]+/)+)`')
 LINK = re.compile(r'\]\(([^)#]+)[^)]*\)')
 DOORS = {

@@ -153,6 +153,15 @@ class TestImports:
         assert failed.startswith('failed    nemo.collections.toy.extra: ') and failed.endswith(reason)
         assert 'NeMo says' not in text.out + text.err
 
+    def test_an_error_that_many_modules_meet_is_said_once(self, status, capfd, tmp_path):
+        files = {'real/nemo/collections/toy/other.py': 'x = 1\n\nclass (\n'}
+        files.update({f'overlay/nemo/collections/toy/{name}.py': 'from . import other' for name in 'abc'})
+        assert status(words=(), files=files) == 1
+        failed = [line for line in capfd.readouterr().out.splitlines() if line.startswith('failed')]
+        other = tmp_path / 'real/nemo/collections/toy/other.py'
+        reason = f'SyntaxError: invalid syntax ({other}, line 3)'
+        assert failed == [f'failed    nemo.collections.toy.a and 2 more: {reason}']
+
     def test_a_crash_takes_nothing_with_it(self, status, capfd):
         crash = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'
         assert status(words=(), files={'overlay/nemo/collections/toy/extra.py': crash}) == 1

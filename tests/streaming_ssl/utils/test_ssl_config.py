@@ -14,6 +14,7 @@
 
 """The model keeps its config's promises, whoever builds it: checks of its constructor, and of its options' names."""
 
+import re
 import sys
 
 import pytest
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS, check_own_keys
+from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS, SECTIONS, check_own_keys
 from nemo.utils.option_checks import near_miss
 
 MODELS = [EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel]
@@ -78,6 +79,13 @@ class TestNamesOfOptions:
             config[section] = {"manifest_filepath": None}
         with pytest.raises(ValueError, match=f"model.{path}='x': unknown option; did you mean model.{right}"):
             model_class(with_key(config, path, "x"))
+
+    @pytest.mark.parametrize("model_class", MODELS)
+    @pytest.mark.parametrize("section", SECTIONS)
+    @pytest.mark.parametrize("value", [5, 0.5, True, "", "x"])
+    def test_a_section_that_is_a_value(self, nest_config, model_class, section, value):
+        with pytest.raises(ValueError, match=re.escape(f"model.{section}={value!r}: must be a section with options")):
+            model_class(with_key(nest_config(), section, value))
 
     @given(st.sampled_from(sorted(set().union(*OWN_KEYS.values()))), st.data())
     def test_a_letter_wrong_is_a_near_miss(self, name, data):

@@ -20,6 +20,8 @@ Files and manifests are read by NeMo, which is imported when the first of them i
 
 import itertools
 import queue
+import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
@@ -27,6 +29,9 @@ from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 MANIFESTS = (".json", ".jsonl")
+UNKNOWN_SIZE = sys.maxsize
+# How files begin that are no raw samples.
+OTHER_FILES = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"RF64": "RF64", b"RIFX": "RIFX", b"FORM": "AIFF"}
 
 
 class SourceError(Exception):
@@ -63,17 +68,62 @@ class ArraySource:
 
 
 class PcmSource:
-    """Raw 16-bit little-endian mono PCM at the model's rate from a binary stream; Ctrl-C ends it too."""
+    """
+    16-bit mono PCM at the model's rate from a binary stream, raw and little-endian or as WAV; Ctrl-C ends it too.
 
-    def __init__(self, name: str, stream: BinaryIO):
+    Args:
+        name: what its result is called
+        stream: where the audio comes from
+        sample_rate: of the model, Hz
+
+    Raises:
+        SourceError: the stream begins as a WAV file with other samples, or as a file of another kind
+    """
+
+    def __init__(self, name: str, stream: BinaryIO, sample_rate: int):
         self.name, self.stream = name, stream
+        self.left = UNKNOWN_SIZE  # bytes of samples that the stream still has
+        try:
+            self.begin = stream.read(12)
+            if self.begin[:4] == b"RIFF" and self.begin[8:] == b"WAVE":
+                self.begin, self.left = b"", self._read_header(sample_rate)
+        except KeyboardInterrupt:
+            self.begin = b""
+        kind = next((kind for magic, kind in OTHER_FILES.items() if self.begin.startswith(magic)), None)
+        if kind:
+            self._refuse(f"is {kind}", sample_rate)
 
     def read(self, count: int) -> np.ndarray:
+        size = min(2 * count, self.left)
+        data, self.begin = self.begin[:size], self.begin[size:]
         try:
-            data = self.stream.read(2 * count)
+            data += self.stream.read(size - len(data))
         except KeyboardInterrupt:
-            data = b""
+            pass
+        self.left -= len(data)
         return np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768.0
+
+    def _read_header(self, sample_rate: int) -> int:
+        """Reads what comes before a WAV file's samples; how many bytes of samples there are."""
+        while len(head := self.stream.read(8)) == 8:
+            kind, size = head[:4], int.from_bytes(head[4:], "little")
+            if kind == b"data":
+                return size if 0 < size < 0xFFFFFFFF else UNKNOWN_SIZE  # as a pipe is written
+            chunk = self.stream.read(size + size % 2)
+            if kind == b"fmt " and len(chunk) >= 16:
+                self._check_format(*struct.unpack("<HHIIHH", chunk[:16]), sample_rate)
+        return 0
+
+    def _check_format(self, form: int, channels: int, rate: int, _speed: int, _block: int, bits: int, model_rate: int):
+        if (channels, rate, bits) != (1, model_rate, 16) or form not in (1, 0xFFFE):
+            sample = f"{bits}-bit samples" if form in (1, 0xFFFE) else f"samples of format {form}"
+            self._refuse(f"is WAV with {channels} channels, {rate} Hz, {sample}", model_rate)
+
+    def _refuse(self, what: str, sample_rate: int):
+        raise SourceError(
+            f"{self.name}: {what}: must be raw 16-bit mono PCM at {sample_rate} Hz, or WAV with such samples. "
+            f"Give the name of the file instead, or pipe it through `ffmpeg -i - -f s16le -ar {sample_rate} -ac 1 -`"
+        )
 
 
 class MicrophoneSource:
@@ -121,6 +171,8 @@ def open_sources(entries: Sequence[Entry], sample_rate: int, problems: List[str]
     """Reads one entry after the other, when it is its turn; one that cannot be read is added to `problems`."""
     for entry in entries:
         try:
+            if entry.path.is_dir():
+                raise SourceError(f"{entry.path}: is a folder, not a file")
             yield ArraySource(entry.name, read_audio(entry, sample_rate))
         except SourceError as error:
             problems.append(str(error))
@@ -151,32 +203,23 @@ def read_audio(entry: Entry, sample_rate: int) -> np.ndarray:
 
 def _read_manifest(manifest: Path, found: list, problems: List[str]):
     """Adds (path, offset, duration) of each entry; a relative path is relative to the manifest."""
-    from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
+    from nemo.collections.asr.parts.manifests.entries import Entry as Line
+    from nemo.collections.asr.parts.manifests.entries import parse_entry
+    from nemo.collections.asr.parts.manifests.lines import full_path, how_to_decode, read_lines, why_no_file
 
-    try:
-        entries = read_manifest(manifest)
-    except Exception as error:  # what NeMo raises
-        problems.append(f"{manifest}: cannot be read: {_one_line(error)}")
+    if why := why_no_file(str(manifest)):
+        problems.append(f"{manifest}: {why}")
         return
-    for number, entry in enumerate(entries, start=1):
-        try:
-            found.append(_part_of(entry, manifest))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            problems.append(
-                f"{manifest}, entry {number}: must be a JSON object with audio_filepath, offset and duration 0 or more"
-            )
-
-
-def _part_of(entry: dict, manifest: Path) -> Tuple[Path, float, Optional[float]]:
-    """Path, offset and duration of an entry; raises one of four errors if it is not as it must be."""
-    from nemo.collections.common.parts.preprocessing.manifest import get_full_path
-
-    path = Path(get_full_path(entry["audio_filepath"], str(manifest)))
-    offset, duration = float(entry.get("offset") or 0.0), entry.get("duration")
-    duration = None if duration is None else float(duration)
-    if not 0 <= offset < float("inf") or not (duration is None or 0 <= duration < float("inf")):
-        raise ValueError
-    return path, offset, duration
+    try:
+        for number, text in read_lines(str(manifest), "utf-8-sig"):  # with a byte order mark or without
+            line = parse_entry("manifest_filepath", number, text)
+            if isinstance(line, Line) and len(line.files) == 1:
+                found.append((Path(full_path(line.files[0], str(manifest))), line.offset, line.duration))
+            else:
+                what = "names several files, one for each channel" if isinstance(line, Line) else line
+                problems.append(f"{manifest}, line {number}: {what}")
+    except UnicodeDecodeError as error:
+        problems.append(f"{manifest}: cannot be decoded: {how_to_decode(str(manifest), error)}")
 
 
 def _own_names(stems: Sequence[str]) -> List[str]:

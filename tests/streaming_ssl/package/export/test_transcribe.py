@@ -15,6 +15,7 @@
 """`nemo-streaming-ssl transcribe`: the text of an exported model is that of the model."""
 
 import json
+import math
 
 import pytest
 import recognizer_models
@@ -85,6 +86,20 @@ class TestTranscribe:
         code, lines, errors = transcribed(capsys, folder, *bad, audio[0])
         assert code == 1 and lines == expected[:1]
         assert all(str(path) in errors for path in bad) and "8000 Hz: must be at 16000 Hz" in errors
+
+    def test_a_manifest_with_a_byte_order_mark_and_a_folder_as_audio(self, folder, audio, expected, tmp_path, capsys):
+        rows = [{"audio_filepath": str(tmp_path)}, {"audio_filepath": str(audio[0])}]
+        (tmp_path / "marked.json").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8-sig")
+        code, lines, errors = transcribed(capsys, folder, tmp_path / "marked.json")
+        assert code == 1 and lines == expected[:1] and f"{tmp_path}: is a folder, not a file" in errors
+
+    @pytest.mark.parametrize("name", ["offset", "duration"])
+    @pytest.mark.parametrize("value", [True, "1", -1, math.nan, math.inf, 10**400, [1]])
+    def test_times_that_are_no_seconds(self, folder, audio, tmp_path, capsys, name, value):
+        (tmp_path / "bad.json").write_text(json.dumps({"audio_filepath": str(audio[0]), name: value}))
+        code, lines, errors = transcribed(capsys, folder, tmp_path / "bad.json")
+        assert code == 2 and not lines
+        assert f"bad.json, line 1: {name}={value!r}: must be a number of seconds, 0 or more" in errors
 
     def test_samples_that_are_not_finite_are_silence_and_said(self, folder, audio, tmp_path, capsys):
         samples, rate = soundfile.read(audio[0], dtype="float32")

@@ -17,10 +17,16 @@
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from nemo.collections.asr.parts.manifests import manifests_of
-from nemo.collections.asr.parts.manifests.lines import encoding_of, read_lines
+from nemo.collections.asr.parts.manifests.lines import (
+    encoding_of,
+    how_to_decode,
+    read_lines,
+    undecodable_line,
+    why_no_file,
+)
 
 KEY = "manifest_filepath"
 NAMED = 3  # lines of a manifest without a text
@@ -98,21 +104,29 @@ def _check(name: str, found: Transcripts, lacking: Mapping[str, List[int]]) -> N
 
 def _without_weights(value: Any) -> Any:
     """Lhotse takes pairs of a manifest and its weight."""
-    if value is None or isinstance(value, str):
+    if isinstance(value, str) or not isinstance(value, Sequence):
         return value
     return [_without_weights(item) for item in value if not isinstance(item, (int, float))]
 
 
 def _texts(manifest: str, key: str) -> Iterator[Tuple[int, Optional[str]]]:
     """Line number and text of each entry, as NeMo finds it; None where there is none."""
-    if not os.path.isfile(os.path.expanduser(manifest)):
-        raise ValueError(f"{KEY}={manifest}: there is no such file")
-    for number, line in read_lines(manifest, encoding_of(KEY)):
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{KEY}={manifest}, line {number}: not a JSON object ({error})") from error
-        yield number, _text_of(entry, key) if isinstance(entry, dict) else None
+    if why := why_no_file(os.path.expanduser(manifest)):
+        raise ValueError(f"{KEY}={manifest}: {why}")
+    try:
+        for number, line in read_lines(manifest, encoding_of(KEY)):
+            yield number, _text_in(line, f"{KEY}={manifest}, line {number}", key)
+    except UnicodeDecodeError as error:
+        where, what = undecodable_line(manifest, error), how_to_decode(manifest, error)
+        raise ValueError(f"{KEY}={manifest}, line {where}: cannot be decoded: {what}") from error
+
+
+def _text_in(line: str, where: str, key: str) -> Optional[str]:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{where}: not a JSON object ({error})") from error
+    return _text_of(entry, key) if isinstance(entry, dict) else None
 
 
 def _text_of(entry: Mapping, key: str) -> Optional[str]:

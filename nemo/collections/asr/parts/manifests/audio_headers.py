@@ -27,7 +27,7 @@ import soundfile
 from tqdm.auto import tqdm
 
 from nemo.collections.asr.parts.manifests.entries import Entry
-from nemo.collections.asr.parts.manifests.lines import full_path
+from nemo.collections.asr.parts.manifests.lines import full_path, why_no_file
 from nemo.collections.asr.parts.manifests.problems import Problem
 
 THREADS = 16
@@ -90,8 +90,8 @@ def _gives_one_channel(channel_selector, channels: int) -> bool:
 def _file_problem(path: str, entry: Entry, channel_selector) -> Optional[Problem]:
     if "://" in path:
         return None
-    if not os.path.isfile(path):
-        return Problem("audio", f"{path} (there is no such file)")
+    if why := why_no_file(path):
+        return Problem("audio", f"{path} ({why})")
     if os.path.splitext(path)[1][1:].upper() not in _formats():
         return None  # NeMo has other readers for it
     try:

@@ -24,10 +24,17 @@ from typing import Iterator, List, Mapping, NamedTuple, Optional
 
 from nemo.collections.asr.parts.manifests.audio_headers import audio_problems
 from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
-from nemo.collections.asr.parts.manifests.lines import encoding_of, manifests_of, read_lines, undecodable_line
+from nemo.collections.asr.parts.manifests.lines import (
+    encoding_of,
+    how_to_decode,
+    manifests_of,
+    read_lines,
+    undecodable_line,
+    why_no_file,
+)
 from nemo.collections.asr.parts.manifests.problems import Problem, Problems
 from nemo.utils import logging
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import check_integer, check_number
 
 ON_BAD_AUDIO = ("raise", "skip", None)  # `model.on_bad_audio`; None is NeMo's behaviour
 KEYS = ("manifest_filepath", "noise_manifest")
@@ -69,7 +76,7 @@ def check_lines(config: Mapping) -> List[CheckedLines]:
         return []
     checked, messages = [], []
     for key in KEYS:
-        for manifest in _local(config.get(key)):
+        for manifest in list(_local(key, config.get(key))):
             problems = Problems(f"{key}={manifest}")
             checked.append(_check_manifest(key, manifest, config, problems))
             messages += problems.messages()
@@ -103,16 +110,16 @@ def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: Opti
         raise ValueError("\n".join(errors))
 
 
-def _local(value) -> Iterator[str]:
-    for path in manifests_of(value):
+def _local(key: str, value) -> Iterator[str]:
+    for path in manifests_of(value, key):
         if "://" not in path and "_OP_" not in path and "{" not in path:
             yield path
 
 
 def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems) -> CheckedLines:
     """Reads a manifest twice, rather than keep what may be millions of entries."""
-    if not os.path.isfile(os.path.expanduser(manifest)):
-        raise ValueError(f"{key}={manifest}: there is no such file")
+    if why := why_no_file(os.path.expanduser(manifest)):
+        raise ValueError(f"{key}={manifest}: {why}")
     encoding, within, to_open = encoding_of(key), DurationLimits(config), []
     try:
         total = sum(1 for _ in read_lines(manifest, encoding))
@@ -128,7 +135,7 @@ def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems
             if position * count % total < count:  # at even distances
                 to_open.append(entry)
     except UnicodeDecodeError as error:
-        problems.add(undecodable_line(manifest, error), Problem("encoding", str(error)))
+        problems.add(undecodable_line(manifest, error), Problem("encoding", how_to_decode(manifest, error)))
     if key == "manifest_filepath" and not any(problems.counts.values()):
         within.check(manifest)
     return CheckedLines(key, manifest, to_open)
@@ -140,11 +147,16 @@ def _count(total: int, config: Mapping) -> int:
     return total if count < 0 else min(count, total)
 
 
+def _seconds_or_none(config: Mapping, name: str) -> Optional[float]:
+    value = config.get(name)
+    return None if value is None else check_number(name, value, float("-inf"), float("inf"))
+
+
 class DurationLimits:
     """NeMo drops utterances outside the limits of a data section; dropping every one leaves nothing to train on."""
 
     def __init__(self, config: Mapping):
-        self.low, self.high = config.get("min_duration"), config.get("max_duration")
+        self.low, self.high = (_seconds_or_none(config, name) for name in ("min_duration", "max_duration"))
         self.count, self.shortest, self.longest, self.kept = 0, float("inf"), 0.0, False
 
     def add(self, duration: Optional[float]):

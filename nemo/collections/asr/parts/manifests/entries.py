@@ -17,6 +17,7 @@
 import json
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
+from nemo.collections.asr.parts.manifests.lines import WITHOUT_BOM, as_utf8, coding_of
 from nemo.collections.asr.parts.manifests.problems import Problem
 
 # in the order in which NeMo looks for them; noise has one name only
@@ -40,7 +41,9 @@ class Entry(NamedTuple):
 def parse_entry(key: str, line: int, text: str) -> Union[Entry, Problem]:
     """The entry that a line of `key`, a manifest's name in the config, is; or what is wrong with it."""
     if text.startswith("\ufeff"):
-        return Problem("encoding", "it begins with a byte order mark (BOM)")
+        return Problem("encoding", f"it begins with a byte order mark (BOM); {WITHOUT_BOM}")
+    if "\0" in text:
+        return Problem("encoding", f"it has null bytes; {as_utf8(coding_of(text))}")
     try:
         entry = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -71,8 +74,8 @@ def files_of(value: Any) -> Optional[List[str]]:
 
 
 def seconds_of(value: Any, lowest: float = 0.0) -> Optional[float]:
-    """Seconds; None for what is no number, NaN, infinite or below `lowest`."""
-    if not isinstance(value, (int, float)):
+    """Seconds; None for what is no number (as `true`), NaN, infinite or below `lowest`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         seconds = float(value)

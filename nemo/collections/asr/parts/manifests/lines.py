@@ -14,23 +14,38 @@
 
 """The lines of a manifest, read as NeMo reads them: text, decoded, without those that are blank."""
 
+import codecs
 import os
 from array import array
 from functools import lru_cache
-from typing import Iterable, Iterator, Optional, Tuple
+from typing import Iterable, Iterator, Optional, Sequence, Tuple
 
 from nemo.collections.common.parts.preprocessing.manifest import get_full_path
 
+# What to do about a manifest that cannot be decoded.
+WITHOUT_BOM = r"`sed -i '1s/^\xEF\xBB\xBF//' MANIFEST` takes it away"
+# UTF-32 first: its mark begins with that of UTF-16
+MARKS = (
+    ("UTF-32", (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),
+    ("UTF-16", (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
+)
 
-def manifests_of(value) -> Iterator[str]:
-    """The manifests of a config value: a path, several with commas between, or (nested) lists of them; or None."""
+
+def manifests_of(value, key: str = "manifest_filepath") -> Iterator[str]:
+    """The manifests of a config value: a path, several with commas between, or (nested) lists of them; or None.
+
+    Raises:
+        ValueError: it is something else; the message names `key`
+    """
     if value is None:
         return
     if isinstance(value, str):
         yield from value.split(",")
-        return
-    for item in value:
-        yield from manifests_of(item)
+    elif isinstance(value, Sequence):
+        for item in value:
+            yield from manifests_of(item, key)
+    else:
+        raise ValueError(f"{key}={value!r}: must be the path of a manifest, or a list of paths")
 
 
 def encoding_of(key: str) -> Optional[str]:
@@ -40,7 +55,13 @@ def encoding_of(key: str) -> Optional[str]:
 
 def full_path(file: str, manifest: str) -> str:
     """Where NeMo looks for the audio file of an entry; the same path if it is a remote one."""
-    return file if "://" in file else get_full_path(audio_file=file, manifest_file=os.path.expanduser(manifest))
+    if "://" in file:
+        return file
+    manifest = os.path.expanduser(manifest)
+    path = get_full_path(audio_file=file, manifest_file=manifest)
+    beside = os.path.join(os.path.dirname(manifest), file)
+    # beside the manifest NeMo looks for files only; a folder is named, in place of a file that is nowhere
+    return beside if not os.path.isfile(path) and os.path.isdir(beside) else path
 
 
 def read_lines(manifest: str, encoding: Optional[str]) -> Iterator[Tuple[int, str]]:
@@ -54,6 +75,33 @@ def read_lines(manifest: str, encoding: Optional[str]) -> Iterator[Tuple[int, st
             line = line.strip()
             if line:
                 yield number, line
+
+
+def why_no_file(path: str) -> Optional[str]:
+    """Why a path cannot be read as a file; None if there is one."""
+    if os.path.isfile(path):
+        return None
+    return "it is a folder, not a file" if os.path.isdir(path) else "there is no such file"
+
+
+def coding_of(text: str) -> str:
+    """What a manifest is written in that is not UTF-8 and has no mark, by how it begins: by where null bytes are."""
+    if "\0" not in text:
+        return "WINDOWS-1252"
+    return "UTF-16BE" if text.startswith("\0") else "UTF-16LE"
+
+
+def as_utf8(coding: str) -> str:
+    """How to make UTF-8 of a manifest in another encoding."""
+    return f"`iconv -f {coding} -t UTF-8 MANIFEST > NEW` makes UTF-8 of it, if it is {coding}"
+
+
+def how_to_decode(manifest: str, error: UnicodeDecodeError) -> str:
+    """What is wrong with a manifest that cannot be decoded, and what to do, by what it begins with."""
+    with open(os.path.expanduser(manifest), "rb") as file:
+        begin = file.read(4)
+    coding = next((name for name, marks in MARKS if begin.startswith(marks)), None)
+    return f"{error}; {as_utf8(coding or coding_of(begin.decode('latin-1')))}"
 
 
 def undecodable_line(manifest: str, error: UnicodeDecodeError) -> int:

@@ -22,7 +22,7 @@ NAMED = 3  # of each kind
 KINDS = {
     "encoding": (
         "cannot be decoded: {}",
-        "Save the manifest as UTF-8 without a byte order mark, for example with `iconv -f UTF-16 -t UTF-8`.",
+        "A manifest is text in UTF-8, without a byte order mark.",
     ),
     "json": ("not a JSON object: {}", 'A line is one object: {"audio_filepath": "a.wav", "duration": 7.4}.'),
     "no_path": ("no `audio_filepath`: {}", 'A line is one object: {"audio_filepath": "a.wav", "duration": 7.4}.'),

@@ -30,7 +30,7 @@ from nemo.collections.asr.parts.nonfinite import check_on_nonfinite
 from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
 from nemo.utils.config_targets import class_of_target
-from nemo.utils.option_checks import check_choice, check_integer, check_known_keys, check_near_misses
+from nemo.utils.option_checks import check_choice, check_integer, check_known_keys, check_near_misses, check_section
 
 # Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:
 # there NeMo, too, refuses what it does not know.
@@ -53,6 +53,9 @@ OWN_KEYS = {
     "validation_ds": ("check_audio_files",),
     "test_ds": ("check_audio_files",),
 }
+
+# What is a section, if it is there.
+SECTIONS = ("hierarchical_context", "curriculum_context", "masking", "train_ds", "validation_ds", "test_ds")
 
 
 def plain_copy(cfg) -> DictConfig:
@@ -82,9 +85,11 @@ def check_promises(cfg: DictConfig, restoring: bool):
         ValueError: naming the option, its value and what is allowed. A model that is restored gets a warning instead,
             because its weights are there whatever its config promises: it can be looked at, exported and corrected.
     """
+    with warning_if(restoring):
+        check_own_keys(cfg)
     if not restoring:
         warn_of_predecessor_options(cfg)
-    for check in (check_own_keys, require_streaming, _check_curriculum, _check_bad_audio, check_on_nonfinite):
+    for check in (require_streaming, _check_curriculum, _check_bad_audio, check_on_nonfinite):
         with warning_if(restoring):
             check(cfg)
 
@@ -101,7 +106,13 @@ def warning_if(restoring: bool):
 
 
 def check_own_keys(cfg: Mapping):
-    """Raises a ValueError that names a key which is nearly one of `OWN_KEYS`, and the right one."""
+    """Raises a ValueError that names a key which is nearly one of `OWN_KEYS`, and the right one.
+
+    So does a section that is a value; what else is no section is left to NeMo.
+    """
+    for name in SECTIONS:
+        if isinstance(cfg.get(name), (str, int, float)):
+            check_section(f"model.{name}", cfg[name])
     for section, keys in OWN_KEYS.items():
         options = cfg.get(section) if section else cfg
         if isinstance(options, Mapping):
