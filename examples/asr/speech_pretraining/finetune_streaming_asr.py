@@ -26,9 +26,12 @@ error. `--config-name finetune_streaming_rnnt` trains RNN-T. Characters of the t
 `model.tokenizer.dir`. Started again with the same `exp_manager.exp_dir` it goes on where it was.
 """
 
+from pathlib import Path
+
 import lightning.pytorch as pl
 from omegaconf import OmegaConf
 
+from nemo.collections.asr.parts.checkpoints import fit_and_say
 from nemo.collections.asr.parts.finetuning import FineTuning
 from nemo.collections.asr.parts.resume import recover_checkpoints
 from nemo.core.config import hydra_runner
@@ -47,7 +50,7 @@ def main(cfg):
     folder = exp_manager(trainer, cfg.get("exp_manager"))
     model = finetuning.build(folder or ".")
     model.maybe_init_from_pretrained_checkpoint(cfg)
-    trainer.fit(model)
+    fit_and_say(trainer, model, Path(__file__).with_name("streaming_inference_example.py"))
 
 
 if __name__ == "__main__":
