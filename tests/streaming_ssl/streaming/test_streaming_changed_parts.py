@@ -278,6 +278,23 @@ class TestChangedParts:
             streamed = host(model, audio, monkeypatch, tmp_path, allow_changed=["encoder.layers.0"])
             torch.testing.assert_close(streamed, offline(model, audio), atol=1e-4, rtol=0)
 
+    def test_what_all_layers_have_alike_is_said_and_allowed_once(self, changed):
+        model = changed("adapter, off")
+        for layer in model.encoder.layers:
+            layer.self_attn.register_forward_hook(lambda *_: None)
+        with pytest.raises(
+            ValueError, match=r"encoder.layers.\*.self_attn: has the .*allow_changed=\['encoder"
+        ) as error:
+            StreamingEncoderSession(model)
+        assert str(error.value).count("\n") == 1
+        for names in (["encoder.layers.*.self_attn"], ["encoder.layers.*"]):
+            StreamingEncoderSession(model, allow_changed=names)
+
+    def test_a_compiled_layer_streams(self, changed):
+        model = changed("adapter, off")
+        model.encoder.layers[0] = torch.compile(model.encoder.layers[0], backend="eager")
+        StreamingEncoderSession(model, verify=False)
+
     @pytest.mark.parametrize("names", ["encoder", ["encoder.layers.7"]])
     def test_names_of_what_is_not_changed(self, changed, names):
         for change, what in (

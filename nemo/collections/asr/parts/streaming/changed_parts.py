@@ -14,6 +14,8 @@
 
 """Parts of a model that are not NeMo's own where streaming does not call them but does what they do by itself."""
 
+import re
+from fnmatch import fnmatchcase
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from torch import nn
@@ -39,18 +41,37 @@ def changed_parts(model: Any) -> Dict[str, str]:
 
 
 def changes_refused(model: Any, allow_changed: Sequence[str]) -> List[str]:
-    """The changed parts that nobody vouches for, for people.
+    """The changed parts that nobody vouches for, for people; what all layers have alike is said once.
+
+    Args:
+        model: with an `encoder` that has `layers`
+        allow_changed: names of parts; `encoder.layers.*` is all parts of layers
 
     Raises:
         ValueError: `allow_changed` is a string, or names what is not changed
     """
     changes = changed_parts(model)
-    unknown = [name for name in allow_changed if name not in changes]
+    unknown = [name for name in allow_changed if not any(fnmatchcase(changed, name) for changed in changes)]
     if isinstance(allow_changed, str) or unknown:
         allowed = f"changed are {', '.join(map(repr, changes))}" if changes else "nothing is changed"
         raise ValueError(f"allow_changed={allow_changed!r}: must be a list of names of changed parts; {allowed}")
-    refused = {name: what for name, what in changes.items() if name not in allow_changed}
-    return [f"{name or 'the model'}: {what}; {ADVICE.format(name=name)}" for name, what in refused.items()]
+    refused = {
+        name: what for name, what in changes.items() if not any(fnmatchcase(name, each) for each in allow_changed)
+    }
+    grouped = _grouped(refused, len(model.encoder.layers))
+    return [f"{name or 'the model'}: {what}; {ADVICE.format(name=name)}" for name, what in grouped]
+
+
+def _grouped(changes: Dict[str, str], layers: int) -> List[Tuple[str, str]]:
+    """Changes by name, with `*` in place of the number where all layers have the same one."""
+    alike: Dict[Tuple[str, str], List[str]] = {}
+    for name, what in changes.items():
+        alike.setdefault((re.sub(r"^encoder\.layers\.\d+", "encoder.layers.*", name), what), []).append(name)
+    return [
+        (name, what)
+        for (all_layers, what), names in alike.items()
+        for name in ([all_layers] if len(names) == layers > 1 else names)
+    ]
 
 
 def _replaced(name: str, module: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
@@ -79,9 +100,8 @@ def _own_methods(module: Any) -> Iterator[str]:
 
 
 def _instance_methods(module: nn.Module) -> Iterator[str]:
-    names = [
-        name for name, value in vars(module).items() if callable(value) and callable(getattr(type(module), name, None))
-    ]
+    own = [name for name, value in vars(module).items() if callable(value) and _package(value) not in KNOWN]
+    names = [name for name in own if callable(getattr(type(module), name, None))]
     if names:
         yield f"{', '.join(sorted(names))} of this {type(module).__name__} was replaced"
 

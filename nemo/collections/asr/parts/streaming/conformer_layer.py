@@ -97,9 +97,9 @@ class StreamingFeedForward:
 
     def __init__(self, norm: nn.Module, module: Any):
         self.norm, self.linear1, self.linear2 = norm, module.linear1, module.linear2
-        self.activation = (
-            partial(F.silu, inplace=True) if isinstance(module.activation, nn.SiLU) else module.activation
-        )
+        activation = module.activation
+        is_plain = type(activation) is nn.SiLU and not (activation._forward_hooks or activation._forward_pre_hooks)
+        self.activation = partial(F.silu, inplace=True) if is_plain else activation
 
     def run(self, x: Tensor) -> Tensor:
         """(b, T, D) -> (b, T, D)"""

@@ -20,13 +20,16 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
 
 from nemo.collections.asr.parts.contexts import AttentionContext
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
+from nemo.collections.asr.parts.streaming.requirements import subsampling_of
 from nemo.utils import logging
+from nemo.utils.fast_paths import runs_eagerly
 
-FRAMES = 16  # encoder frames of the signal: more than a kernel of a convolution, and several chunks
+# Encoder frames of the signal: more than a kernel of a convolution, several chunks, and more than the shortest context
+# if that takes no more than MOST_FRAMES.
+FRAMES, MOST_FRAMES = 16, 32
 # By how much a frame may differ, as a share of the frames' mean norm; of a type that rounds products, the last one.
 TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 ROUNDED = 3e-2  # float32 with TF32 and its like
@@ -73,9 +76,9 @@ def prove_encoder(
     if key in _proved.setdefault(encoder, set()):
         return
     frames = _frames(contexts, own)
-    feats = _features(front_end, made_signal(factor * frames * front_end.hop).to(weight.device))
-    if isinstance(feats, FakeTensor) or feats.is_meta:
+    if not runs_eagerly(weight) or weight.is_meta:
         return  # there are no values
+    feats = _features(front_end, made_signal(factor * frames * front_end.hop).to(weight.device))
     feats = feats[:, : factor * (frames - 1) + 1].to(weight.dtype)
     _compare("encoder frame", host.stream(feats), _offline(encoder, feats), _tolerance(weight, autocast))
     _proved[encoder].add(key)
@@ -87,9 +90,9 @@ def prove_front_end(preprocessor: Any, front_end: StreamingLogMel) -> None:
     if key in _proved.setdefault(preprocessor, set()):
         return
     signal = made_signal(40 * front_end.hop).to(front_end.filters.device)
-    feats = _features(front_end, signal)
-    if isinstance(feats, FakeTensor) or feats.is_meta:
+    if not runs_eagerly(signal) or signal.is_meta:
         return
+    feats = _features(front_end, signal)
     lengths = torch.tensor([signal.size(1)], device=signal.device)
     offline, frames = preprocessor(input_signal=signal, length=lengths)
     offline = offline[:, :, : int(frames[0])].transpose(1, 2)
@@ -101,7 +104,9 @@ def _frames(contexts: Sequence[AttentionContext], own: Sequence[AttentionContext
     """Encoder frames that both contexts see alike: no more than one that takes the place of an unlimited one."""
     chunk = contexts[0].right + 1
     replaced = [context.left + chunk for context, before in zip(contexts, own) if context != before]
-    return min([max(FRAMES, 2 * chunk + 1), *replaced])
+    beyond = min(context.left for context in contexts) + chunk + 2  # what a frame does not see
+    frames = max(FRAMES, 2 * chunk + 1, beyond if beyond <= MOST_FRAMES else 0)
+    return min([frames, *replaced])
 
 
 def _features(front_end: StreamingLogMel, signal: Tensor) -> Tensor:
@@ -120,15 +125,19 @@ def _offline(encoder: Any, feats: Tensor) -> Tensor:
 
 @contextmanager
 def _as_it_was(encoder: Any) -> Iterator[None]:
-    """Puts back what a forward leaves in the encoder; other ranks are not asked for their lengths."""
+    """Nothing is masked and no other rank is asked for its lengths; then, what a forward has left is put back."""
     names = [name for name in ("sync_max_audio_length", "max_audio_length") if hasattr(encoder, name)]
-    before, table = {name: getattr(encoder, name) for name in names}, encoder.pos_enc.pe
-    encoder.sync_max_audio_length = False
+    before, table, pre_encode = (
+        {name: getattr(encoder, name) for name in names},
+        encoder.pos_enc.pe,
+        encoder.pre_encode,
+    )
+    encoder.sync_max_audio_length, encoder.pre_encode = False, subsampling_of(encoder)
     try:
         yield
     finally:
         vars(encoder).update(before)
-        encoder.pos_enc.pe = table
+        encoder.pos_enc.pe, encoder.pre_encode = table, pre_encode
 
 
 def _compare(unit: str, streamed: Tensor, offline: Tensor, tolerance: float) -> None:
