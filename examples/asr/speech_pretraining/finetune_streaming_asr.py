@@ -29,13 +29,12 @@ error. `--config-name finetune_streaming_rnnt` trains RNN-T. Characters of the t
 from pathlib import Path
 
 import lightning.pytorch as pl
-from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.checkpoints import fit_and_say
 from nemo.collections.asr.parts.finetuning import FineTuning
 from nemo.collections.asr.parts.resume import recover_checkpoints
+from nemo.collections.asr.parts.utils.run_config import save_config
 from nemo.core.config import hydra_runner
-from nemo.utils import logging
 from nemo.utils.exp_manager import exp_manager
 
 
@@ -45,9 +44,9 @@ def main(cfg):
         pl.seed_everything(cfg.model.seed, workers=True)
     trainer = pl.Trainer(**cfg.trainer)
     finetuning = FineTuning(cfg, trainer)
-    logging.info(f"Hydra config, with what comes from the checkpoint:\n{OmegaConf.to_yaml(cfg)}")
     recover_checkpoints(cfg.get("exp_manager"))
     folder = exp_manager(trainer, cfg.get("exp_manager"))
+    save_config(cfg, folder)  # with what comes from the checkpoint
     model = finetuning.build(folder or ".")
     model.maybe_init_from_pretrained_checkpoint(cfg)
     fit_and_say(trainer, model, Path(__file__).with_name("streaming_inference_example.py"))

@@ -28,24 +28,22 @@ at the next batch, as if it had never been stopped.
 from pathlib import Path
 
 import lightning.pytorch as pl
-from omegaconf import OmegaConf
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
 from nemo.collections.asr.parts.checkpoints import fit_and_say
 from nemo.collections.asr.parts.resume import recover_checkpoints
+from nemo.collections.asr.parts.utils.run_config import save_config
 from nemo.core.config import hydra_runner
-from nemo.utils import logging
 from nemo.utils.exp_manager import exp_manager
 
 
 @hydra_runner(config_path="../conf/ssl/nest", config_name="nest_hierarchical_streaming")
 def main(cfg):
-    logging.info(f"Hydra config:\n{OmegaConf.to_yaml(cfg)}")
     if cfg.model.get("seed") is not None:
         pl.seed_everything(cfg.model.seed, workers=True)
     trainer = pl.Trainer(**cfg.trainer)
     recover_checkpoints(cfg.get("exp_manager"))
-    exp_manager(trainer, cfg.get("exp_manager"))
+    save_config(cfg, exp_manager(trainer, cfg.get("exp_manager")))
     model = EncDecDenoiseMaskedTokenPredModel(cfg=cfg.model, trainer=trainer)
     model.maybe_init_from_pretrained_checkpoint(cfg)
     fit_and_say(trainer, model, Path(__file__).with_name("streaming_inference_example.py"))

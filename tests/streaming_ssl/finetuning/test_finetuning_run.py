@@ -283,6 +283,8 @@ class TestScript:
         script_main()(configured(*options, kind=kind))
         (file,) = tmp_path.rglob("*.nemo")
         model = ASRModel.restore_from(str(file), map_location="cpu").eval()
+        (config,) = map(OmegaConf.load, tmp_path.rglob("config.yaml"))
+        assert config.model.encoder.d_model == model.cfg.encoder.d_model, "what comes from the checkpoint is in it"
         assert [list(context) for context in model.encoder.layer_contexts] == [[4, 0], [8, 0]]
         audio = 0.1 * np.random.default_rng(1).standard_normal(24000).astype("float32")
         with StreamingRecognizer(model) as recognizer:
