@@ -17,7 +17,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, List, Sequence
 
 if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none of it
     from nemo.collections.asr.parts.lookahead import LookaheadReport
@@ -75,9 +75,12 @@ def _check(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.overrides)
     report = read_report(args.config, config)
     print(report)
+    adapters = _adapters_in_the_way(config)
+    for adapter in adapters:
+        print(f'adapters: {adapter} is enabled: a stream needs a LinearAdapter, or a disabled one')
     hears_answers = report.predicted is not None and report.predicted.problem is not None
     if args.no_probe or hears_answers:  # such a model cannot be built
-        return 1 if report.violations or hears_answers else 0
+        return 1 if report.violations or adapters or hears_answers else 0
 
     from nemo.collections.asr.parts.lookahead import probe_causality
 
@@ -86,7 +89,18 @@ def _check(args: argparse.Namespace) -> int:
     except Exception as error:  # whatever a model's constructor may raise: it cannot be checked
         raise InputError(f'{args.config}: the model cannot be run', error) from error
     print(result)
-    return 1 if report.violations or not result.ok else 0
+    return 1 if report.violations or adapters or not result.ok else 0
+
+
+def _adapters_in_the_way(config: Any) -> List[str]:
+    """Enabled adapters of the encoder that no stream goes through."""
+    adapters = dict((config.model if 'model' in config else config).get('adapters') or {})
+    return [
+        f'{name} ({adapter._target_.rpartition(".")[2]})'
+        for name, adapter in adapters.items()
+        if adapter.get('enabled') and '_target_' in adapter and not adapter._target_.endswith('.LinearAdapter')
+        if not name.startswith(('decoder:', 'joint:'))
+    ]
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:

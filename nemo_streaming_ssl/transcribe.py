@@ -45,7 +45,7 @@ def run_transcribe(args: argparse.Namespace) -> int:
     """Prints a line of text for each file.
 
     Returns:
-        0; 1 if audio could not be read or is no audio (the others are finished); 2 for a folder or manifest that cannot be used
+        0; 1 if audio could not be used (the others are finished); 2 for a folder or manifest that cannot be used
     """
     from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 

@@ -26,8 +26,11 @@ error. `--config-name finetune_streaming_rnnt` trains RNN-T. Characters of the t
 `model.tokenizer.dir`. Started again with the same `exp_manager.exp_dir` it goes on where it was.
 """
 
+from pathlib import Path
+
 import lightning.pytorch as pl
 
+from nemo.collections.asr.parts.checkpoints import fit_and_say
 from nemo.collections.asr.parts.finetuning import FineTuning
 from nemo.collections.asr.parts.resume import recover_checkpoints
 from nemo.collections.asr.parts.utils.run_config import save_config
@@ -46,7 +49,7 @@ def main(cfg):
     save_config(cfg, folder)  # with what comes from the checkpoint
     model = finetuning.build(folder or ".")
     model.maybe_init_from_pretrained_checkpoint(cfg)
-    trainer.fit(model)
+    fit_and_say(trainer, model, Path(__file__).with_name("streaming_inference_example.py"))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,12 @@ all layers. Ctrl-C and SIGTERM save before they stop it. Started again with the 
 at the next batch, as if it had never been stopped.
 """
 
+from pathlib import Path
+
 import lightning.pytorch as pl
 
 from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
+from nemo.collections.asr.parts.checkpoints import fit_and_say
 from nemo.collections.asr.parts.resume import recover_checkpoints
 from nemo.collections.asr.parts.utils.run_config import save_config
 from nemo.core.config import hydra_runner
@@ -43,7 +46,7 @@ def main(cfg):
     save_config(cfg, exp_manager(trainer, cfg.get("exp_manager")))
     model = EncDecDenoiseMaskedTokenPredModel(cfg=cfg.model, trainer=trainer)
     model.maybe_init_from_pretrained_checkpoint(cfg)
-    trainer.fit(model)
+    fit_and_say(trainer, model, Path(__file__).with_name("streaming_inference_example.py"))
 
 
 if __name__ == "__main__":

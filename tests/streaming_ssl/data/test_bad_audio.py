@@ -21,11 +21,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from lightning.pytorch import Trainer
+from hypothesis import given
+from hypothesis import strategies as st
+from lightning.pytorch import Callback, Trainer
 from omegaconf import OmegaConf, open_dict
 
 from nemo.collections.asr.data.bad_audio import BadAudioError, checked_loader, report
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
+from nemo.collections.asr.parts.manifests import problems
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 
 MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)
@@ -123,6 +126,20 @@ def tensors(batch):
     return [value for value in values if torch.is_tensor(value)]
 
 
+class Ended(Callback):
+    """Whether a run has come to its end, where NeMo saves its model."""
+
+    well = False
+
+    def on_train_end(self, *_):
+        self.well = True
+
+
+def counted(bad, read):
+    """A report of a batch of so many utterances."""
+    return report.BadAudioReport(bad, [], is_empty=len(bad) == read, utterances_read=read)
+
+
 def finite(model):
     return all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -130,8 +147,9 @@ def finite(model):
 class TestOnBadAudio:
     @pytest.mark.parametrize("model_class, workers", [(MODELS[0], 0), (MODELS[1], 2)])
     def test_an_epoch_without_the_bad_ones_which_are_counted_and_listed(
-        self, build, write, folder, said, model_class, workers
+        self, build, write, folder, said, monkeypatch, model_class, workers
     ):
+        monkeypatch.setattr(problems, "MOST_BAD", 0.9)
         # batches: one is bad, all are bad, all are bad, one is bad, all are good
         names = [0, "offset", "gone", "text", "empty", "stereo", "nan", 1, 2, 3]
         trainer = tiny_trainer()
@@ -256,27 +274,129 @@ class TestOnBadAudio:
         assert batch[0].size(0) == 1
         assert "vanish.json, line 3: cannot read " in report.report_of(batch).utterances[0]
 
-    def test_lost_storage_ends_the_training(self, build, write, monkeypatch):
-        monkeypatch.setattr(report, "MOST_EMPTY_BATCHES", 3)
+    def test_lost_storage_ends_the_training_within_the_epoch(self, build, write, monkeypatch):
+        monkeypatch.setattr(report, "LOOK_EVERY", 3)
+        monkeypatch.setattr(problems, "MOST_BAD", 0.9)
         trainer = tiny_trainer()
-        model = build(MODELS[0], write("lost.json", *["gone"] * 10), "skip", trainer=trainer)
-        with pytest.raises(RuntimeError, match="no utterance of 3 batches could be used.*lost.json, line 11"):
+        model = build(MODELS[0], write("lost.json", *[0] * 10, *["gone"] * 12), "skip", trainer=trainer)
+        with pytest.raises(BadAudioError, match="for 3 batches no utterances could be used(?s:.*)lost.json, line 2"):
             trainer.fit(model)
-        assert trainer.global_step == 2
+        assert trainer.global_step == 8
 
     def test_a_good_batch_in_between_says_that_the_storage_is_there(self, monkeypatch):
-        monkeypatch.setattr(report, "MOST_EMPTY_BATCHES", 3)
-        log, good = report.BadAudioLog("train"), (report.BadAudioReport([], [], False),)
-        empty = (report.BadAudioReport(["gone.wav"], [], True),)
-        assert [log.add(batch) for batch in (empty, empty, good, empty, empty)] == [True, True, False, True, True]
-        with pytest.raises(RuntimeError, match="no utterance of 3 batches could be used"):
-            log.add(empty)
+        monkeypatch.setattr(report, "LOOK_EVERY", 3)
+        log = report.BadAudioLog("train")
+        good, bad = (counted([], 1),), (counted(["gone.wav"], 1),)
+        for batch in (bad, bad, good, good, bad, bad):
+            log.add(batch)
+            log.look(1000)
+        with pytest.raises(BadAudioError, match="for 3 batches no utterances could be used"):
+            for _ in range(3):
+                log.add(bad)
+                log.look(1000)
+
+    @given(st.integers(0, 300), st.integers(1, 300), st.integers(1, 300))
+    def test_single_ones_are_left_out_and_nothing_else(self, bad, items, read):
+        bad, items = min(bad, read), min(items, max(1, bad))
+        allowed = bad == 0 or (bad < read and (items == 1 or bad / read <= 0.05))
+        assert problems.too_many(bad, items, read) == (not allowed)
+
+    @pytest.mark.parametrize(
+        "workers, names, message",
+        [
+            (0, ["nan"] * 8, "train: none of the 8 utterances that this epoch has read can be used."),
+            (0, [*range(4), "nan", "gone", 1, 2], "train: 2 of the 8 utterances that this epoch has read are bad."),
+            (2, [0] * 36 + ["nan", "gone", "inf"], "train: 3 of the 39 utterances that this epoch has read are bad."),
+        ],
+    )
+    def test_more_than_single_ones_end_the_run_before_it_has_a_model(
+        self, build, write, folder, workers, names, message
+    ):
+        model_class, manifest = MODELS[workers // 2], write("more.json", *names)
+        model = build(model_class, manifest, "skip", trainer=tiny_trainer(), num_workers=workers)
+        model.trainer.callbacks.append(ended := Ended())
+        with pytest.raises(BadAudioError) as error:
+            model.trainer.fit(model)
+        (first,) = [i for i, name in enumerate(names) if name == "nan"][:1]
+        assert message in str(error.value) and "check_audio_files=-1" in str(error.value)
+        assert f"more.json, line {2 * first + 1}: {why(folder, 'nan')}" in str(error.value)
+        assert not ended.well
+
+    @pytest.mark.parametrize("names", [[0] * 7 + ["nan"], [0] * 38 + ["nan", "gone"]])
+    def test_single_ones_do_not(self, build, write, names):
+        model = build(MODELS[0], write("few.json", *names), "skip", trainer=tiny_trainer())
+        model.trainer.fit(model)
+        assert model.trainer.logged_metrics["train_bad_utterances"] == len(names) - names.count(0)
+
+    def test_part_of_an_epoch_may_have_more_of_them_than_the_whole(self):
+        def log(bad, read):
+            log = report.BadAudioLog("train")
+            log.add((counted([f"{i}.wav" for i in range(bad)], read),))
+            return log
+
+        assert log(2, 8).pop(batches=5)["train_bad_utterances"] == 2
+        with pytest.raises(BadAudioError, match="3 of the 8 utterances"):
+            log(3, 8).pop(batches=5)
+        with pytest.raises(BadAudioError, match="2 of the 8 utterances"):
+            log(2, 8).pop(batches=math.inf)
+        assert log(8, 8).pop(is_trial=True)["train_bad_utterances"] == 8
+
+    def test_an_epoch_that_will_have_more_is_ended_early(self, monkeypatch):
+        monkeypatch.setattr(report, "LOOK_EVERY", 2)
+        log, ended = report.BadAudioLog("train"), 0
+        with pytest.raises(BadAudioError, match="12 of the 24 utterances that this epoch has read are bad"):
+            for ended in range(100):
+                log.add((counted([f"{ended}.wav"], 2),))
+                log.look(batches=100)
+        assert ended == 11
+
+    def test_one_bad_noise_may_be_drawn_often_but_not_more_of_them(self, build, write):
+        for bad in (["nan"], ["nan", "gone"]):
+            noise = write("noise.json", *[0, 1] * 2, *bad)
+            model = build(MODELS[1], write("good.json", *[0, 1] * 8), "skip", noise=noise, trainer=tiny_trainer())
+            np.random.seed(0)
+            if len(bad) == 1:
+                model.trainer.fit(model)
+                assert model.trainer.logged_metrics["train_bad_noise"] > 1
+            else:
+                with pytest.raises(BadAudioError, match="of the .* draws of noise in this epoch are bad"):
+                    model.trainer.fit(model)
+
+    def test_files_without_a_reader_are_no_single_ones(self, build, write, folder, monkeypatch):
+        """NeMo before 3.0 has pydub read them, which calls ffprobe."""
+        (folder / "speech.opus").write_bytes((folder / "0.wav").read_bytes())
+
+        def without_ffprobe(segment, *args, **kwargs):
+            raise FileNotFoundError(2, "No such file or directory", "ffprobe")
+
+        opus = {"audio_filepath": "speech.opus"}
+        models = [
+            build(MODELS[0], write("some.json", *[0] * 40, opus), "skip"),
+            build(MODELS[1], write("good.json", 0, 1), "skip", noise=write("noise.json", opus)),
+        ]
+        load = AudioSegment.from_file.__func__
+
+        def from_file(segment, audio_file, *args, **kwargs):
+            of_kind = without_ffprobe if audio_file.endswith(".opus") else load
+            return of_kind(segment, audio_file, *args, **kwargs)
+
+        monkeypatch.setattr(AudioSegment, "from_file", classmethod(from_file))
+        for model, place in zip(models, ("some.json, line 81", "noise.json, line 1")):
+            with pytest.raises(BadAudioError, match=f"{place}: .*speech.opus.* ffprobe is not installed. Convert"):
+                list(model._train_dl)
+
+    def test_validation_that_has_more_bad_ones(self, build, write):
+        model = build(MODELS[0], write("good.json", 0, 1), "skip", trainer=tiny_trainer())
+        data = {**model.cfg.train_ds, "manifest_filepath": write("val.json", 0, "nan", "gone")}
+        model.setup_validation_data(OmegaConf.create(data))
+        with pytest.raises(BadAudioError, match="val: 2 of the 3 utterances"):
+            model.trainer.validate(model, verbose=False)
 
     def test_validation_too(self, build, write):
-        model = build(MODELS[1], write("good.json", 0, 1), "skip", trainer=tiny_trainer())
+        model = build(MODELS[1], write("good.json", 0, 1), "skip", trainer=tiny_trainer(), batch_size=12)
         values = {}
         for name in ("empty", 1):
-            manifest = write("val.json", 0, "nan", *["gone", "inf"] * (name == "empty"))
+            manifest = write("val.json", *[0] * 60, "nan", *["gone", "inf"] * (name == "empty"))
             data = {**model.cfg.train_ds, "manifest_filepath": manifest}
             model.setup_validation_data(OmegaConf.create(data))
             torch.manual_seed(0)
@@ -294,6 +414,13 @@ class TestOnBadAudio:
         assert batch.audio.size(0) == 2
         texts = sorted(batch.bad_audio.utterances)
         assert "second.json, line 1" in texts[0] and "third.json, line 1" in texts[1]
+
+    def test_concatenated_data_of_which_one_set_is_bad(self, build, write):
+        manifests = [[write("first.json", *[0] * 12), write("second.json", *["nan"] * 8)]]
+        options = dict(is_concat=True, concat_sampling_technique="round-robin", concat_shuffle=False)
+        model = build(MODELS[1], manifests, "skip", trainer=tiny_trainer(), **options)
+        with pytest.raises(BadAudioError, match="of the .* are bad(?s:.*)second.json, line 1"):
+            model.trainer.fit(model)
 
     def test_a_loader_keeps_its_settings(self, build, write):
         dataset = build(MODELS[0], write("good.json", 0, 1, 2), None)._train_dl.dataset
@@ -333,7 +460,7 @@ class TestOnBadAudio:
         monkeypatch.setattr(report, "LISTED", 2)
         log = report.BadAudioLog("train")
         for name in "aaabbc":
-            log.add((report.BadAudioReport([name], [], False),))
+            log.add((counted([name], 200),))
         assert log.pop() == {"train_bad_utterances": 6.0, "train_bad_noise": 0.0}
         assert said[-1].splitlines()[1:] == ["  a (3 times)", "  b (2 times)", "  and 1 more"]
         assert log.pop() == {"train_bad_utterances": 0.0, "train_bad_noise": 0.0}

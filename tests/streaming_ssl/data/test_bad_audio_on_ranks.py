@@ -45,4 +45,6 @@ class TestBadDataOnRanks:
         assert (first.pop("read"), second.pop("read")) == (4, 0), "one rank reads the audio headers"
         assert first == second
         assert first["skip"]["steps"] == 2 and first["skip"]["train_bad_utterances"] == 3
+        # all of it is rank 1's
+        assert "train: 3 of the 8 utterances that this epoch has read are bad" in first["too many"]
         assert "refused.json, line 2: cannot read gone.wav (there is no such file); line 4: gone.wav" in first["error"]

@@ -227,8 +227,9 @@ class TestChecksBeforeTraining:
     def test_audio_that_is_not_there_is_named(self, configured, tmp_path):
         data = finetuning_runs.make_data(tmp_path)
         (tmp_path / "train1.wav").unlink()
+        options = [f"model.train_ds.manifest_filepath={data['train']}", "model.on_bad_audio=raise"]
         with pytest.raises(ValueError, match="train1.wav"):
-            FineTuning(configured(f"model.train_ds.manifest_filepath={data['train']}"))
+            FineTuning(configured(*options))
 
     def test_a_text_that_is_not_there_is_named(self, configured, tmp_path):
         data = finetuning_runs.make_data(tmp_path, {"train": ("one", None)})

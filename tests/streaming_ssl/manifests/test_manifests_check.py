@@ -288,8 +288,10 @@ class TestCheckManifests:
         assert not warnings
         check_manifests({"manifest_filepath": path}, "skip")
         assert len(warnings) == 1 and "line 21: cannot read gone.wav" in warnings[0]
-        with pytest.raises(ValueError, match="line 3: cannot read gone.wav(?s:.*)1 of 3 files are too many for"):
-            path = manifest(*manifest.good, {**manifest.good[0], "audio_filepath": "gone.wav"})
+        path = manifest(*manifest.good, {**manifest.good[0], "audio_filepath": "gone.wav"})
+        check_manifests({"manifest_filepath": path}, "skip")  # a single one
+        path = manifest(*manifest.good, *[{**manifest.good[0], "audio_filepath": "gone.wav"}] * 2)
+        with pytest.raises(ValueError, match="line 3: cannot read gone.wav(?s:.*)2 of the 4 files that were opened"):
             check_manifests({"manifest_filepath": path}, "skip")
 
     @given(lines)

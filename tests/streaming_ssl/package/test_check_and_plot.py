@@ -103,6 +103,16 @@ class TestCheck:
         text = capsys.readouterr().out
         assert '  12-16   [320, 0]             25600         0' in text and 'Causal' not in text
 
+    @pytest.mark.parametrize('module', ['common.parts.adapter_modules', 'asr.parts.submodules.adapters'])
+    @pytest.mark.parametrize('enabled', [True, False])
+    def test_an_adapter_that_no_stream_goes_through(self, hierarchical, capsys, module, enabled):
+        name = 'LinearAdapter' if 'common' in module else 'RelPositionMultiHeadAttentionAdapter'
+        adapter = f'{{_target_:nemo.collections.{module}.{name},enabled:{enabled}}}'
+        words = [f'+model.adapters={{__global_cfg__:{{check_encoder_adapter:true}},own:{adapter}}}']
+        refused = enabled and name != 'LinearAdapter'
+        assert cli.main(['check', hierarchical, '--no-probe', *words]) == int(refused)
+        assert (f'adapters: own ({name}) is enabled' in capsys.readouterr().out) == refused
+
     @pytest.mark.parametrize(
         'words',
         [

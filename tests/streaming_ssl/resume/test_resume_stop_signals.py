@@ -125,7 +125,7 @@ class TestWorkers:
         # the worker blocks what it loads, and returns what was blocked
         blocked = partial(signal.pthread_sigmask, signal.SIG_BLOCK)
         loader = DataLoader([signal.SIGUSR1], num_workers=1, collate_fn=blocked, multiprocessing_context=method)
-        deafen_workers([loader])
+        deafen_workers([None, [loader]])
         before = blocked(())
         assert list(loader) == [{signal.SIGINT, signal.SIGTERM}]
         assert blocked(()) == before

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is not finite, or was not scaled, is refused with its place, or is silence and counted; no stream is lost by it."""
+"""What is not finite, or was not scaled, is refused with its place; or what is not finite is silence and counted."""
 
 import math
 

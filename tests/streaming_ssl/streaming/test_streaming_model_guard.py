@@ -32,8 +32,9 @@ def part_of(model, path):
     return model.get_submodule(path) if path else model
 
 
+@pytest.mark.representative("torch.bfloat16-", "torch.float64-encoder.layers.1", "torch.float16-joint")
 @pytest.mark.parametrize("part", ["", "encoder", "encoder.layers.1", "decoder", "joint"])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 def test_a_cast_is_refused_and_nothing_is_taken(model, part, dtype):
     audio, recognizer = recognizer_models.sounds(1, 9000), StreamingRecognizer(model)
     recognizer.push(audio)

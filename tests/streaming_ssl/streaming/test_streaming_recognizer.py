@@ -170,7 +170,7 @@ class TestBeam:
         state = greedy.state_dict()
         with pytest.raises(ValueError, match="state 'decoder' is CTC, must be CTC with a search at the end here"):
             searching.load_state_dict(state)
-        with pytest.raises(ValueError, match="log-probabilities of 0 frames, after 16 frames"):
+        with pytest.raises(ValueError, match=r"log-probabilities of 0 frames, after \d+ frames"):
             searching.load_state_dict({name: state[name] for name in ("session", "streams")})
 
     def test_what_is_kept_for_it_has_no_graph(self, model, audio):

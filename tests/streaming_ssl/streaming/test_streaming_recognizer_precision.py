@@ -65,6 +65,12 @@ def assert_near(ours, theirs, share):
         assert len(other) > 10 and distance(own, other) <= share * len(other), (own, other)
 
 
+@pytest.mark.representative(
+    "ctc-torch.bfloat16-the encoder",
+    "rnnt-torch.bfloat16-the encoder",
+    "tdt-torch.float16-the whole model",
+    "hybrid-torch.float64-the encoder",
+)
 @pytest.mark.parametrize("part", ["", "encoder"], ids=["the whole model", "the encoder"])
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)

@@ -133,7 +133,15 @@ def report(checkpoint: Path, data: Path, runs: Path):
     print(f"codebook use       {len(shares)} of {len(counts)} codes, perplexity {perplexity:.0f}")
     if model.objective.masks_frames:
         print(f"masked share       {masked:.0%} of the frames")
-    print(f"checkpoint         {os.path.relpath(checkpoint)}")
+
+
+def say_where(checkpoint: Path, runs: Path, data: Path):
+    """Ends the demo as its training has ended: where the model lies, which step it is, and what to run next."""
+    options = ["--model", checkpoint, "--device", "cpu", "--output", DEMO / "features", data / "validation.json"]
+    command = [sys.executable, EXAMPLES / "streaming_inference_example.py", *options]
+    print(f"\nModel: {checkpoint}")
+    print(f"Step: {len(training_losses(runs))}, the last one")
+    print(f"Next: {shlex.join(map(str, command))}")
 
 
 def main():
@@ -145,7 +153,9 @@ def main():
     train(data, runs)
     checkpoint = newest(runs, "*.nemo")
     report(checkpoint, data, runs)
-    sys.exit(stream_a_file(checkpoint, data))
+    status = stream_a_file(checkpoint, data)
+    say_where(checkpoint, runs, data)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@
 
 """Audio that turns out to be bad when it is loaded: an error that names it, or skipped, counted and listed."""
 
-from nemo.collections.asr.data.bad_audio.dataset import BadAudioError
 from nemo.collections.asr.data.bad_audio.loader import checked_loader
-from nemo.collections.asr.data.bad_audio.report import BadAudioLog, BadAudioReport
+from nemo.collections.asr.data.bad_audio.report import BadAudioError, BadAudioLog, BadAudioReport
 
 __all__ = ["BadAudioError", "BadAudioLog", "BadAudioReport", "checked_loader"]

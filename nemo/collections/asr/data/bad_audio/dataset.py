@@ -21,24 +21,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from nemo.collections.asr.data.audio_to_text import AudioToCharDataset
+from nemo.collections.asr.data.audio_to_text import _AudioTextDataset
 from nemo.collections.asr.data.bad_audio.noise import CheckedNoise
-from nemo.collections.asr.data.bad_audio.report import BadAudioReport
+from nemo.collections.asr.data.bad_audio.report import BadAudioError, BadAudioReport
 from nemo.collections.asr.data.ssl_dataset import AudioNoiseBatch, AudioNoiseDataset, AudioNoiseItem
-from nemo.collections.asr.parts.manifests import describe_entry
+from nemo.collections.asr.parts.manifests import describe_entry, lacking_program
 from nemo.collections.asr.parts.preprocessing.features import WaveformFeaturizer
 
-
-class BadAudioError(ValueError):
-    """Audio that cannot be used; the message names manifest, line, file and reason."""
+MOST_IN_A_ROW = 200  # bad utterances
 
 
 class CheckedItem(NamedTuple):
-    """An utterance as NeMo's dataset gives it, None if it is bad; and what was bad about it and its noise."""
+    """An utterance as NeMo's dataset gives it, None if it is bad; what was bad about it and its noise; its index."""
 
     item: Any
     utterances: Sequence[str] = ()
     noise: Sequence[str] = ()
+    draws: int = 0  # of noise
+    index: int = 0
 
 
 @dataclass
@@ -71,23 +71,27 @@ class CheckedDataset(Dataset):
     """A dataset of NeMo's whose bad utterances are errors that name them, or are left out and reported.
 
     Args:
-        dataset: `AudioToCharDataset`, `AudioNoiseDataset` or a subclass; its featurizer is replaced
+        dataset: `AudioToCharDataset`, `AudioToBPEDataset`, `AudioNoiseDataset` or a subclass; its featurizer is
+            replaced
         collate_fn: what makes a batch of the dataset's items
         skip: leave bad utterances out, rather than raise
         manifests: paths that the dataset was read from
         noise_manifests: the same for its noise
+        fills: for models that know nothing of all this: a batch without any good utterance takes the next good one of
+            the dataset, and is a list, of which the report can be taken
     """
 
     def __init__(
         self,
-        dataset: AudioToCharDataset,
+        dataset: _AudioTextDataset,
         collate_fn: Callable,
         skip: bool,
         manifests: List[str],
         noise_manifests: List[str],
+        fills: bool = False,
     ):
         self.dataset, self.skip, self.manifests, self.noise_manifests = dataset, skip, manifests, noise_manifests
-        self._collate = collate_fn
+        self._collate, self._fills = collate_fn, fills
         dataset.featurizer = CheckedFeaturizer(dataset.featurizer)
         self._noise: Optional[CheckedNoise] = None
         if isinstance(dataset, AudioNoiseDataset):
@@ -101,21 +105,26 @@ class CheckedDataset(Dataset):
         """One item, or what is wrong with it.
 
         Raises:
-            BadAudioError: the utterance or its noise cannot be used, and is not skipped
+            BadAudioError: the utterance or its noise cannot be used, and is not skipped; or what reads such files is
+                not installed, which is no matter of single ones
         """
         try:
             item = self.dataset[index]
         except Exception as error:  # as many types as there are decoders
             bad = self._describe(index, error)
-            if not self.skip:
+            if not self.skip or self._is_whole_kind(index, error):
                 raise BadAudioError(bad) from error
-            return CheckedItem(None, utterances=[bad])
+            return CheckedItem(None, utterances=[bad], index=index)
         if self._noise is None:
-            return CheckedItem(item)
+            return CheckedItem(item, index=index)
         item.noise, item.noise_len, bad = self._noise.draw(item.audio_len.item())
         if bad and not self.skip:
             raise BadAudioError(bad[0])
-        return CheckedItem(item, noise=bad)
+        return CheckedItem(item, noise=bad, draws=self._noise.draws(bad), index=index)
+
+    def _is_whole_kind(self, index: int, error: Exception) -> bool:
+        files = self.dataset.manifest_processor.collection[index].audio_file
+        return bool(lacking_program(files[0] if isinstance(files, list) else files, error))
 
     def _describe(self, index: int, error: Exception) -> str:
         sample = self.dataset.manifest_processor.collection[index]
@@ -132,14 +141,25 @@ class CheckedDataset(Dataset):
         """
         good = [checked.item for checked in batch if checked.item is not None]
         utterances, noise = ([text for checked in batch for text in checked[kind]] for kind in (1, 2))
-        report = BadAudioReport(utterances, noise, is_empty=not good)
+        if not good and self._fills:
+            good = [self._next_good(batch[-1].index, utterances[-1])]
+        draws = sum(checked.draws for checked in batch)
+        report = BadAudioReport(utterances, noise, not good, utterances_read=len(batch), noise_read=draws)
         collated = self._collate(good) if good else self._empty()
         if isinstance(collated, (tuple, list)):
-            return (*collated, report)
+            return [*collated, report] if self._fills else (*collated, report)
         if type(collated) is AudioNoiseBatch:
             return CheckedNoiseBatch(**vars(collated), bad_audio=report)
         collated.bad_audio = report  # a batch of a fork's own
         return collated
+
+    def _next_good(self, index: int, bad: str) -> Any:
+        """The next good utterance behind one that is bad."""
+        for step in range(1, min(len(self), MOST_IN_A_ROW)):
+            checked = self[(index + step) % len(self)]
+            if checked.item is not None:
+                return checked.item
+        raise BadAudioError(f"no utterance from this one on can be used: {bad}")
 
     def _empty(self) -> Any:
         """A batch of one utterance without a valid sample: a second of silence, so that shapes are usual ones."""

@@ -24,7 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nemo.collections.asr.data.bad_audio.report import BadAudioError
 from nemo.collections.asr.data.ssl_dataset import load_noise_audio
+from nemo.collections.asr.parts.manifests import lacking_program
 
 TRIALS = 20  # NeMo's
 
@@ -42,7 +44,11 @@ class CheckedNoise:
         self.entries, self.sample_rate, self.describe = entries, sample_rate, describe
 
     def draw(self, length: int) -> Tuple[Tensor, Tensor, List[str]]:
-        """Noise of `length` samples, silence if none can be read; its valid samples; and what could not be used."""
+        """Noise of `length` samples, silence if none can be read; its valid samples; and what could not be used.
+
+        Raises:
+            BadAudioError: what reads such files is not installed
+        """
         bad: List[str] = []
         while self.entries and len(bad) < TRIALS:
             position = np.random.randint(len(self.entries))
@@ -50,7 +56,13 @@ class CheckedNoise:
                 return *self._load(position, length), bad
             except Exception as error:  # as many types as there are decoders
                 bad.append(self.describe(position, error))
+                if lacking_program(str(self.entries[position]["audio_filepath"]), error):
+                    raise BadAudioError(bad[-1]) from error
         return torch.zeros(length), torch.tensor(length), bad
+
+    def draws(self, bad: Sequence[str]) -> int:
+        """How often noise was drawn for an utterance, of which these could not be used."""
+        return 0 if not self.entries else min(len(bad) + 1, TRIALS)
 
     def _load(self, position: int, length: int) -> Tuple[Tensor, Tensor]:
         noise, noise_len = load_noise_audio(self._piece(position, length), self.sample_rate, length)

@@ -18,14 +18,26 @@ A report is made where the batch is loaded, travels in it, is counted in the mai
 """
 
 from collections import Counter
-from typing import Any, Dict, Iterator, List, Optional
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+from nemo.collections.asr.parts.manifests import MOST_BAD, too_many
 from nemo.utils import logging
 from nemo.utils.ranks import from_all_ranks
 
 LISTED = 100  # a rank and an epoch
-# So many batches in a row without a single good utterance are not a few bad files: the storage is gone.
-MOST_EMPTY_BATCHES = 50
+NAMED = 3  # in an error
+# So often, in batches, ranks tell each other what was bad. If nothing was good in between, the storage is gone.
+LOOK_EVERY = 50
+KINDS = ("utterances", "noise")
+REMEDY = (
+    "Mend these lines or take them out of the manifest; check_audio_files=-1 in the data section reads all headers "
+    "before training. on_bad_audio=raise stops at the first bad one."
+)
+
+
+class BadAudioError(ValueError):
+    """Audio that cannot be used; the message names manifest, line, file and reason."""
 
 
 class BadAudioReport:
@@ -35,10 +47,20 @@ class BadAudioReport:
         utterances: manifest, line, file and reason of each utterance that was left out
         noise: the same of each noise that was drawn and could not be used
         is_empty: whether no utterance was left
+        utterances_read: how many utterances were read, those that were left out included
+        noise_read: how often noise was drawn
     """
 
-    def __init__(self, utterances: List[str], noise: List[str], is_empty: bool):
+    def __init__(
+        self,
+        utterances: List[str],
+        noise: List[str],
+        is_empty: bool,
+        utterances_read: int = 0,
+        noise_read: int = 0,
+    ):
         self.utterances, self.noise, self.is_empty = utterances, noise, is_empty
+        self.utterances_read, self.noise_read = utterances_read, noise_read
 
     def __iter__(self) -> Iterator:
         """Nothing: Lightning looks for tensors in all that a batch has, to learn how large it is."""
@@ -52,6 +74,20 @@ def report_of(batch: Any) -> Optional[BadAudioReport]:
     return getattr(batch, "bad_audio", None)
 
 
+@dataclass
+class _Count:
+    """What was read of one kind, in an epoch and since the ranks last told each other."""
+
+    read: int = 0
+    bad: Counter = field(default_factory=Counter)  # how often, by item
+    good_lately: bool = False
+
+    def add(self, read: int, bad: Sequence[str]):
+        self.read += read
+        self.bad.update(bad)
+        self.good_lately = self.good_lately or read > len(bad)
+
+
 class BadAudioLog:
     """Counts the reports of an epoch's batches, and lists them at its end, over all ranks.
 
@@ -61,54 +97,91 @@ class BadAudioLog:
 
     def __init__(self, name: str):
         self.name = name
-        self._empty_in_a_row = 0
         self._reset()
 
     def _reset(self):
-        self._utterances: Counter = Counter()
-        self._noise: Counter = Counter()
+        self._counts, self._batches = {kind: _Count() for kind in KINDS}, 0
 
     def add(self, batch: Any) -> bool:
         """Counts what a batch reports, and says the first of an epoch at once.
 
         Returns:
             whether the batch is without any good utterance
-        Raises:
-            RuntimeError: for a long time no utterance could be read
         """
         report = report_of(batch)
         if report is None:
             return False
-        if (report.utterances or report.noise) and not (self._utterances or self._noise):
+        if (report.utterances or report.noise) and not any(count.bad for count in self._counts.values()):
             first = (report.utterances + report.noise)[0]
             logging.warning(f"on_bad_audio=skip: {first}. All are listed at the end of the epoch.")
-        self._utterances.update(report.utterances)
-        self._noise.update(report.noise)
-        self._empty_in_a_row = self._empty_in_a_row + 1 if report.is_empty else 0
-        if self._empty_in_a_row >= MOST_EMPTY_BATCHES:
-            raise RuntimeError(
-                f"on_bad_audio=skip: no utterance of {self._empty_in_a_row} batches could be used, the last one was "
-                f"{report.utterances[-1]}"
-            )
+        self._batches += 1
+        for kind in KINDS:
+            self._counts[kind].add(getattr(report, f"{kind}_read"), getattr(report, kind))
         return report.is_empty
 
-    def pop(self) -> Dict[str, float]:
+    def look(self, batches: float):
+        """Ends a run early that cannot end well; to be called by all ranks after each batch of a training epoch.
+
+        Args:
+            batches: how many a whole epoch has; infinite if nobody knows
+        Raises:
+            BadAudioError: for `LOOK_EVERY` batches nothing could be used, or more is bad by now than may be in all of
+                the epoch
+        """
+        if not self._batches or self._batches % LOOK_EVERY:
+            return
+        for kind, count in self._counts.items():
+            # two items are enough to know that it is more than one
+            told = count.read, sum(count.bad.values()), list(count.bad)[:NAMED], count.good_lately
+            read, bad, items, good = zip(*from_all_ranks(told))
+            count.good_lately = False
+            named = list(dict.fromkeys(text for texts in items for text in texts))
+            if sum(bad) and not any(good):
+                said = f"for {LOOK_EVERY} batches no {kind} could be used"
+                raise BadAudioError(self._error(said, named))
+            self._check(kind, sum(read), sum(bad), named, batches)
+
+    def pop(self, batches: float = 0, is_trial: bool = False) -> Dict[str, float]:
         """Lists what was skipped since the last call, over all ranks, each of which must call this.
 
+        Args:
+            batches: how many a whole epoch has on a rank; what was read of a part of it may have more bad ones
+            is_trial: whether it is no epoch, but a first look at some of the data
         Returns:
             `{name}_bad_utterances`, how many were left out, and `{name}_bad_noise`, how often noise that was drawn
             could not be used
+        Raises:
+            BadAudioError: these were not single ones, see `too_many`
         """
-        ranks = from_all_ranks((self._utterances, self._noise))
+        ranks = from_all_ranks(self._counts)
+        together = {kind: [counts[kind] for counts in ranks] for kind in KINDS}
+        values = {f"{self.name}_bad_{kind}": 0.0 for kind in KINDS}
+        for kind, counts in together.items():
+            bad: Counter = sum((count.bad for count in counts), Counter())
+            values[f"{self.name}_bad_{kind}"] = float(sum(bad.values()))
+            self._list(kind, bad)
+            if not is_trial:
+                read = sum(count.read for count in counts)
+                self._check(kind, read, sum(bad.values()), list(bad), batches)
         self._reset()
-        values = {}
-        for kind, counters in zip(("utterances", "noise"), zip(*ranks)):
-            values[f"{self.name}_bad_{kind}"] = float(sum(sum(counter.values()) for counter in counters))
-            self._list(kind, counters)
         return values
 
-    def _list(self, kind: str, counters):
-        together = sum(counters, Counter())
+    def _check(self, kind: str, read: int, bad: int, items: List[str], batches: float):
+        """Raises if too much is bad of what the whole epoch reads, as far as the batches of this process tell."""
+        whole = read * max(1.0, batches / max(1, self._batches)) if batches != float("inf") else read
+        if too_many(bad, len(items), whole):
+            of = "utterances that this epoch has read" if kind == "utterances" else "draws of noise in this epoch"
+            said = f"none of the {read} {of} can be used" if bad >= read else f"{bad} of the {read} {of} are bad"
+            raise BadAudioError(self._error(said, items))
+
+    def _error(self, said: str, items: List[str]) -> str:
+        first = "\n".join(f"  {text}" for text in items[:NAMED])
+        return (
+            f"{self.name}: {said}. on_bad_audio=skip leaves out single ones, up to {MOST_BAD:.0%}; this is more. "
+            f"The first:\n{first}\n{REMEDY}"
+        )
+
+    def _list(self, kind: str, together: Counter):
         if not together:
             return
         lines = [f"  {text}{f' ({times} times)' if times > 1 else ''}" for text, times in together.most_common(LISTED)]

@@ -21,6 +21,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 from nemo.collections.asr.parts.contexts import ContextCurriculum
+from nemo.collections.asr.parts.finetuning.bad_audio import CountBadAudio, check_loaders
 from nemo.collections.asr.parts.finetuning.checkpoint import read_pretrained
 from nemo.collections.asr.parts.finetuning.freezing import FreezeEncoder
 from nemo.collections.asr.parts.finetuning.inheritance import DATA, inherit, is_transducer
@@ -30,7 +31,7 @@ from nemo.collections.asr.parts.finetuning.transcripts import Transcripts, read_
 from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErrorRate
 from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
-from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO, check_on_ranks, raise_on_all_ranks
 from nemo.collections.asr.parts.resume import ExactResume, deafen_workers
 from nemo.collections.asr.parts.utils.ssl_config import check_encoder, check_own_keys, hand_contexts_to_encoder
 from nemo.utils import logging
@@ -69,6 +70,7 @@ class FineTuning:
         self.cfg = cfg
         self.trainer: Any = trainer
         check_own_keys(cfg.model)
+        self.on_bad_audio = check_choice("model.on_bad_audio", cfg.model.get("on_bad_audio"), ON_BAD_AUDIO)
         self.freezing = FreezeEncoder(cfg.get("freeze_encoder_steps") or 0)
         self.curriculum = ContextCurriculum.from_config(cfg.model.get("curriculum_context"))
         check_rates(cfg.model)
@@ -97,6 +99,7 @@ class FineTuning:
             warn_of_unknown(cfg, name, transcripts)
         path = cfg.get("target") or CLASSES[is_transducer(cfg), "tokenizer" in cfg]
         model = class_of_target("model.target", path)(cfg=cfg, trainer=self.trainer)
+        check_loaders(model, cfg, self.on_bad_audio)
         deafen_workers([getattr(model, "_train_dl", None), getattr(model, "_validation_dl", None)])
         report = load_into(model, self.pretrained)
         self.pretrained.weights.clear()  # the model has them now
@@ -108,8 +111,10 @@ class FineTuning:
         return model
 
     def callbacks(self) -> List[Callback]:
-        """What belongs to the run: stops, freezing, the word error rate, blanks of CTC, a curriculum of contexts."""
+        """What belongs to the run: stops, bad audio, freezing, the word error rate, blanks of CTC, a curriculum."""
         callbacks: List[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate(), ExactResume()]
+        if self.on_bad_audio is not None:
+            callbacks.append(CountBadAudio(self.on_bad_audio))
         if self.freezing.steps:
             callbacks.append(self.freezing)
         if not is_transducer(self.cfg.model):
@@ -123,7 +128,7 @@ class FineTuning:
             config: Any = self.cfg.model.get(name)
             if config is None or config.get("manifest_filepath") is None:
                 continue
-            self._unreadable += check_on_ranks(config, None, self.trainer)
+            self._unreadable += check_on_ranks(config, self.on_bad_audio, self.trainer)
             found[name] = read_transcripts(name, config)
         found.setdefault("train_ds", Transcripts([], complete=False))
         return found

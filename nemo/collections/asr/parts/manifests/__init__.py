@@ -17,6 +17,18 @@
 from nemo.collections.asr.parts.manifests.check import ON_BAD_AUDIO, check_manifests
 from nemo.collections.asr.parts.manifests.description import describe_entry
 from nemo.collections.asr.parts.manifests.lines import manifests_of
+from nemo.collections.asr.parts.manifests.problems import MOST_BAD, too_many
 from nemo.collections.asr.parts.manifests.ranks import check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.manifests.readers import lacking_program
 
-__all__ = ["ON_BAD_AUDIO", "check_manifests", "check_on_ranks", "describe_entry", "manifests_of", "raise_on_all_ranks"]
+__all__ = [
+    "MOST_BAD",
+    "ON_BAD_AUDIO",
+    "check_manifests",
+    "check_on_ranks",
+    "describe_entry",
+    "lacking_program",
+    "manifests_of",
+    "raise_on_all_ranks",
+    "too_many",
+]

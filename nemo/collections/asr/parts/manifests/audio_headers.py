@@ -26,6 +26,7 @@ from typing import FrozenSet, Iterator, List, Optional, Sequence, Tuple
 import soundfile
 from tqdm.auto import tqdm
 
+from nemo.collections.asr.parts.manifests.channels import gives_one_channel
 from nemo.collections.asr.parts.manifests.entries import Entry
 from nemo.collections.asr.parts.manifests.lines import full_path, why_no_file
 from nemo.collections.asr.parts.manifests.problems import Problem
@@ -70,7 +71,7 @@ def audio_problem(manifest: str, entry: Entry, channel_selector=None) -> Optiona
         channel_selector: as in a data section of a config
     """
     several = len(entry.files) > 1
-    if several and not _gives_one_channel(channel_selector, len(entry.files)):
+    if several and not gives_one_channel(channel_selector, len(entry.files)):
         return Problem("channels", f"{', '.join(entry.files)} ({len(entry.files)} files)")
     for file in entry.files:
         problem = _file_problem(full_path(file, manifest), entry, None if several else channel_selector)
@@ -79,21 +80,13 @@ def audio_problem(manifest: str, entry: Entry, channel_selector=None) -> Optiona
     return None
 
 
-def _gives_one_channel(channel_selector, channels: int) -> bool:
-    if channel_selector is None:
-        return channels == 1
-    if isinstance(channel_selector, int):
-        return channel_selector < channels
-    return True  # `average`; a list is left to NeMo
-
-
 def _file_problem(path: str, entry: Entry, channel_selector) -> Optional[Problem]:
     if "://" in path:
         return None
     if why := why_no_file(path):
         return Problem("audio", f"{path} ({why})")
     if os.path.splitext(path)[1][1:].upper() not in _formats():
-        return None  # NeMo has other readers for it
+        return None  # NeMo may have other readers for it: see `readers.py`
     try:
         with soundfile.SoundFile(path) as audio:
             channels, seconds = audio.channels, audio.frames / audio.samplerate
@@ -101,7 +94,7 @@ def _file_problem(path: str, entry: Entry, channel_selector) -> Optional[Problem
         return Problem("audio", f"{path} ({error})")
     if seconds == 0:
         return Problem("audio", f"{path} (it has no samples)")
-    if not _gives_one_channel(channel_selector, channels):
+    if not gives_one_channel(channel_selector, channels):
         return Problem("channels", f"{path} ({channels})")
     return _time_problem(path, entry, seconds)
 

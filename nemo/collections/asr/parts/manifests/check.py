@@ -23,6 +23,7 @@ import os
 from typing import Iterator, List, Mapping, NamedTuple, Optional
 
 from nemo.collections.asr.parts.manifests.audio_headers import audio_problems
+from nemo.collections.asr.parts.manifests.channels import check_selector
 from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
 from nemo.collections.asr.parts.manifests.lines import (
     encoding_of,
@@ -32,7 +33,8 @@ from nemo.collections.asr.parts.manifests.lines import (
     undecodable_line,
     why_no_file,
 )
-from nemo.collections.asr.parts.manifests.problems import Problem, Problems
+from nemo.collections.asr.parts.manifests.problems import MOST_BAD, Problem, Problems, too_many
+from nemo.collections.asr.parts.manifests.readers import FilesToTry
 from nemo.utils import logging
 from nemo.utils.option_checks import check_integer, check_number
 
@@ -40,8 +42,6 @@ ON_BAD_AUDIO = ("raise", "skip", None)  # `model.on_bad_audio`; None is NeMo's b
 KEYS = ("manifest_filepath", "noise_manifest")
 # Files opened per manifest, spread evenly over it. `check_audio_files` in the data section changes it, -1 is all.
 FILES_TO_OPEN = 1000
-# With `on_bad_audio: skip`, more than this share of the files that were opened is not a few bad ones: it is a mistake.
-MOST_BAD = 0.05
 
 
 class CheckedLines(NamedTuple):
@@ -50,18 +50,20 @@ class CheckedLines(NamedTuple):
     key: str
     manifest: str
     to_open: List[Entry]
+    to_try: FilesToTry
 
 
 def check_manifests(config: Mapping, on_bad_audio: Optional[str] = None):
     """Raises a ValueError that names manifest and lines of what is wrong, counts the rest and says what to do.
 
-    Looked at are all lines (JSON, paths, offsets, durations) and the headers of `check_audio_files` files of each
-    manifest. A duration that ends beyond its file is a warning, because NeMo takes what is there. Tarred, Lhotse and
-    remote data (a path with `://` or a shard pattern) are left to NeMo.
+    Looked at are all lines (JSON, paths, offsets, durations), the headers of `check_audio_files` files of each
+    manifest and, unless that is 0, whether a few files of each extension can be read. A duration that ends beyond its
+    file is a warning, because NeMo takes what is there. Tarred, Lhotse and remote data (a path with `://` or a shard
+    pattern) are left to NeMo.
 
     Args:
         config: `train_ds`, `validation_ds` or `test_ds`
-        on_bad_audio: the model's; with `skip` a few files that cannot be used are a warning
+        on_bad_audio: the model's; with `skip` single files that cannot be used are a warning, see `too_many`
     """
     check_audio(config, check_lines(config), on_bad_audio)
 
@@ -74,6 +76,7 @@ def check_lines(config: Mapping) -> List[CheckedLines]:
     """
     if config.get("is_tarred") or config.get("use_lhotse"):
         return []
+    check_selector(config)
     checked, messages = [], []
     for key in KEYS:
         for manifest in list(_local(key, config.get(key))):
@@ -92,22 +95,30 @@ def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: Opti
         ValueError: see `check_manifests`
     """
     errors: List[str] = []
-    for key, manifest, entries in checked:
-        selector = config.get("channel_selector") if key == "manifest_filepath" else None
-        bad, short = Problems(f"{key}={manifest}"), Problems(f"{key}={manifest}")
-        for line, problem in audio_problems(manifest, entries, selector):
-            (short if problem.kind == "duration_beyond" else bad).add(line, problem)
-        warnings, total = short.messages(), sum(bad.counts.values())
-        if on_bad_audio == "skip" and total <= MOST_BAD * len(entries):
-            warnings += bad.messages()
-        else:
-            errors += bad.messages()
-            if on_bad_audio == "skip":
-                errors.append(f"{key}={manifest}: {total} of {len(entries)} files are too many for on_bad_audio=skip")
-        for message in warnings:
-            logging.warning(message)
+    for checked_lines in checked:
+        selector = config.get("channel_selector") if checked_lines.key == "manifest_filepath" else None
+        errors += _audio_errors(checked_lines, selector, on_bad_audio == "skip")
     if errors:
         raise ValueError("\n".join(errors))
+
+
+def _audio_errors(checked: CheckedLines, selector, skip: bool) -> List[str]:
+    """What ends the run; warns of the rest."""
+    name, opened = f"{checked.key}={checked.manifest}", len(checked.to_open)
+    bad, short, kinds = Problems(name), Problems(name), Problems(name)
+    for line, problem in audio_problems(checked.manifest, checked.to_open, selector):
+        (short if problem.kind == "duration_beyond" else bad).add(line, problem)
+    total = sum(bad.counts.values())
+    for message in (*short.messages(), *(bad.messages() if skip and not too_many(total, total, opened) else ())):
+        logging.warning(message)
+    if total and not skip:
+        return bad.messages()
+    if too_many(total, total, opened):
+        most = f"on_bad_audio=skip leaves out single files, up to {MOST_BAD:.0%}"
+        return [*bad.messages(), f"{name}: {total} of the {opened} files that were opened are bad; {most}"]
+    for line, problem in checked.to_try.problems(checked.manifest, skip, selector):
+        kinds.add(line, problem)
+    return kinds.messages()
 
 
 def _local(key: str, value) -> Iterator[str]:
@@ -120,7 +131,9 @@ def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems
     """Reads a manifest twice, rather than keep what may be millions of entries."""
     if why := why_no_file(os.path.expanduser(manifest)):
         raise ValueError(f"{key}={manifest}: {why}")
-    encoding, within, to_open = encoding_of(key), DurationLimits(config), []
+    encoding, within = encoding_of(key), DurationLimits(config)
+    to_open: List[Entry] = []
+    to_try = FilesToTry()
     try:
         total = sum(1 for _ in read_lines(manifest, encoding))
         if not total:
@@ -132,13 +145,15 @@ def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems
                 problems.add(number, entry)
                 continue
             within.add(entry.duration)
+            if count:
+                to_try.add(entry)
             if position * count % total < count:  # at even distances
                 to_open.append(entry)
     except UnicodeDecodeError as error:
         problems.add(undecodable_line(manifest, error), Problem("encoding", how_to_decode(manifest, error)))
     if key == "manifest_filepath" and not any(problems.counts.values()):
         within.check(manifest)
-    return CheckedLines(key, manifest, to_open)
+    return CheckedLines(key, manifest, to_open, to_try)
 
 
 def _count(total: int, config: Mapping) -> int:

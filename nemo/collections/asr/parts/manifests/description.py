@@ -19,6 +19,8 @@ from typing import Any, Mapping, Sequence
 from nemo.collections.asr.parts.manifests.audio_headers import audio_problem
 from nemo.collections.asr.parts.manifests.entries import Entry, files_of, seconds_of
 from nemo.collections.asr.parts.manifests.lines import place_of_entry
+from nemo.collections.asr.parts.manifests.problems import KINDS
+from nemo.collections.asr.parts.manifests.readers import lacking_program
 
 
 def describe_entry(
@@ -44,4 +46,6 @@ def describe_entry(
         manifests[0], Entry(0, tuple(files), seconds_of(entry.get("offset")) or 0.0, None), channel_selector
     )
     reason = f"{', '.join(files)}: {error}" if problem is None else str(problem)
+    if program := lacking_program(files[0], error):
+        reason = f"{', '.join(files)}: nothing reads such files here, {program} is not installed. {KINDS['reader'][1]}"
     return f"{place_of_entry(manifests, position, key)}: {reason}"

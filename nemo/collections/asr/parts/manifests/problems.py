@@ -18,6 +18,8 @@ from collections import defaultdict
 from typing import Dict, List, NamedTuple, Tuple
 
 NAMED = 3  # of each kind
+# More than this share of what is read is not a few bad items: it is a mistake.
+MOST_BAD = 0.05
 # Kinds of problems: what is wrong, with a place for what it is about, and what to do.
 KINDS = {
     "encoding": (
@@ -38,6 +40,10 @@ KINDS = {
         "The model takes one. `channel_selector` in the data section, a number or `average`, makes one of several; "
         "it is not there for noise.",
     ),
+    "reader": (
+        "none of these can be read: {}",
+        "Convert them, for example to FLAC or WAV, or install what reads them (ffmpeg, for NeMo before 3.0).",
+    ),
     "offset_beyond": ("`offset` is beyond the end of {}", "It counts seconds from the beginning of the file."),
     "duration_beyond": (
         "`offset` and `duration` end beyond {}",
@@ -54,6 +60,19 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         return KINDS[self.kind][0].format(self.detail)
+
+
+def too_many(bad: int, items: int, read: float) -> bool:
+    """True if what was bad is not single items that may be left out.
+
+    Args:
+        bad: how often something was bad
+        items: how many different ones it was, which are fewer where an item is read several times
+        read: how often something was read, the bad ones included
+    Returns:
+        whether all was bad, or more than one item was, and that was more than `MOST_BAD` of what was read
+    """
+    return bad > 0 and (bad >= read or (items > 1 and bad > MOST_BAD * read))
 
 
 class Problems:

@@ -82,7 +82,7 @@ _CONTEXTS = {"fork": _ForkContext, "spawn": _SpawnContext, "forkserver": _ForkSe
 
 
 def deafen_workers(loader: Any) -> None:
-    """Has the workers of a data loader, or of each in a list, leave both signals to the process that trains.
+    """Has the workers of a data loader, or of each in (nested) lists, leave both signals to the process that trains.
 
     Ctrl-C in a terminal and `scancel` reach the whole process group. A worker that dies takes the next batch with it,
     and the run fails before it has saved. A function of the worker would come too late: PyTorch has workers hear
@@ -91,10 +91,12 @@ def deafen_workers(loader: Any) -> None:
     """
     if not hasattr(signal, "sigwaitinfo"):
         return
-    for each in loader if isinstance(loader, (list, tuple)) else [loader]:
-        if isinstance(each, DataLoader) and each.num_workers > 0:
-            given = each.multiprocessing_context or multiprocessing
-            each.multiprocessing_context = _CONTEXTS[given.get_start_method()]()
+    if isinstance(loader, (list, tuple)):
+        for each in loader:
+            deafen_workers(each)
+    elif isinstance(loader, DataLoader) and loader.num_workers > 0:
+        given = loader.multiprocessing_context or multiprocessing
+        loader.multiprocessing_context = _CONTEXTS[given.get_start_method()]()
 
 
 class StopSignals:

@@ -16,7 +16,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import torch
 from torch import Tensor, nn
@@ -97,13 +97,22 @@ class StreamingFeedForward:
 
     def __init__(self, norm: nn.Module, module: Any):
         self.norm, self.linear1, self.linear2 = norm, module.linear1, module.linear2
-        self.activation = (
-            partial(F.silu, inplace=True) if isinstance(module.activation, nn.SiLU) else module.activation
-        )
+        activation = module.activation
+        is_plain = type(activation) is nn.SiLU and not (activation._forward_hooks or activation._forward_pre_hooks)
+        self.activation = partial(F.silu, inplace=True) if is_plain else activation
 
     def run(self, x: Tensor) -> Tensor:
         """(b, T, D) -> (b, T, D)"""
         return self.linear2(self.activation(self.linear1(self.norm(x))))
+
+
+def adapters_of(layer: Any) -> Callable[[Tensor], Tensor]:
+    """What a layer's enabled `LinearAdapter`s make of its output, (..., D) -> (..., D)."""
+
+    def adapt(x: Tensor) -> Tensor:
+        return layer.forward_enabled_adapters({"x": x, "loc": "post"})["x"]
+
+    return adapt if layer.get_enabled_adapters() else nn.Identity()
 
 
 class StreamingLayer:
@@ -118,7 +127,7 @@ class StreamingLayer:
         self.feed_forward1 = StreamingFeedForward(layer.norm_feed_forward1, layer.feed_forward1)
         self.feed_forward2 = StreamingFeedForward(layer.norm_feed_forward2, layer.feed_forward2)
         self.norm_attention, self.norm_convolution = layer.norm_self_att, layer.norm_conv
-        self.norm_out = layer.norm_out
+        self.norm_out, self.adapt = layer.norm_out, adapters_of(layer)
         self.residual_scale = layer.fc_factor
 
     def initial_state(self, batch_size: int) -> LayerState:
@@ -131,4 +140,4 @@ class StreamingLayer:
         x += self.attention.run(self.norm_attention(x), state.attention, rows, mask)
         x += self.convolution.run(self.norm_convolution(x), state.convolution, rows)
         x.add_(self.feed_forward2.run(x), alpha=self.residual_scale)
-        return self.norm_out(x)
+        return self.adapt(self.norm_out(x))

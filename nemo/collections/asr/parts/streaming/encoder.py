@@ -154,6 +154,12 @@ class StreamingEncoder:
         produced = [sum(step.frames for step in steps) for steps in plans]
         return self._assemble(encoded, produced), produced
 
+    def stream(self, features: Tensor) -> Tensor:
+        """A whole stream in two pieces, (1, F, D) -> (1, T', D')."""
+        state, pieces = self.initial_state(1), features.tensor_split(2, dim=1)
+        made = [self.run(state, piece, [piece.size(1)], ending)[0] for piece, ending in zip(pieces, ((), (0,)))]
+        return torch.cat(made, dim=1)
+
     def _plan(self, heard: int, made: int, ends: bool) -> List[Step]:
         """The steps in which a stream goes on that has had `heard` feature frames, and of which `made` encoder frames
         have come out."""

@@ -31,7 +31,7 @@ LOUDEST = 100.0
 class FiniteInput:
     """Refuses input that is not finite, or puts silence in its place; refuses samples beyond `LOUDEST`.
 
-    Input that comes from the host is looked at there; for input on a CUDA device each call waits for it once.
+    Input that comes from the host is looked at there; for input on a CUDA device each call waits for the device.
 
     Args:
         on_nonfinite: `raise` or `zero`

@@ -15,14 +15,16 @@
 """Why a model cannot stream, and in which contexts one that can is streamed."""
 
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from torch import nn
 
 from nemo.collections.asr.parts.contexts import UNLIMITED, AttentionContext
 from nemo.collections.asr.parts.lookahead import LookaheadReport, report_lookahead
+from nemo.collections.asr.parts.streaming.changed_parts import changes_refused
 from nemo.collections.asr.parts.streaming.fixed_statistics import statistics_problem
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
+from nemo.collections.common.parts.adapter_modules import LinearAdapter
 from nemo.utils.option_checks import check_integer
 
 UTTERANCE_STATISTICS = ("per_feature", "all_features")
@@ -56,11 +58,12 @@ class StreamingPlan:
     contexts: Tuple[AttentionContext, ...]
 
 
-def require_streamable(model: Any, max_context: Optional[int]) -> StreamingPlan:
+def require_streamable(model: Any, max_context: Optional[int], allow_changed: Sequence[str] = ()) -> StreamingPlan:
     """How the model is streamed, with `max_context` in place of unlimited left contexts.
 
     Raises:
-        ValueError: listing every reason why the model cannot stream
+        ValueError: listing every reason why the model cannot stream; changed parts but for those in `allow_changed`,
+            and names in it of parts that are not changed
     """
     encoder = getattr(model, "encoder", None)
     if not all(hasattr(encoder, name) for name in CACHE_AWARE):
@@ -76,6 +79,7 @@ def require_streamable(model: Any, max_context: Optional[int]) -> StreamingPlan:
     if not any(obstacle.part == "downsampling" for obstacle in obstacles):
         obstacles += subsampling_obstacles(subsampling_of(encoder))
     obstacles += [*layer_obstacles(encoder), *front_end_obstacles(getattr(model, "preprocessor", None))]
+    obstacles += [Obstacle("changes", what) for what in changes_refused(model, allow_changed)]
     if obstacles or plan is None:
         raise ValueError("\n".join(["this model cannot stream:", *(f"  - {found.what}" for found in obstacles)]))
     return plan
@@ -148,9 +152,11 @@ def layer_obstacles(encoder: Any) -> Iterator[Obstacle]:
         advice = " without contexts for each layer" if encoder.self_attention_model == "rel_pos_local_attn" else ""
         what = f"self_attention_model={encoder.self_attention_model}{advice}: must be rel_pos"
         yield Obstacle("attention", f"attention: {what}")
-    if any(layer.is_adapter_available() for layer in encoder.layers):
-        what = "enabled in the encoder's layers; disable them, or merge them into the weights"
-        yield Obstacle("adapters", f"adapters: {what}")
+    enabled = {name: layer.adapter_layer[name] for layer in encoder.layers for name in layer.get_enabled_adapters()}
+    for name, adapter in enabled.items():
+        if not isinstance(adapter, LinearAdapter):
+            what = f"{name} ({type(adapter).__name__}) is enabled: must be a LinearAdapter, or disabled"
+            yield Obstacle("adapters", f"adapters: {what}")
 
 
 def subsampling_of(encoder: Any) -> nn.Module:

@@ -34,6 +34,7 @@ from nemo.collections.asr.parts.streaming.finite_input import FiniteInput
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo.collections.asr.parts.streaming.model_guard import ModelGuard
 from nemo.collections.asr.parts.streaming.output import StreamingOutput, decode
+from nemo.collections.asr.parts.streaming.proof import prove_encoder, prove_front_end
 from nemo.collections.asr.parts.streaming.requirements import (
     require_decoder,
     require_eval_mode,
@@ -58,17 +59,16 @@ class StreamingEncoderSession:
             with right context 0: an encoder frame comes out every `subsampling_factor` feature frames. Style
             `chunked_limited`: right + 1 encoder frames come out when the chunk is complete.
         batch_size: number of streams
-        max_context: left context, in encoder frames, of the layers whose own is unlimited; a multiple of right + 1.
-            Layers with a finite left context keep it.
-        return_log_probs: outputs have the decoder's `log_probs`
-        return_tokens: outputs have `tokens`
+        max_context: left context, in encoder frames, of the layers whose own is unlimited; a multiple of right + 1
+        return_log_probs, return_tokens: outputs have the decoder's `log_probs`, and `tokens`
         apply_mask: mask feature frames with the model's `mask_features`, which is told `current_frame`
-        on_nonfinite: `raise` refuses samples and features that are not finite; `zero` puts silence in their place and
-            counts them in `nonfinite_samples`
+        on_nonfinite: `raise` refuses what is not finite; `zero` makes it silence, counted in `nonfinite_samples`
+        allow_changed: names of changed parts, such as `encoder.layers.3`, that streaming does not go through
+        verify: stream a short made signal first; it must give what the model's own forward gives
 
     Raises:
-        ValueError: listing every reason why the model cannot stream at once; a model in train mode; an unlimited left
-            context without `max_context`; an argument that is out of its range or that the model has no part for
+        ValueError: listing every reason why the model cannot stream; a model in train mode; no `max_context` for an
+            unlimited one; an argument out of its range or that the model has no part for; streams that differ
     """
 
     def __init__(
@@ -80,17 +80,19 @@ class StreamingEncoderSession:
         return_tokens: bool = False,
         apply_mask: bool = False,
         on_nonfinite: str = "raise",
+        allow_changed: Sequence[str] = (),
+        verify: bool = True,
     ):
         self.model: Any = cast(Any, model)
         self.batch_size = check_integer("batch_size", batch_size, 1)
         self.return_log_probs, self.return_tokens, self.apply_mask = return_log_probs, return_tokens, apply_mask
-        plan = require_streamable(model, max_context)
+        plan = require_streamable(model, max_context, allow_changed)
         require_eval_mode(self.model, *self.model.encoder.modules())
         self.report, self.contexts = plan.report, list(plan.contexts)
         self._decoder = require_decoder(model) if return_log_probs or return_tokens else None
         if apply_mask:
             require_masking(model)
-        self._entered = False
+        self._entered, self._verify = False, verify
         self._build(on_nonfinite)
 
     @without_gradients
@@ -101,6 +103,9 @@ class StreamingEncoderSession:
         self._input = FiniteInput(on_nonfinite, self._front_end.silence())
         factor, num_features = self.report.timing.stride, self._front_end.num_features
         self._encoder = StreamingEncoder(self.model.encoder, self.contexts, factor, num_features)
+        if self._verify:
+            contexts = self.contexts, self.report.contexts
+            prove_encoder(self.model.encoder, self._encoder, self._front_end, factor, *contexts)
         self._state = self._initial_state()
 
     @without_gradients
@@ -178,6 +183,8 @@ class StreamingEncoderSession:
         """
         self._guard.require_unchanged()
         require_known_features(self.model.preprocessor)
+        if self._verify:
+            prove_front_end(self.model.preprocessor, self._front_end)
         samples = as_samples(samples, self.batch_size)
         counts = as_counts(lengths, self.batch_size, samples.size(1), "samples")
         self._state.refuse_audio(counts)
@@ -262,9 +269,8 @@ class StreamingEncoderSession:
 
     def _constants(self) -> Dict[str, Any]:
         """What must be the same in a session that goes on from a saved state."""
-        contexts = [context.as_list() for context in self.contexts]
-        sizes = {"batch_size": self.batch_size, "sample_rate": self.sample_rate}
-        return {"kind": "StreamingEncoderSession", "contexts": contexts, "chunk": self.chunk, **sizes}
+        values = {"batch_size": self.batch_size, "sample_rate": self.sample_rate, "chunk": self.chunk}
+        return {"kind": "StreamingEncoderSession", "contexts": [c.as_list() for c in self.contexts], **values}
 
     def _reset(self, rows: List[int]) -> None:
         flags = [row in rows for row in range(self.batch_size)]
@@ -288,8 +294,7 @@ class StreamingEncoderSession:
 
     def _mask(self, feats: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Masks new feature frames (B, F, D), of which each row has lengths (B,); also the masks, (B, D, F)."""
-        by_feature = feats.transpose(1, 2)
         if feats.size(1) == 0:
-            return feats, torch.zeros_like(by_feature)
-        masked, masks = self.model.mask_features(by_feature, lengths, self.current_frame + lengths)
+            return feats, torch.zeros_like(feats.transpose(1, 2))
+        masked, masks = self.model.mask_features(feats.transpose(1, 2), lengths, self.current_frame + lengths)
         return masked.transpose(1, 2), masks.clone()

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 from torch import nn
@@ -34,11 +34,13 @@ from nemo.collections.asr.parts.streaming.export.head import Ctc, find_ctc
 from nemo.collections.asr.parts.streaming.export.onnx_graph import write_graph, write_quantized_graph
 from nemo.collections.asr.parts.streaming.export.step import StreamingStep
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
+from nemo.collections.asr.parts.streaming.proof import prove_encoder, prove_front_end
 from nemo.collections.asr.parts.streaming.requirements import (
     require_eval_mode,
     require_known_features,
     require_streamable,
 )
+from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
 
 DESCRIPTION_FILE = "model.json"
 GRAPH_FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
@@ -50,6 +52,8 @@ def export_streaming(
     max_context: Optional[int] = None,
     int8: bool = False,
     replace: bool = False,
+    allow_changed: Sequence[str] = (),
+    verify: bool = True,
 ) -> Dict[str, Any]:
     """Writes the streaming step of a model's encoder, and of its CTC decoder if it has one, as ONNX.
 
@@ -67,7 +71,7 @@ def export_streaming(
             decoder that cannot be exported; a folder that holds something else
     """
     check_folder(Path(folder), replace)
-    exported = _prepared(model, max_context)
+    exported = _prepared(model, max_context, allow_changed, verify)
     graphs = {name: file for name, file in GRAPH_FILES.items() if int8 or name == "float32"}
     description = describe(exported.step, exported.report, exported.front_end, exported.ctc, graphs)
     target = Path(folder).resolve()
@@ -89,14 +93,18 @@ class _Exported(NamedTuple):
     report: LookaheadReport
 
 
-def _prepared(model: Any, max_context: Optional[int]) -> _Exported:
+@without_gradients
+def _prepared(model: Any, max_context: Optional[int], allow_changed: Sequence[str], verify: bool) -> _Exported:
     """Raises a ValueError for a model that cannot be exported."""
-    plan = require_streamable(model, max_context)
+    plan = require_streamable(model, max_context, allow_changed)
     require_eval_mode(model, *model.encoder.modules())
     require_known_features(model.preprocessor)
     front_end, ctc = StreamingLogMel(model.preprocessor.featurizer), find_ctc(model)
     head, factor = None if ctc is None else ctc.head, plan.report.timing.stride
     step = StreamingStep(model.encoder, plan.contexts, factor, front_end.num_features, head)
+    if verify:
+        prove_front_end(model.preprocessor, front_end)
+        prove_encoder(model.encoder, step.eval(), front_end, factor, plan.contexts, plan.report.contexts)
     return _Exported(step.eval(), front_end, ctc, plan.report)
 
 

@@ -70,9 +70,9 @@ def find_ctc(model: Any) -> Optional[Ctc]:
         return None  # that of pretraining has none
     layers: Any = getattr(decoder, "decoder_layers", ())
     is_one_frame = len(layers) == 1 and isinstance(layers[0], nn.Conv1d) and layers[0].kernel_size == (1,)
-    adapters: Any = getattr(decoder, "is_adapter_available", lambda: False)
+    adapters: Any = getattr(decoder, "get_enabled_adapters", list)
     if not is_one_frame or adapters():
-        what = "with adapters" if is_one_frame else "is not supported"
-        raise ValueError(f"decoder: {type(decoder).__name__} {what}: must be ConvASRDecoder without adapters")
+        what = "with enabled adapters" if is_one_frame else "is not supported"
+        raise ValueError(f"decoder: {type(decoder).__name__} {what}: must be ConvASRDecoder without enabled adapters")
     vocabulary = getattr(decoder, "vocabulary", None)
     return Ctc(CtcHead(decoder), None if vocabulary is None else [str(text) for text in vocabulary])

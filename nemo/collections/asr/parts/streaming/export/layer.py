@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nemo.collections.asr.parts.streaming.conformer_layer import adapters_of
 from nemo.collections.asr.parts.streaming.export.attention import StepAttention
 
 Past = Tuple[Tensor, Tensor, Tensor]
@@ -97,7 +98,7 @@ class StepLayer(nn.Module):
         self.norm_attention, self.attention = layer.norm_self_att, StepAttention(layer.self_attn, chunk, positions)
         self.norm_convolution, self.convolution = layer.norm_conv, StepConvolution(layer.conv)
         self.feed_forward2 = StepFeedForward(layer.norm_feed_forward2, layer.feed_forward2, layer.fc_factor)
-        self.norm_out = layer.norm_out
+        self.norm_out, self.adapt = layer.norm_out, adapters_of(layer)
 
     def forward(self, x: Tensor, past: Past, mask: Tensor, windows: Tensor, batch: int, frames: int) -> LayerOutput:
         """One layer, from its past and new frames.
@@ -116,14 +117,28 @@ class StepLayer(nn.Module):
         x = x + attended
         convolved, inputs = self.convolution(self.norm_convolution(x), inputs, windows, batch, frames)
         x = x + convolved
-        return self.norm_out(x + self.feed_forward2(x)), (keys, values, inputs)
+        return self.adapt(self.norm_out(x + self.feed_forward2(x))), (keys, values, inputs)
 
 
-def scaled(linear: Any, scale: float) -> nn.Linear:
-    """A linear layer whose output is `scale` times as large."""
-    made = copy.deepcopy(linear)
-    for parameter in made.parameters():
-        parameter.data.mul_(scale)
+class _Scaled(nn.Module):
+    """A module whose output is `scale` times as large."""
+
+    def __init__(self, module: nn.Module, scale: float):
+        super().__init__()
+        self.module, self.scale = module, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.module(x)
+
+
+def scaled(linear: Any, scale: float) -> nn.Module:
+    """A linear layer whose output is `scale` times as large; in its weights, unless it does more than `nn.Linear`."""
+    if type(linear).forward is not nn.Linear.forward or linear._forward_hooks or linear._forward_pre_hooks:
+        return _Scaled(linear, scale)
+    made = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
+    made.weight = nn.Parameter(linear.weight * scale)  # a parametrised weight is a tensor that was made
+    if linear.bias is not None:
+        made.bias = nn.Parameter(linear.bias * scale)
     return made
 
 

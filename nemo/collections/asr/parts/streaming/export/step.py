@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nemo.collections.asr.parts.contexts import AttentionContext
 from nemo.collections.asr.parts.streaming.export.layer import StepLayer
@@ -106,6 +107,21 @@ class StreamingStep(nn.Module):
         x = self.out_proj(x)
         outputs = [x] if self.head is None else [x, self.head(x)]
         return (*(y.view(batch, frames, y.size(1)) for y in outputs), *next_state)
+
+    def stream(self, features: Tensor) -> Tensor:
+        """A whole stream, chunk by chunk, (1, F, D) -> (1, T', D')."""
+        state, made, size = self.initial_state(1), [], self.factor * self.chunk
+        heard = frames = features.size(1)
+        for _ in self.subsampling.stages:
+            frames = frames // 2 + 1
+        padded = F.pad(features.float().cpu(), (0, 0, self.factor - 1, size))
+        for position in range(0, frames, self.chunk):
+            piece = padded.narrow(1, self.factor * position, size)
+            end = heard if position + self.chunk >= frames else heard + size
+            outputs = self(piece, torch.tensor([position]), torch.tensor([end]), *state)
+            made.append(outputs[0])
+            state = list(outputs[len(outputs) - len(state) :])
+        return torch.cat(made, dim=1)[:, :frames].to(features.device)
 
     def _mask(self, position: Tensor, end: Tensor, frames: int) -> Tensor:
         """Hides what is before a stream's beginning and after its end, of the longest past and the new frames,

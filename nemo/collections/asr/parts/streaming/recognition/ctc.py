@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from nemo.collections.asr.parts.streaming.output import decode
 from nemo.collections.asr.parts.streaming.recognition.token_decoder import TokenDecoder
 from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens
+from nemo.utils.precision import at_least_float32
 
 GREEDY = ("greedy", "greedy_batch")
 
@@ -90,7 +91,8 @@ class SearchedCtc(GreedyCtc):
     def finish(self, stream: StreamTokens) -> None:
         """See `TokenDecoder`."""
         if stream.log_probs:
-            whole = torch.cat(stream.log_probs).unsqueeze(0).float()  # searches know no half precision
+            whole = torch.cat(stream.log_probs).unsqueeze(0)
+            whole = whole.to(at_least_float32(whole))  # searches know no half precision
             length = torch.tensor([whole.size(1)], device=whole.device)
             found = self.decoding.ctc_decoder_predictions_tensor(whole, decoder_lengths=length)[0]
             stream.best = (found[0] if isinstance(found, list) else found).text

@@ -49,7 +49,7 @@ class StreamingRecognizer:
         batch_size: number of streams
         max_context: see `StreamingEncoderSession`
         decoder: of a hybrid model: `ctc` or `rnnt`; None: the one in use
-        on_nonfinite: see `StreamingEncoderSession`
+        on_nonfinite, allow_changed, verify: see `StreamingEncoderSession`
 
     Raises:
         ValueError: what `StreamingEncoderSession` refuses; a model without text; a decoding that cannot go on from
@@ -63,9 +63,13 @@ class StreamingRecognizer:
         max_context: Optional[int] = None,
         decoder: Optional[str] = None,
         on_nonfinite: str = "raise",
+        allow_changed: Sequence[str] = (),
+        verify: bool = True,
     ):
         self._decoder = token_decoder(model, decoder)
-        self.session = StreamingEncoderSession(model, batch_size, max_context, on_nonfinite=on_nonfinite)
+        self.session = StreamingEncoderSession(
+            model, batch_size, max_context, on_nonfinite=on_nonfinite, allow_changed=allow_changed, verify=verify
+        )
         self._frame_seconds = self.session.report.timing.encoder_ms / 1000
         self._streams = [StreamTokens() for _ in range(batch_size)]
 
