@@ -91,6 +91,17 @@ def low_rank(model):
     layer = model.encoder.layers[0]
     for part in (layer.self_attn.linear_q, layer.conv.pointwise_conv1, layer.feed_forward1.linear2):
         parametrize.register_parametrization(part, "weight", LowRank(part.weight))
+    parametrize.register_parametrization(layer.conv.pointwise_conv2, "bias", nn.Softplus())
+
+
+class Activation(nn.SiLU):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def own_activations(model):
+    layer = model.encoder.layers[0]
+    layer.feed_forward1.activation = layer.conv.activation = Activation()
 
 
 class LowRankLinear(nn.Linear):
@@ -161,6 +172,8 @@ CHANGES = {
     "hook of the subsampling": hook("pre_encode"),
     "hook before a layer": pre_hook,
     "hook of a linear layer": hook("layers", 0, "feed_forward1", "linear1"),
+    "class of activations": own_activations,
+    "hook of an activation": hook("layers", 0, "feed_forward1", "activation"),
     "low rank, by parametrisation": low_rank,
     "low rank, by classes": low_rank_linear,
     "adapter, off": adapter(False, linear),
@@ -178,6 +191,7 @@ STREAMED = {
     "adapter, off",
     "adapter, on",
 }
+STREAMED |= {"class of activations", "hook of an activation"}
 STREAMED |= {"attention adapter, off"}
 PART = {"encoder's forward": "encoder: fork.OwnConformerEncoder has its own forward;"}
 PART["encoder's forward_internal"] = "encoder: fork.OwnConformerEncoder has its own forward_internal;"

@@ -98,12 +98,17 @@ class StreamingFeedForward:
     def __init__(self, norm: nn.Module, module: Any):
         self.norm, self.linear1, self.linear2 = norm, module.linear1, module.linear2
         activation = module.activation
-        is_plain = type(activation) is nn.SiLU and not (activation._forward_hooks or activation._forward_pre_hooks)
-        self.activation = partial(F.silu, inplace=True) if is_plain else activation
+        self.activation = partial(F.silu, inplace=True) if is_plain_silu(activation) else activation
 
     def run(self, x: Tensor) -> Tensor:
         """(b, T, D) -> (b, T, D)"""
         return self.linear2(self.activation(self.linear1(self.norm(x))))
+
+
+def is_plain_silu(activation: nn.Module) -> bool:
+    """True for a module that does nothing but `silu`, as NeMo's `Swish`."""
+    has_hooks = activation._forward_hooks or activation._forward_pre_hooks
+    return getattr(type(activation), "forward", None) is nn.SiLU.forward and not has_hooks
 
 
 def adapters_of(layer: Any) -> Callable[[Tensor], Tensor]:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nemo.collections.asr.parts.streaming.conformer_layer import adapters_of
+from nemo.collections.asr.parts.streaming.conformer_layer import adapters_of, is_plain_silu
 from nemo.collections.asr.parts.streaming.export.attention import StepAttention
 
 Past = Tuple[Tensor, Tensor, Tensor]
@@ -136,7 +136,7 @@ def scaled(linear: Any, scale: float) -> nn.Module:
     if type(linear).forward is not nn.Linear.forward or linear._forward_hooks or linear._forward_pre_hooks:
         return _Scaled(linear, scale)
     made = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
-    made.weight = nn.Parameter(linear.weight * scale)  # a parametrised weight is a tensor that was made
+    made.weight = nn.Parameter(linear.weight * scale)
     if linear.bias is not None:
         made.bias = nn.Parameter(linear.bias * scale)
     return made
@@ -145,7 +145,9 @@ def scaled(linear: Any, scale: float) -> nn.Module:
 def _as_linear(pointwise: Any) -> nn.Linear:
     """The linear layer that a convolution of kernel size 1 is."""
     made = nn.Linear(pointwise.in_channels, pointwise.out_channels, bias=pointwise.bias is not None)
-    made.weight, made.bias = nn.Parameter(pointwise.weight.squeeze(-1)), pointwise.bias
+    made.weight = nn.Parameter(pointwise.weight.squeeze(-1))  # a parametrised one is a tensor that was made
+    if pointwise.bias is not None:
+        made.bias = nn.Parameter(pointwise.bias)
     return made
 
 
@@ -160,4 +162,4 @@ def _affine(norm: nn.Module, channels: int) -> Tuple[Tensor, Tensor]:
 
 def _activate(activation: nn.Module, x: Tensor) -> Tensor:
     """An activation that does not change its input."""
-    return F.silu(x) if isinstance(activation, nn.SiLU) else activation(x)
+    return F.silu(x) if is_plain_silu(activation) else activation(x)
