@@ -32,7 +32,7 @@ ORIGINAL = re.compile(r"(nemo\..+)\._(\w+)_base")
 def order(cls: type) -> list:
     """The classes of NeMo and of ours among its bases, and whether each is one of ours."""
     found = [base for base in inspect.getmro(cls) if base.__module__.startswith("nemo.")]
-    overlay = Path(inspect.getfile(shadowing)).parents[2]
+    overlay = Path(inspect.getfile(shadowing)).parents[1]  # an environment may lie beside it
     return [f"{base.__name__} {Path(inspect.getfile(base)).is_relative_to(overlay)}" for base in found]
 
 

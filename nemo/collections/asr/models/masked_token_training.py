@@ -104,7 +104,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
         is_empty = self._bad_audio["train"].add(batch)
-        self._bad_audio["train"].look(self.trainer.num_training_batches)
+        self._bad_audio["train"].look(self._batches_of_epoch())
         loss = self._loss_of(batch, apply_mask=True, metrics=None if is_empty else self.train_metrics)
         if is_empty:
             loss = 0.0 * loss  # computed all the same, because the other ranks wait for its gradients
@@ -128,7 +128,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         self._warn_of_collapse()
         if self.train_metrics is not None:
             self.log_dict(self.train_metrics.pop("train"))
-        self.log_dict(self._skipped("train", self.trainer.num_training_batches))
+        self.log_dict(self._skipped("train", self._batches_of_epoch()))
 
     def on_validation_epoch_end(self, sync_metrics: bool = True):
         """Lightning's hook: `val_loss`, by which checkpoints are chosen, is the mean over ranks."""
@@ -148,7 +148,12 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         """How much bad audio was skipped, to be asked for on all ranks; empty if none is ever."""
         if self.cfg.get("on_bad_audio") != "skip":
             return {}
-        return self._bad_audio[mode].pop(batches, is_trial=self.trainer.sanity_checking)
+        is_trial = getattr(self._trainer, "sanity_checking", False)
+        return self._bad_audio[mode].pop(batches, is_trial)
+
+    def _batches_of_epoch(self) -> float:
+        """Infinite where no trainer of Lightning's says."""
+        return getattr(self._trainer, "num_training_batches", float("inf"))
 
     def _log_progress(self, loss: Tensor):
         """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""
