@@ -104,6 +104,12 @@ def own_activations(model):
     layer.feed_forward1.activation = layer.conv.activation = Activation()
 
 
+def hooked_activation(model):
+    feed_forward = model.encoder.layers[0].feed_forward1
+    feed_forward.activation = nn.SiLU()  # NeMo's is the same module in all layers of all models
+    hook("layers", 0, "feed_forward1", "activation")(model)
+
+
 class LowRankLinear(nn.Linear):
     """As a library for LoRA has it: in place of a layer, with two of its own."""
 
@@ -173,7 +179,7 @@ CHANGES = {
     "hook before a layer": pre_hook,
     "hook of a linear layer": hook("layers", 0, "feed_forward1", "linear1"),
     "class of activations": own_activations,
-    "hook of an activation": hook("layers", 0, "feed_forward1", "activation"),
+    "hook of an activation": hooked_activation,
     "low rank, by parametrisation": low_rank,
     "low rank, by classes": low_rank_linear,
     "adapter, off": adapter(False, linear),
