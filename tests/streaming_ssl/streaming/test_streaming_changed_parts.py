@@ -330,7 +330,9 @@ class TestChangedParts:
             "training_step": lambda self, batch, number: None,
             "__module__": "fork",
         }
-        model.__class__ = type("OwnModel", (type(model),), own)
+        model.__class__ = type(
+            "OwnModel", (type(model),), {**own, "__module__": "fork.forwarding"}
+        )  # names say nothing
         model.encoder.layers[0].__class__ = type(
             "OwnLayer", (type(model.encoder.layers[0]),), {"describe": own["describe"]}
         )

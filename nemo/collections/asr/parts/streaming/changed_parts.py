@@ -32,7 +32,7 @@ ADVICE = "streaming does not go through it. allow_changed=[{name!r}] lets it pas
 
 def changed_parts(model: Any) -> Dict[str, str]:
     """What each changed part of a model is, by its name in the model; an empty name is the model itself."""
-    changes = {"": what for what in _own_methods(model) if "forward" in what}
+    changes = {"": what for what in _own_methods(model, only=("forward",))}
     for name, module in _replaced("encoder", model.encoder):
         found = [*_own_methods(module), *_instance_methods(module), *_hooks(module)]
         if found:
@@ -87,14 +87,17 @@ def _package(what: Any) -> str:
     return (getattr(what, "__module__", None) or type(what).__module__).partition(".")[0]
 
 
-def _own_methods(module: Any) -> Iterator[str]:
-    """Methods of NeMo's or PyTorch's class that a class of somebody else replaces; a class that has none of these."""
+def _own_methods(module: Any, only: Sequence[str] = ()) -> Iterator[str]:
+    """Methods of NeMo's or PyTorch's class that a class of somebody else replaces, of these names if there are any
+    given; otherwise also a class that has none of NeMo's or PyTorch's behind it."""
     classes = type(module).__mro__
     known = next(cls for cls in classes if _package(cls) in KNOWN or cls is object)
     own = classes[: classes.index(known)]
     names = {name for cls in own for name in vars(cls) if name == "__call__" or not name.startswith("__")}
     names = {name for name in names if callable(getattr(known, name, None))}
-    if own and (names or known in (nn.Module, object)):
+    if only:
+        names &= set(only)
+    if own and (names or (known in (nn.Module, object) and not only)):
         title = f"{own[0].__module__}.{own[0].__qualname__}"
         yield f"{title} has its own {', '.join(sorted(names))}" if names else f"{title} is no class of NeMo"
 
