@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Settings of the documentation site, which `make docs` builds into build/docs."""
 
@@ -18,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / '_site'))
+sys.path.insert(0, str(HERE / "_site"))
 
 from site_docstrings import rewrite_docstring  # noqa: E402
 from site_inventories import add_inventories  # noqa: E402
@@ -27,44 +16,44 @@ from site_sources import linkcode_resolve  # noqa: E402, F401  Sphinx looks for 
 
 from nemo_streaming_ssl import __version__  # noqa: E402
 
-project = 'Streaming SSL for NeMo'
-author = 'the streaming-ssl authors'
-copyright = f'2026, {author}'
+project = "Streaming SSL for NeMo"
+author = "the streaming-ssl authors"
+copyright = f"2026, {author}"
 version = release = __version__
-exclude_patterns = ['requirements.txt', '_site']
+exclude_patterns = ["requirements.txt", "_site"]
 
 extensions = [
-    'myst_parser',
-    'sphinx.ext.autodoc',
-    'sphinx.ext.napoleon',
-    'sphinx.ext.intersphinx',
-    'sphinx.ext.linkcode',
-    'sphinx_copybutton',
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.linkcode",
+    "sphinx_copybutton",
 ]
 # Headings have the anchors that GitHub gives them.
 myst_heading_anchors = 4
-autodoc_member_order = 'bysource'
-autodoc_typehints_format = 'short'
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
 # The import at the top of each section says where a name is.
 add_module_names = False
-toc_object_entries_show_parents = 'hide'
+toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
 # Types in signatures that belong to others; without a network there is nothing to link them to.
-nitpick_ignore_regex = [('py:.*', '(?!nemo_streaming_ssl|nemo.collections.asr.parts).*')]
+nitpick_ignore_regex = [("py:.*", "(?!nemo_streaming_ssl|nemo.collections.asr.parts).*")]
 # A prompt is not copied.
-copybutton_prompt_text = '$ '
+copybutton_prompt_text = "$ "
 
-html_theme = 'furo'
-html_title = f'{project} {release}'
+html_theme = "furo"
+html_title = f"{project} {release}"
 html_copy_source = False
-html_static_path = ['_site/static']
-html_css_files = ['site.css']
+html_static_path = ["_site/static"]
+html_css_files = ["site.css"]
 
 
 def setup(app):
     """Sphinx calls this with the application."""
-    app.connect('config-inited', add_inventories, priority=1)
-    app.connect('source-read', rewrite_page)
-    app.connect('autodoc-process-docstring', rewrite_docstring, priority=1)
+    app.connect("config-inited", add_inventories, priority=1)
+    app.connect("source-read", rewrite_page)
+    app.connect("autodoc-process-docstring", rewrite_docstring, priority=1)
     # Hooks that Lightning calls are of no use to a reader.
-    app.connect('autodoc-skip-member', lambda app, what, name, *_: True if name.startswith('on_') else None)
+    app.connect("autodoc-skip-member", lambda app, what, name, *_: True if name.startswith("on_") else None)

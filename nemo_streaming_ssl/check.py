@@ -1,23 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """`nemo-streaming-ssl check`: how far ahead a model looks, and a test on the model that it looks no further."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none of it
     from nemo.collections.asr.parts.lookahead import LookaheadReport
@@ -25,7 +15,7 @@ if TYPE_CHECKING:  # NeMo takes seconds to import, and most commands need none o
 # What `ArgumentParser.add_subparsers` returns; argparse has no public name for it.
 Subcommands = Any
 
-DATA_SECTIONS = ('train_ds', 'validation_ds', 'test_ds')
+DATA_SECTIONS = ("train_ds", "validation_ds", "test_ds")
 
 
 class InputError(Exception):
@@ -38,23 +28,23 @@ class InputError(Exception):
 def require_file(path: Path) -> None:
     """Raises an InputError if there is no file of that path."""
     if path.is_dir():
-        raise InputError(str(path), IsADirectoryError('is a folder, not a file'))
+        raise InputError(str(path), IsADirectoryError("is a folder, not a file"))
     if not path.is_file():
-        raise InputError(str(path), FileNotFoundError('there is no such file'))
+        raise InputError(str(path), FileNotFoundError("there is no such file"))
 
 
 def add_check(commands: Subcommands) -> None:
     """Adds the command to the command line."""
-    parser = commands.add_parser('check', help='how far ahead a model looks, tested on the model itself')
+    parser = commands.add_parser("check", help="how far ahead a model looks, tested on the model itself")
     add_config_arguments(parser)
-    parser.add_argument('--no-probe', action='store_true', help='only report, build no model')
+    parser.add_argument("--no-probe", action="store_true", help="only report, build no model")
     parser.set_defaults(run=run_check)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments `config` and `overrides`, for every command that reads a model's config."""
-    parser.add_argument('config', type=Path, help='a YAML config, composed as Hydra does, or a .nemo file')
-    parser.add_argument('overrides', nargs='*', help='values of a YAML config, such as model.encoder.n_layers=2')
+    parser.add_argument("config", type=Path, help="a YAML config, composed as Hydra does, or a .nemo file")
+    parser.add_argument("overrides", nargs="*", help="values of a YAML config, such as model.encoder.n_layers=2")
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -77,7 +67,7 @@ def _check(args: argparse.Namespace) -> int:
     print(report)
     adapters = _adapters_in_the_way(config)
     for adapter in adapters:
-        print(f'adapters: {adapter} is enabled: a stream needs a LinearAdapter, or a disabled one')
+        print(f"adapters: {adapter} is enabled: a stream needs a LinearAdapter, or a disabled one")
     hears_answers = report.predicted is not None and report.predicted.problem is not None
     if args.no_probe or hears_answers:  # such a model cannot be built
         return 1 if report.violations or adapters or hears_answers else 0
@@ -87,19 +77,19 @@ def _check(args: argparse.Namespace) -> int:
     try:
         result = probe_causality(_build_model(args.config, config))
     except Exception as error:  # whatever a model's constructor may raise: it cannot be checked
-        raise InputError(f'{args.config}: the model cannot be run', error) from error
+        raise InputError(f"{args.config}: the model cannot be run", error) from error
     print(result)
     return 1 if report.violations or adapters or not result.ok else 0
 
 
-def _adapters_in_the_way(config: Any) -> List[str]:
+def _adapters_in_the_way(config: Any) -> list[str]:
     """Enabled adapters of the encoder that no stream goes through."""
-    adapters = dict((config.model if 'model' in config else config).get('adapters') or {})
+    adapters = dict((config.model if "model" in config else config).get("adapters") or {})
     return [
         f'{name} ({adapter._target_.rpartition(".")[2]})'
         for name, adapter in adapters.items()
-        if adapter.get('enabled') and '_target_' in adapter and not adapter._target_.endswith('.LinearAdapter')
-        if not name.startswith(('decoder:', 'joint:'))
+        if adapter.get("enabled") and "_target_" in adapter and not adapter._target_.endswith(".LinearAdapter")
+        if not name.startswith(("decoder:", "joint:"))
     ]
 
 
@@ -111,12 +101,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
     """
     require_file(path)
     try:
-        return _load_nemo_config(path, overrides) if path.suffix == '.nemo' else _compose(path, overrides)
+        return _load_nemo_config(path, overrides) if path.suffix == ".nemo" else _compose(path, overrides)
     except Exception as error:  # Hydra, OmegaConf, YAML and tarfile have no common type
         raise InputError(str(path), error) from error
 
 
-def read_report(path: Path, config: Any) -> 'LookaheadReport':
+def read_report(path: Path, config: Any) -> "LookaheadReport":
     """`report_lookahead`, with an InputError for a config that it cannot read."""
     from nemo.collections.asr.parts.lookahead import report_lookahead
 
@@ -135,7 +125,7 @@ def _compose(path: Path, overrides: Sequence[str]) -> Any:
 
 def _load_nemo_config(path: Path, overrides: Sequence[str]) -> Any:
     if overrides:
-        raise ValueError(f'{overrides[0]}: the values of a .nemo file cannot be replaced')
+        raise ValueError(f"{overrides[0]}: the values of a .nemo file cannot be replaced")
 
     from nemo.core import ModelPT
 
@@ -151,8 +141,8 @@ def _build_model(path: Path, config: Any) -> Any:
 
     torch.manual_seed(0)
     with logging.temp_verbosity(logging.ERROR):
-        if path.suffix == '.nemo':
-            return ModelPT.restore_from(str(path), map_location='cpu')
+        if path.suffix == ".nemo":
+            return ModelPT.restore_from(str(path), map_location="cpu")
         return _new_model(_without_data(config))
 
 
@@ -161,7 +151,7 @@ def _without_data(config: Any) -> Any:
 
     # a copy of all of it: values of the model may refer to values outside
     config = config.copy()
-    model = config.model if 'model' in config else config
+    model = config.model if "model" in config else config
     with open_dict(model):
         for name in DATA_SECTIONS:
             model.pop(name, None)
@@ -176,7 +166,7 @@ def _new_model(cfg: Any) -> Any:
     from nemo.collections.asr.models.ssl_models import EncDecDenoiseMaskedTokenPredModel
     from nemo.core.classes.common import Serialization
 
-    if 'masking' in cfg and 'quantizer' in cfg:
+    if "masking" in cfg and "quantizer" in cfg:
         with open_dict(cfg):
             # the report has said what looks ahead; a model that claims to be streaming would refuse to be built
             cfg.allow_lookahead = True

@@ -1,23 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The command line, `nemo-streaming-ssl`. No command imports NeMo or torch before it has to."""
 
 import argparse
 import os
 import sys
-from typing import List, Optional
 
 from nemo_streaming_ssl import __version__
 from nemo_streaming_ssl.check import add_check
@@ -29,11 +17,11 @@ from nemo_streaming_ssl.transcribe import add_transcribe
 from nemo_streaming_ssl.vendoring import add_vendor
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    parser = argparse.ArgumentParser(prog='nemo-streaming-ssl', description='Patches over NeMo for streaming SSL.')
-    parser.add_argument('--version', action='version', version=__version__)
-    commands = parser.add_subparsers(dest='command', required=True)
+    parser = argparse.ArgumentParser(prog="nemo-streaming-ssl", description="Patches over NeMo for streaming SSL.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
     for add in COMMANDS:
         add(commands)
     args = _parse(parser, argv)
@@ -47,10 +35,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     return code
 
 
-def _parse(parser: argparse.ArgumentParser, argv: Optional[List[str]]) -> argparse.Namespace:
+def _parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
     """Overrides may stand before and after options; argparse by itself takes only those before."""
     args, rest = parser.parse_known_args(argv)
-    if rest and ('overrides' not in args or any(word.startswith('-') for word in rest)):
+    if rest and ("overrides" not in args or any(word.startswith("-") for word in rest)):
         parser.error(f'unrecognized arguments: {" ".join(rest)}')
     if rest:
         args.overrides = [*args.overrides, *rest]

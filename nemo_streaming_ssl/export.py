@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """`nemo-streaming-ssl export`: the streaming step of a model as an ONNX graph, which needs neither torch nor NeMo."""
 
@@ -19,26 +8,26 @@ import logging
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from nemo_streaming_ssl.check import InputError, Subcommands, require_file
 
-NEEDED = ('onnx', 'onnxruntime')
+NEEDED = ("onnx", "onnxruntime")
 
 
 def add_export(commands: Subcommands) -> None:
     """Adds the command to the command line."""
-    parser = commands.add_parser('export', help='the streaming step of a model as an ONNX graph')
-    parser.add_argument('model', type=Path, help='a .nemo file')
-    parser.add_argument('folder', type=Path, help='is made, and holds nothing else')
+    parser = commands.add_parser("export", help="the streaming step of a model as an ONNX graph")
+    parser.add_argument("model", type=Path, help="a .nemo file")
+    parser.add_argument("folder", type=Path, help="is made, and holds nothing else")
     parser.add_argument(
-        '--max-context',
+        "--max-context",
         type=int,
-        metavar='FRAMES',
-        help='left context, in encoder frames, of layers whose own is unlimited',
+        metavar="FRAMES",
+        help="left context, in encoder frames, of layers whose own is unlimited",
     )
-    parser.add_argument('--int8', action='store_true', help='a second graph, with weights in int8')
-    parser.add_argument('--force', action='store_true', help='replace an earlier export')
+    parser.add_argument("--int8", action="store_true", help="a second graph, with weights in int8")
+    parser.add_argument("--force", action="store_true", help="replace an earlier export")
     parser.set_defaults(run=run_export)
 
 
@@ -62,7 +51,7 @@ def run_export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _export(args: argparse.Namespace) -> Dict[str, Any]:
+def _export(args: argparse.Namespace) -> dict[str, Any]:
     require_file(args.model)
 
     from nemo.collections.asr.parts.streaming.export import check_folder, export_streaming
@@ -80,22 +69,22 @@ def _restored(path: Path) -> Any:
 
     try:
         with nemo_logging.temp_verbosity(nemo_logging.ERROR):
-            return ModelPT.restore_from(str(path), map_location='cpu').eval()
+            return ModelPT.restore_from(str(path), map_location="cpu").eval()
     except Exception as error:  # tarfile, OmegaConf and the model's constructor have no common type
         raise InputError(str(path), error) from error
 
 
-def summary(folder: Path, description: Dict[str, Any]) -> List[str]:
+def summary(folder: Path, description: dict[str, Any]) -> list[str]:
     """What an export folder holds, in lines."""
-    encoder, classes = description['encoder'], description['classes']
-    lefts = encoder['left_contexts_encoder_frames']
-    reach = f'{min(lefts)}' if min(lefts) == max(lefts) else f'{min(lefts)} to {max(lefts)}'
+    encoder, classes = description["encoder"], description["classes"]
+    lefts = encoder["left_contexts_encoder_frames"]
+    reach = f"{min(lefts)}" if min(lefts) == max(lefts) else f"{min(lefts)} to {max(lefts)}"
     return [
         f'{folder}: {", ".join(description["graphs"].values())}',
         f'encoder: {encoder["layers"]} layers, {encoder["attention_style"]}, up to {reach} frames of '
         f'{encoder["encoder_frame_ms"]:g} ms of left context, look-ahead {encoder["lookahead_ms"]:g} ms',
         (
-            'log-probabilities: none (no CTC decoder)'
+            "log-probabilities: none (no CTC decoder)"
             if classes is None
             else f'log-probabilities: {classes["count"]} classes'
         ),

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Tries imports in one child process: NeMo's output, its crashes and its memory stay there."""
 
@@ -20,14 +9,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from typing import Dict, List
 
 CHILD = 'import json, sys; words = json.load(sys.stdin); sys.path[:0] = words["path"]; ' + (
     'from nemo_streaming_ssl.imports import import_all; import_all(words["names"], words["root"], words["results"])'
 )
 
 
-def failing_imports(names: List[str], root: str) -> Dict[str, str]:
+def failing_imports(names: list[str], root: str) -> dict[str, str]:
     """
     Imports modules of the overlay one after the other.
 
@@ -39,52 +27,52 @@ def failing_imports(names: List[str], root: str) -> Dict[str, str]:
         A one-line reason for each module that could not be imported.
     """
     with tempfile.TemporaryDirectory() as folder:
-        results = os.path.join(folder, 'results')
-        words = {'path': sys.path, 'names': names, 'root': root, 'results': results}
-        child = subprocess.run([sys.executable, '-c', CHILD], input=json.dumps(words), capture_output=True, text=True)
+        results = os.path.join(folder, "results")
+        words = {"path": sys.path, "names": names, "root": root, "results": results}
+        child = subprocess.run([sys.executable, "-c", CHILD], input=json.dumps(words), capture_output=True, text=True)
         reasons = _read(results)
     failing = {name: reason for name, reason in reasons.items() if reason}
     missing = [name for name in names if name not in reasons]
     if missing:
-        failing[missing[0]] = f'Python ended with exit code {child.returncode}{_last_line(child.stderr)}'
-        failing.update((name, f'not tried after {missing[0]}') for name in missing[1:])
+        failing[missing[0]] = f"Python ended with exit code {child.returncode}{_last_line(child.stderr)}"
+        failing.update((name, f"not tried after {missing[0]}") for name in missing[1:])
     return failing
 
 
 def _read(results: str) -> dict:
     if not os.path.exists(results):
         return {}
-    with open(results, encoding='utf-8') as file:
+    with open(results, encoding="utf-8") as file:
         return dict(json.loads(line) for line in file)
 
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return f': {lines[-1]}' if lines else ''
+    return f": {lines[-1]}" if lines else ""
 
 
-def import_all(names: List[str], root: str, results: str) -> None:
+def import_all(names: list[str], root: str, results: str) -> None:
     """The child's part: appends a pair (name, reason or '') to a file for each module, as soon as it is known."""
     from nemo_streaming_ssl import finder
 
     finder.install(root)
     for name in names:
         reason = _reason(name)
-        with open(results, 'a', encoding='utf-8') as file:
-            file.write(json.dumps((name, reason)) + '\n')
+        with open(results, "a", encoding="utf-8") as file:
+            file.write(json.dumps((name, reason)) + "\n")
     # What modules do at the end of a process, such as a crash in a library's destructor, is no matter of imports.
     os._exit(0)
 
 
 def _with_path(error: SyntaxError) -> str:
     """What is wrong, and where: Python itself names the file without its folder."""
-    return f'{error.msg} ({error.filename}, line {error.lineno})'
+    return f"{error.msg} ({error.filename}, line {error.lineno})"
 
 
 def _reason(name: str) -> str:
     try:
         importlib.import_module(name)
     except BaseException as error:  # a SystemExit too: this module cannot be imported
-        message = _with_path(error) if isinstance(error, SyntaxError) else str(error).strip().partition('\n')[0]
-        return f'{type(error).__name__}: {message}' if message else type(error).__name__
-    return ''
+        message = _with_path(error) if isinstance(error, SyntaxError) else str(error).strip().partition("\n")[0]
+        return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return ""

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Names that a NeMo needs of its own modules and does not have, as in a fork that has cut a module short.
 
@@ -18,9 +7,9 @@ Python would blame the file of ours that takes the place of that module: it is t
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, FrozenSet, Iterator, List, Optional, Sequence
 
 from nemo_streaming_ssl.module_names import ModuleNames, dotted_name, parse
 from nemo_streaming_ssl.needed_names import needed_names
@@ -37,8 +26,8 @@ class MissingName:
 
     def __str__(self) -> str:
         return (
-            f'{self.importer}:{self.line} needs {self.name}, which {self.module} does not have: '
-            'the NeMo that was found lacks it, not the patches'
+            f"{self.importer}:{self.line} needs {self.name}, which {self.module} does not have: "
+            "the NeMo that was found lacks it, not the patches"
         )
 
 
@@ -47,11 +36,11 @@ class _Module:
     """A module that is shadowed, or the original that is importable beside it."""
 
     original: Path  # NeMo's file
-    names: Optional[FrozenSet[str]]  # what can be imported from it; None: anything
+    names: frozenset[str] | None  # what can be imported from it; None: anything
     is_hidden: bool  # its package binds the same name, so that `package.module` may be something else
 
 
-def missing_names(nemo: Path, shadowed: Sequence[Path], overlay: Path) -> List[MissingName]:
+def missing_names(nemo: Path, shadowed: Sequence[Path], overlay: Path) -> list[MissingName]:
     """
     Finds names that modules need of a shadowed module, and that neither the original nor our file has.
 
@@ -73,18 +62,18 @@ def missing_names(nemo: Path, shadowed: Sequence[Path], overlay: Path) -> List[M
     return sorted(missing, key=lambda name: (name.importer, name.line, name.name))
 
 
-def _modules(nemo_root: Path, shadowed: Sequence[Path], roots: Sequence[Path]) -> Dict[str, _Module]:
+def _modules(nemo_root: Path, shadowed: Sequence[Path], roots: Sequence[Path]) -> dict[str, _Module]:
     """Each shadowed module, and its original, by the dotted names that they are imported by."""
     known, modules = ModuleNames(roots), {}
     for path in shadowed:
         package = dotted_name(path.parent)
-        base = path.with_name(f'_{path.stem}_base.py')
+        base = path.with_name(f"_{path.stem}_base.py")
         # a tree that the patches were written into keeps the original in a file of this name
         original = next((nemo_root / name for name in (base, path) if (nemo_root / name).is_file()), None)
         if original is None:
             continue
         names, own = (known.of_file(file, package) for file in (original, roots[0] / path))
-        around = known.of_file(nemo_root / path.parent / '__init__.py', package)
+        around = known.of_file(nemo_root / path.parent / "__init__.py", package)
         is_hidden = around is None or path.stem in around
         modules[dotted_name(base)] = _Module(original, names, is_hidden=False)
         modules[dotted_name(path)] = _Module(
@@ -95,15 +84,15 @@ def _modules(nemo_root: Path, shadowed: Sequence[Path], roots: Sequence[Path]) -
 
 def _mentioning(root: Path, shadowed: Sequence[Path]) -> Iterator[Path]:
     """The files whose imports have the last part of a shadowed module's name: few of them are worth parsing."""
-    stems = '|'.join(sorted({re.escape(path.stem) for path in shadowed}))
-    name = rf'\b(?:_(?:{stems})_base|{stems})\b'
-    pattern = re.compile(rf'^[ \t]*(?:from|import)\b(?:[^\n#]*{name}|[^\n#]*\([^)]*{name})'.encode(), re.MULTILINE)
-    for file in sorted((root / 'nemo').rglob('*.py')) if stems else ():
+    stems = "|".join(sorted({re.escape(path.stem) for path in shadowed}))
+    name = rf"\b(?:_(?:{stems})_base|{stems})\b"
+    pattern = re.compile(rf"^[ \t]*(?:from|import)\b(?:[^\n#]*{name}|[^\n#]*\([^)]*{name})".encode(), re.MULTILINE)
+    for file in sorted((root / "nemo").rglob("*.py")) if stems else ():
         if file.is_file() and pattern.search(file.read_bytes()):
             yield file
 
 
-def _unmet(file: Path, root: Path, modules: Dict[str, _Module]) -> Iterator[MissingName]:
+def _unmet(file: Path, root: Path, modules: dict[str, _Module]) -> Iterator[MissingName]:
     """What a file needs of the modules and they do not have."""
     tree = parse(file)
     if tree is None:

@@ -1,34 +1,23 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which names a module defines, found out without importing it."""
 
 import ast
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Dict, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple
 
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
 # Functions that can bind names that are written nowhere.
-BINDING_CALLS = ('globals', 'exec')
+BINDING_CALLS = ("globals", "exec")
 
 
-def parse(file: Path) -> Optional[ast.Module]:
+def parse(file: Path) -> ast.Module | None:
     """The syntax tree of a file; None if it cannot be read or is no Python."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # such as an escape sequence that means nothing
+            warnings.simplefilter("ignore")  # such as an escape sequence that means nothing
             return ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return None
@@ -36,21 +25,21 @@ def parse(file: Path) -> Optional[ast.Module]:
 
 def dotted_name(path: Path) -> str:
     """`nemo/a/x.py` -> `nemo.a.x`, `nemo/a/__init__.py` -> `nemo.a`."""
-    parts = path.with_suffix('').parts
-    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def absolute_name(node: ast.ImportFrom, package: str) -> str:
     """The module that a `from` names, in a module of that package."""
     if not node.level:
-        return node.module or ''
-    parts = package.split('.')
-    return '.'.join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
+        return node.module or ""
+    parts = package.split(".")
+    return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
 
 
 def is_type_checking(test: ast.expr) -> bool:
     """True for the condition `TYPE_CHECKING`, `typing.TYPE_CHECKING`."""
-    return getattr(test, 'id', None) == 'TYPE_CHECKING' or getattr(test, 'attr', None) == 'TYPE_CHECKING'
+    return getattr(test, "id", None) == "TYPE_CHECKING" or getattr(test, "attr", None) == "TYPE_CHECKING"
 
 
 class ModuleNames:
@@ -66,9 +55,9 @@ class ModuleNames:
 
     def __init__(self, roots: Sequence[Path]):
         self.roots = roots
-        self._known: Dict[Path, Optional[FrozenSet[str]]] = {}
+        self._known: dict[Path, frozenset[str] | None] = {}
 
-    def of_file(self, file: Path, package: str) -> Optional[FrozenSet[str]]:
+    def of_file(self, file: Path, package: str) -> frozenset[str] | None:
         """The names that a module has.
 
         Args:
@@ -84,23 +73,23 @@ class ModuleNames:
             self._known[file] = self._read(file, package)
         return self._known[file]
 
-    def _read(self, file: Path, package: str) -> Optional[FrozenSet[str]]:
+    def _read(self, file: Path, package: str) -> frozenset[str] | None:
         tree = parse(file)
         if tree is None or _binds_freely(tree):
             return None
         names = set(_bound(tree.body))
-        if '__getattr__' in names:
+        if "__getattr__" in names:
             return None
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.names[0].name == '*':
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 passed_on = self._of_module(absolute_name(node, package))
                 if passed_on is None:
                     return None
                 names |= passed_on
         return frozenset(names)
 
-    def _of_module(self, dotted: str) -> Optional[Set[str]]:
-        names: Set[str] = set()
+    def _of_module(self, dotted: str) -> set[str] | None:
+        names: set[str] = set()
         files = [(file, package) for root in self.roots for file, package in _candidates(root, dotted)]
         found = [self.of_file(file, package) for file, package in files if file.is_file()]
         for some in found:
@@ -110,17 +99,17 @@ class ModuleNames:
         return names if found else None
 
 
-def _candidates(root: Path, dotted: str) -> List[Tuple[Path, str]]:
+def _candidates(root: Path, dotted: str) -> list[tuple[Path, str]]:
     """The files that a module may be, and the package that relative imports in each start from."""
-    path = root.joinpath(*dotted.split('.'))
-    return [(path.with_suffix('.py'), dotted.rpartition('.')[0]), (path / '__init__.py', dotted)]
+    path = root.joinpath(*dotted.split("."))
+    return [(path.with_suffix(".py"), dotted.rpartition(".")[0]), (path / "__init__.py", dotted)]
 
 
 def _binds_freely(tree: ast.Module) -> bool:
     """True if a module may bind names that are not written in it."""
     nodes = list(ast.walk(tree))
     # `inherit_module(base, globals())` binds what is in the base, which is looked at for itself
-    allowed = {id(inner) for node in nodes if _calls(node, 'inherit_module') for inner in ast.walk(node)}
+    allowed = {id(inner) for node in nodes if _calls(node, "inherit_module") for inner in ast.walk(node)}
     return any(
         _is_sys_modules(node) or any(_calls(node, name) for name in BINDING_CALLS)
         for node in nodes
@@ -129,7 +118,7 @@ def _binds_freely(tree: ast.Module) -> bool:
 
 
 def _is_sys_modules(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == 'modules' and getattr(node.value, 'id', None) == 'sys'
+    return isinstance(node, ast.Attribute) and node.attr == "modules" and getattr(node.value, "id", None) == "sys"
 
 
 def _calls(node: ast.AST, name: str) -> bool:
@@ -153,7 +142,7 @@ def _bound(nodes: Sequence[ast.AST]) -> Iterator[str]:
 
 def _bound_here(node: ast.AST) -> Iterator[str]:
     if isinstance(node, (ast.Import, ast.ImportFrom)):
-        yield from (alias.asname or alias.name.partition('.')[0] for alias in node.names)
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         yield node.id
     elif isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:

@@ -1,27 +1,16 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which names a file needs of other modules, found out without importing anything."""
 
 import ast
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Container, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from nemo_streaming_ssl.module_names import absolute_name, is_type_checking
 
 # Who catches one of these has an answer for a name that is not there.
-CAUGHT = ('ImportError', 'AttributeError', 'Exception', 'BaseException')
+CAUGHT = ("ImportError", "AttributeError", "Exception", "BaseException")
 
 
 @dataclass(frozen=True)
@@ -34,7 +23,7 @@ class Need:
     is_attribute: bool = False  # `module.name`, not `from module import name`
 
 
-def needed_names(tree: ast.Module, package: str, modules: Container[str]) -> List[Need]:
+def needed_names(tree: ast.Module, package: str, modules: Container[str]) -> list[Need]:
     """
     The names that a file needs of some modules: `from module import name`, `module.name` for a module that it imports,
     and what a shadowing file replaces, `inherit_module(module, globals(), replacing=(name,))`.
@@ -55,9 +44,9 @@ def needed_names(tree: ast.Module, package: str, modules: Container[str]) -> Lis
     reader = _Reader(package, modules)
     reader.visit(tree)
     needs = [*reader.imported, *(need for need in reader.attributes() if need.name not in reader.optional)]
-    first: Dict[Tuple[str, str], Need] = {}
+    first: dict[tuple[str, str], Need] = {}
     for need in sorted(needs, key=lambda need: need.line):
-        if not (need.name.startswith('__') and need.name.endswith('__')):
+        if not (need.name.startswith("__") and need.name.endswith("__")):
             first.setdefault((need.module, need.name), need)
     return list(first.values())
 
@@ -67,32 +56,32 @@ class _Reader(ast.NodeVisitor):
 
     def __init__(self, package: str, modules: Container[str]):
         self.package, self.modules = package, modules
-        self.imported: List[Need] = []
-        self.optional: Set[str] = set()  # attributes that are asked for or set
-        self._used: List[Tuple[int, str, str]] = []  # line, what stands before the last dot, attribute
-        self._aliases: Dict[str, str] = {}  # local name: dotted name of what it was imported from
-        self._rebound: Set[str] = set()  # local names that are not only imported
+        self.imported: list[Need] = []
+        self.optional: set[str] = set()  # attributes that are asked for or set
+        self._used: list[tuple[int, str, str]] = []  # line, what stands before the last dot, attribute
+        self._aliases: dict[str, str] = {}  # local name: dotted name of what it was imported from
+        self._rebound: set[str] = set()  # local names that are not only imported
         self._unsure = 0  # how many conditions and handlers are around
         self._functions = 0  # how many functions are around
 
     def attributes(self) -> Iterator[Need]:
         """Attributes of the modules that the file has imported."""
         for line, owner, name in self._used:
-            first, dot, rest = owner.partition('.')
-            module = self._aliases.get(first, '') + dot + rest
+            first, dot, rest = owner.partition(".")
+            module = self._aliases.get(first, "") + dot + rest
             if module in self.modules and first not in self._rebound:
                 yield Need(line, module, name, is_attribute=True)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
-            name = alias.name.partition('.')[0]
+            name = alias.name.partition(".")[0]
             self._alias(alias.asname or name, alias.name if alias.asname else name)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         module = absolute_name(node, self.package)
         for alias in node.names:
-            self._alias(alias.asname or alias.name, f'{module}.{alias.name}')
-            if module in self.modules and alias.name != '*' and not self._unsure:
+            self._alias(alias.asname or alias.name, f"{module}.{alias.name}")
+            if module in self.modules and alias.name != "*" and not self._unsure:
                 self.imported.append(Need(node.lineno, module, alias.name))
 
     def _alias(self, name: str, dotted: str) -> None:
@@ -118,16 +107,16 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         name = _dotted(node.func)
-        if name in ('hasattr', 'getattr', 'setattr') and len(node.args) > 1:
+        if name in ("hasattr", "getattr", "setattr") and len(node.args) > 1:
             self.optional.update(_strings(node.args[1]))
-        elif name == 'inherit_module' and node.args:
-            replaced = [*node.args[2:3], *(key.value for key in node.keywords if key.arg == 'replacing')]
-            owner = _dotted(node.args[0]) or ''
+        elif name == "inherit_module" and node.args:
+            replaced = [*node.args[2:3], *(key.value for key in node.keywords if key.arg == "replacing")]
+            owner = _dotted(node.args[0]) or ""
             self._used.extend((node.lineno, owner, name) for names in replaced for name in _strings(names))
         self.generic_visit(node)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        self._rebound.add(node.name or '')
+        self._rebound.add(node.name or "")
         self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
@@ -140,7 +129,7 @@ class _Reader(ast.NodeVisitor):
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
         self._visit_function(node)
 
-    def _visit_function(self, node: Union[ast.FunctionDef, ast.AsyncFunctionDef]) -> None:
+    def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._rebound.add(node.name)
         self._functions += 1
         self.generic_visit(node)
@@ -170,12 +159,12 @@ class _Reader(ast.NodeVisitor):
         self._unsure -= unsure
 
 
-def _dotted(node: ast.AST) -> Optional[str]:
+def _dotted(node: ast.AST) -> str | None:
     """`a.b.c` as text; None for any other expression."""
     if isinstance(node, ast.Name):
         return node.id
     owner = _dotted(node.value) if isinstance(node, ast.Attribute) else None
-    return f'{owner}.{node.attr}' if owner and isinstance(node, ast.Attribute) else None
+    return f"{owner}.{node.attr}" if owner and isinstance(node, ast.Attribute) else None
 
 
 def _strings(node: ast.AST) -> Iterator[str]:
@@ -185,9 +174,9 @@ def _strings(node: ast.AST) -> Iterator[str]:
 
 
 def _is_suppress(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and (_dotted(node.func) or '').rpartition('.')[2] == 'suppress'
+    return isinstance(node, ast.Call) and (_dotted(node.func) or "").rpartition(".")[2] == "suppress"
 
 
 def _is_caught(node: ast.AST) -> bool:
     """True if one of the exceptions that are named is one of `CAUGHT`."""
-    return any((_dotted(inner) or '').rpartition('.')[2] in CAUGHT for inner in ast.walk(node))
+    return any((_dotted(inner) or "").rpartition(".")[2] in CAUGHT for inner in ast.walk(node))

@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What can be read off a NeMo tree or a file without importing it."""
 
 import ast
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Optional
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO
 
@@ -31,46 +20,46 @@ def imports_its_base(file: Path) -> bool:
     Raises:
         SyntaxError, ValueError: the file is no Python
     """
-    base = f'_{file.stem}_base'
-    names: List[str] = []
-    for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+    base = f"_{file.stem}_base"
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names.append(node.module)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names.extend(alias.name for alias in node.names)
-    return any(name.rpartition('.')[2] == base for name in names)
+    return any(name.rpartition(".")[2] == base for name in names)
 
 
-def modules_with_base(nemo: Path) -> List[Path]:
+def modules_with_base(nemo: Path) -> list[Path]:
     """The modules `x.py` of a vendored NeMo that have their original, `_x_base.py`, beside them."""
-    modules = (base.with_name(f'{base.stem[len("_"):-len("_base")]}.py') for base in nemo.rglob('_*_base.py'))
+    modules = (base.with_name(f'{base.stem[len("_"):-len("_base")]}.py') for base in nemo.rglob("_*_base.py"))
     return sorted(file for file in modules if file.is_file() and imports_its_base(file))
 
 
-def version_in(nemo: Path) -> Optional[str]:
+def version_in(nemo: Path) -> str | None:
     """The version of the NeMo in a folder; of the installed distribution when the folder does not say."""
     try:
-        text = (nemo / 'package_info.py').read_text(encoding='utf-8')
+        text = (nemo / "package_info.py").read_text(encoding="utf-8")
     except OSError:
         return _installed_version()
     # Read, not executed: NeMo 3.0.0's file asks for the installed distribution, which may be another NeMo, and git.
     values = dict(re.findall(r'^(\w+)\s*=\s*["\']?([\w.+-]*)["\']?\s*(?:#.*)?$', text, flags=re.MULTILINE))
-    if {'MAJOR', 'MINOR', 'PATCH'} <= values.keys():
-        return '{MAJOR}.{MINOR}.{PATCH}'.format(**values) + values.get('PRE_RELEASE', '')
-    return values.get('__version__') or _installed_version()
+    if {"MAJOR", "MINOR", "PATCH"} <= values.keys():
+        return "{MAJOR}.{MINOR}.{PATCH}".format(**values) + values.get("PRE_RELEASE", "")
+    return values.get("__version__") or _installed_version()
 
 
-def _installed_version() -> Optional[str]:
+def _installed_version() -> str | None:
     # Imported here: it is slow to import and seldom needed.
     from importlib import metadata
 
     try:
-        return metadata.version('nemo_toolkit')
+        return metadata.version("nemo_toolkit")
     except metadata.PackageNotFoundError:
         return None
 
 
-def is_supported(version: Optional[str]) -> bool:
+def is_supported(version: str | None) -> bool:
     """True when the release is in the supported range; a release candidate counts as its release."""
     # Imported here: this module is imported where NeMo, which brings it, is not.
     from packaging.version import Version
@@ -86,11 +75,11 @@ def is_tested(version: str) -> bool:
     return Version(version) in map(Version, TESTED_NEMO)
 
 
-def _release(version: Optional[str]) -> Optional['Version']:
+def _release(version: str | None) -> Optional["Version"]:
     """The version without what follows its numbers; None if it is none."""
     from packaging.version import InvalidVersion, Version
 
     try:
-        return Version(Version(version or '').base_version)
+        return Version(Version(version or "").base_version)
     except InvalidVersion:
         return None

@@ -1,24 +1,14 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """`nemo-streaming-ssl plot`: a picture of what each layer of a streaming encoder sees, and of one mask."""
 
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nemo_streaming_ssl.check import InputError, Subcommands, add_config_arguments, load_config, read_report
 from nemo_streaming_ssl.plot_style import (
@@ -47,9 +37,9 @@ MASK_SECONDS = 10
 
 def add_plot(commands: Subcommands) -> None:
     """Adds the command to the command line."""
-    parser = commands.add_parser('plot', help='draws what each layer sees, and one mask')
+    parser = commands.add_parser("plot", help="draws what each layer sees, and one mask")
     add_config_arguments(parser)
-    parser.add_argument('-o', '--output', type=Path, default=Path('contexts.png'), help='default: %(default)s')
+    parser.add_argument("-o", "--output", type=Path, default=Path("contexts.png"), help="default: %(default)s")
     parser.set_defaults(run=run_plot)
 
 
@@ -58,7 +48,7 @@ def run_plot(args: argparse.Namespace) -> int:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        print('plot needs matplotlib: pip install matplotlib', file=sys.stderr)
+        print("plot needs matplotlib: pip install matplotlib", file=sys.stderr)
         return 2
     try:
         figure = picture(args.config, args.overrides)
@@ -70,7 +60,7 @@ def run_plot(args: argparse.Namespace) -> int:
     return 0
 
 
-def picture(path: Path, overrides: Sequence[str] = ()) -> 'Figure':
+def picture(path: Path, overrides: Sequence[str] = ()) -> "Figure":
     """The picture of a config, see `load_config`.
 
     Raises:
@@ -81,11 +71,11 @@ def picture(path: Path, overrides: Sequence[str] = ()) -> 'Figure':
     try:
         mask = sample_mask(config, report)
     except Exception as error:  # Hydra and OmegaConf have types of their own
-        raise InputError(f'{path}: masking', error) from error
+        raise InputError(f"{path}: masking", error) from error
     return draw(report, mask)
 
 
-def _save(figure: 'Figure', output: Path) -> None:
+def _save(figure: "Figure", output: Path) -> None:
     try:
         save(figure, output)
     except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
@@ -102,11 +92,11 @@ class SampledMask(NamedTuple):
     """
 
     seconds: float
-    masked: List[bool]
-    ends: List[int]
+    masked: list[bool]
+    ends: list[int]
 
 
-def sample_mask(config: Any, report: 'LookaheadReport') -> Optional[SampledMask]:
+def sample_mask(config: Any, report: "LookaheadReport") -> SampledMask | None:
     """Draws one mask of 10 s with the config's masking section and the tightest left context of its layers.
 
     Returns:
@@ -118,13 +108,13 @@ def sample_mask(config: Any, report: 'LookaheadReport') -> Optional[SampledMask]
     from nemo.collections.asr.parts.contexts.context import tightest_left
     from nemo.core.classes.common import Serialization
 
-    model = config.model if 'model' in config else config
-    if model.get('masking') is None:
+    model = config.model if "model" in config else config
+    if model.get("masking") is None:
         return None
     options = OmegaConf.create(OmegaConf.to_container(model.masking, resolve=True))
     masking = Serialization.from_config_dict(options)
     ms, stride = report.timing.feature_ms, report.timing.stride
-    if model.get('mask_position', 'pre_conv') == 'post_conv':
+    if model.get("mask_position", "pre_conv") == "post_conv":
         masking.block_size = max(1, masking.block_size // stride)
         ms, stride = report.timing.encoder_ms, 1
     masking.context_stride = stride
@@ -135,7 +125,7 @@ def sample_mask(config: Any, report: 'LookaheadReport') -> Optional[SampledMask]
     return SampledMask(ms / 1000, masked, ends)
 
 
-def _draw_mask(masking: Any, features: int, frames: int, left_context: Optional[int]) -> Tuple[List[bool], List[int]]:
+def _draw_mask(masking: Any, features: int, frames: int, left_context: int | None) -> tuple[list[bool], list[int]]:
     """One mask of an utterance, and the ends of the windows that it was drawn in."""
     import torch
 
@@ -151,7 +141,7 @@ def _draw_mask(masking: Any, features: int, frames: int, left_context: Optional[
 
 
 @in_style()
-def draw(report: 'LookaheadReport', mask: Optional[SampledMask] = None) -> 'Figure':
+def draw(report: "LookaheadReport", mask: SampledMask | None = None) -> "Figure":
     """The picture as a matplotlib figure: each layer's context, the reach of the layers together, and a mask."""
     height = 1.2 + 0.14 * len(report.contexts)
     figure = canvas(height + (1.3 if mask else 0))
@@ -165,11 +155,11 @@ def draw(report: 'LookaheadReport', mask: Optional[SampledMask] = None) -> 'Figu
     return figure
 
 
-def _plot_contexts(axes: 'Axes', report: 'LookaheadReport') -> None:
+def _plot_contexts(axes: "Axes", report: "LookaheadReport") -> None:
     frame = report.timing.encoder_ms / 1000
     _plot_bars(axes, [(_length(context.left, frame), _length(context.right, frame)) for context in report.contexts])
-    axes.set_title(f'What each layer sees ({report.style})')
-    axes.set_ylabel('layer')
+    axes.set_title(f"What each layer sees ({report.style})")
+    axes.set_ylabel("layer")
 
 
 def _length(frames: int, frame: float) -> float:
@@ -177,14 +167,14 @@ def _length(frames: int, frame: float) -> float:
     return math.inf if frames < 0 else frames * frame
 
 
-def _plot_reach(axes: 'Axes', report: 'LookaheadReport') -> None:
+def _plot_reach(axes: "Axes", report: "LookaheadReport") -> None:
     reaches = [report.reach_ms(layer + 1) for layer in range(len(report.contexts))]
     _plot_bars(axes, [(back / 1000, ahead / 1000) for back, ahead in reaches])
-    axes.set_title('Reach through all layers up to it')
+    axes.set_title("Reach through all layers up to it")
     axes.tick_params(labelleft=False)
 
 
-def _plot_bars(axes: 'Axes', reaches: Sequence[Tuple[float, float]]) -> None:
+def _plot_bars(axes: "Axes", reaches: Sequence[tuple[float, float]]) -> None:
     """One bar for each layer, from (seconds back, seconds ahead); unlimited ones are arrows to the edge."""
     longest = max((length for reach in reaches for length in reach if length < math.inf), default=0) or 1.0
     for side, colour in enumerate((BACK, AHEAD)):
@@ -201,8 +191,8 @@ def _plot_bars(axes: 'Axes', reaches: Sequence[Tuple[float, float]]) -> None:
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_ylim(-0.7, len(reaches) - 0.3)
     axes.set_yticks(range(0, len(reaches), 1 + len(reaches) // 10))
-    axes.set_xlabel('s, the current frame at 0')
-    axes.locator_params(axis='x', nbins=5)
+    axes.set_xlabel("s, the current frame at 0")
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _edge(lengths: Sequence[float], longest: float) -> float:
@@ -213,23 +203,23 @@ def _edge(lengths: Sequence[float], longest: float) -> float:
     return max(lengths) + 0.3 * longest if max(lengths) else 0.05 * longest
 
 
-def _plot_bar(axes: 'Axes', layer: int, length: float, edge: float, colour: str) -> None:
+def _plot_bar(axes: "Axes", layer: int, length: float, edge: float, colour: str) -> None:
     if abs(length) == math.inf:
-        arrow = {'arrowstyle': '-|>', 'color': colour, 'linewidth': 3, 'shrinkA': 0, 'shrinkB': 0}
-        axes.annotate('', (math.copysign(edge, length), layer), (0, layer), arrowprops=arrow)
+        arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 3, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (math.copysign(edge, length), layer), (0, layer), arrowprops=arrow)
     elif length:
         axes.barh(layer, length, height=0.75, color=colour)
 
 
-def _label_bar(axes: 'Axes', layer: int, length: float, ahead: int, edge: float) -> None:
+def _label_bar(axes: "Axes", layer: int, length: float, ahead: int, edge: float) -> None:
     """The first layer of several alike has the number at its bar's end; that of an arrow stands on it."""
-    text = 'unlimited' if length == math.inf else f'{length:.3g}'
-    at, align = (edge / 2, 'center') if length == math.inf else (length, 'left' if ahead else 'right')
-    box = {'facecolor': 'white', 'edgecolor': 'none', 'pad': 1} if length == math.inf else None
-    axes.text(at if ahead else -at, layer, f' {text} ', ha=align, va='center', fontsize=7, bbox=box)
+    text = "unlimited" if length == math.inf else f"{length:.3g}"
+    at, align = (edge / 2, "center") if length == math.inf else (length, "left" if ahead else "right")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1} if length == math.inf else None
+    axes.text(at if ahead else -at, layer, f" {text} ", ha=align, va="center", fontsize=7, bbox=box)
 
 
-def _plot_mask(axes: 'Axes', report: 'LookaheadReport', mask: SampledMask) -> None:
+def _plot_mask(axes: "Axes", report: "LookaheadReport", mask: SampledMask) -> None:
     seconds, masked, ends = mask
     for i, (first, stop) in enumerate(zip([0, *ends], ends)):
         axes.axvspan(first * seconds, stop * seconds, color=WINDOWS[i % 2], linewidth=0)
@@ -237,20 +227,20 @@ def _plot_mask(axes: 'Axes', report: 'LookaheadReport', mask: SampledMask) -> No
     edges = [i for i in range(len(masked) + 1) if padded[i] != padded[i + 1]]
     blocks = [(first * seconds, (stop - first) * seconds) for first, stop in zip(edges[::2], edges[1::2])]
     axes.broken_barh(blocks, (0.2, 0.6), color=MASKED, linewidth=0)
-    axes.set_title(f'One mask of {MASK_SECONDS} s, {100 * sum(masked) / len(masked):.0f} % masked')
-    axes.set_xlabel('s')
+    axes.set_title(f"One mask of {MASK_SECONDS} s, {100 * sum(masked) / len(masked):.0f} % masked")
+    axes.set_xlabel("s")
     axes.set_yticks([])
-    axes.spines['left'].set_visible(False)
+    axes.spines["left"].set_visible(False)
     axes.set(xlim=(0, len(masked) * seconds), ylim=(0, 1))
     _add_mask_legend(axes, report, bool(ends))
 
 
-def _add_mask_legend(axes: 'Axes', report: 'LookaheadReport', has_windows: bool) -> None:
+def _add_mask_legend(axes: "Axes", report: "LookaheadReport", has_windows: bool) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=MASKED, label='masked')]
+    handles = [Patch(color=MASKED, label="masked")]
     if has_windows:
         lefts = [context.left * report.timing.encoder_ms / 1000 for context in report.contexts if context.left >= 0]
-        size = f', {min(lefts):.3g} s' if lefts else ''
-        handles.append(Patch(color=WINDOWS[1], label=f'windows of the tightest left context{size}'))
+        size = f", {min(lefts):.3g} s" if lefts else ""
+        handles.append(Patch(color=WINDOWS[1], label=f"windows of the tightest left context{size}"))
     legend_below(axes.figure, axes, len(handles), handles=handles)

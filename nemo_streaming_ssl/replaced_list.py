@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Makes `replaced_methods.csv` from the patches at hand and from NeMo's wheels or folders:
 
@@ -27,9 +16,9 @@ import re
 import tempfile
 import zipfile
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from nemo_streaming_ssl import TESTED_NEMO
 from nemo_streaming_ssl.class_sources import Class, Sources, base_name
@@ -39,12 +28,12 @@ from nemo_streaming_ssl.nemo_tree import imports_its_base, version_in
 from nemo_streaming_ssl.replaced_methods import COLUMNS, FILE, KINDS, Body, Method, defined, digest, members
 
 WORST_FIRST = list(KINDS)
-Key = Tuple[str, str]  # file and name
-Kinds = Dict[Key, str]
-Bodies = Dict[str, Body]  # by file
+Key = tuple[str, str]  # file and name
+Kinds = dict[Key, str]
+Bodies = dict[str, Body]  # by file
 
 
-def replaced_in(nemo: Path, overlay: Path) -> List[Method]:
+def replaced_in(nemo: Path, overlay: Path) -> list[Method]:
     """
     What the patches replace or extend in a NeMo.
 
@@ -58,13 +47,13 @@ def replaced_in(nemo: Path, overlay: Path) -> List[Method]:
     """
     sources = Sources(nemo.parent, overlay.parent)
     kinds: Kinds = {}
-    for file in sorted(overlay.rglob('*.py')):
+    for file in sorted(overlay.rglob("*.py")):
         if imports_its_base(file):
             _add_module(kinds, sources, dotted_name(file.relative_to(overlay.parent)))
     bodies = {path: members(parse(nemo.parent / path)) for path in {path for path, _ in kinds}}
     names = {_last(name) for body in bodies.values() for name in body}
     _add_unused(kinds, bodies, _mentioned_elsewhere(names, bodies, nemo, overlay))
-    hashes = {key: digest(nodes) if (nodes := bodies[key[0]].get(key[1])) else '' for key in kinds}
+    hashes = {key: digest(nodes) if (nodes := bodies[key[0]].get(key[1])) else "" for key in kinds}
     return [Method(*key, kinds[key], hashes[key]) for key in sorted(kinds)]
 
 
@@ -93,7 +82,7 @@ def _add_class(kinds: Kinds, order: Sequence[Class]) -> None:
                 worst = min(filter(None, (worst, _calls_original(body[name], name))), key=WORST_FIRST.index)
             elif worst and (name in body or cls.module.is_original):
                 # an original may get a method of that name in a fork
-                _note(kinds, cls.module.path, f'{cls.node.name}.{name}', worst)
+                _note(kinds, cls.module.path, f"{cls.node.name}.{name}", worst)
             if name in body and not cls.module.is_ours and worst:
                 break
 
@@ -101,13 +90,13 @@ def _add_class(kinds: Kinds, order: Sequence[Class]) -> None:
 def _calls_original(node: ast.AST, name: str) -> str:
     """Whether a function always calls what it stands for, sometimes, or never: `extended`, `partly`, `replaced`."""
     if not any(_is_original(inner, name) for inner in ast.walk(node)):
-        return 'replaced'
-    for statement in getattr(node, 'body', ()):
+        return "replaced"
+    for statement in getattr(node, "body", ()):
         if any(_is_original(inner, name) for inner in _always_run(statement)):
-            return 'extended'
+            return "extended"
         if any(isinstance(inner, ast.Return) for inner in ast.walk(statement)):
             break
-    return 'partly'
+    return "partly"
 
 
 def _is_original(node: ast.AST, name: str) -> bool:
@@ -116,11 +105,11 @@ def _is_original(node: ast.AST, name: str) -> bool:
         return False
     owner = node.value
     if isinstance(owner, ast.Call):
-        return isinstance(owner.func, ast.Name) and owner.func.id == 'super'
+        return isinstance(owner.func, ast.Name) and owner.func.id == "super"
     if isinstance(owner, ast.Attribute):
         owner = owner.value
-        return isinstance(owner, ast.Name) and owner.id == 'base'
-    return isinstance(owner, ast.Name) and (owner.id == 'base' or owner.id[0].isupper())
+        return isinstance(owner, ast.Name) and owner.id == "base"
+    return isinstance(owner, ast.Name) and (owner.id == "base" or owner.id[0].isupper())
 
 
 def _always_run(node: ast.AST) -> Iterator[ast.AST]:
@@ -135,16 +124,16 @@ def _always_run(node: ast.AST) -> Iterator[ast.AST]:
             yield from _always_run(inner)
 
 
-def _add_unused(kinds: Kinds, bodies: Bodies, elsewhere: Set[str]) -> None:
+def _add_unused(kinds: Kinds, bodies: Bodies, elsewhere: set[str]) -> None:
     """Notes what only replaced methods have mentioned, and what only these have mentioned, and so on."""
-    for kind, lost in (('unused', ('replaced', 'unused')), ('partly', ('replaced', 'unused', 'partly'))):
+    for kind, lost in (("unused", ("replaced", "unused")), ("partly", ("replaced", "unused", "partly"))):
         while found := _unused(kinds, bodies, elsewhere, lost):
             kinds.update(dict.fromkeys(found, kind))
 
 
-def _unused(kinds: Kinds, bodies: Bodies, elsewhere: Set[str], lost: Sequence[str]) -> List[Key]:
+def _unused(kinds: Kinds, bodies: Bodies, elsewhere: set[str], lost: Sequence[str]) -> list[Key]:
     """Functions and methods that lost ones of their file mention, and nothing else does."""
-    dead: Dict[str, Set[str]] = defaultdict(set)  # words in lost methods, by file
+    dead: dict[str, set[str]] = defaultdict(set)  # words in lost methods, by file
     alive = set(elsewhere)
     for path, body in bodies.items():
         for name, nodes in body.items():
@@ -158,16 +147,16 @@ def _unused(kinds: Kinds, bodies: Bodies, elsewhere: Set[str], lost: Sequence[st
     return [key for key in keys if key not in kinds and _last(key[1]) in dead[key[0]] - alive]
 
 
-def _mentioned_elsewhere(names: Set[str], bodies: Bodies, nemo: Path, overlay: Path) -> Set[str]:
+def _mentioned_elsewhere(names: set[str], bodies: Bodies, nemo: Path, overlay: Path) -> set[str]:
     """Those of the names that modules mention which have no replaced method, ours among them."""
-    ours = {word for file in overlay.rglob('*.py') for word in _words(parse(file) or ast.Module([], []))}
+    ours = {word for file in overlay.rglob("*.py") for word in _words(parse(file) or ast.Module([], []))}
     pattern = re.compile(rf'\b(?:{"|".join(sorted(names))})\b'.encode())
-    others = (file for file in nemo.rglob('*.py') if file.relative_to(nemo.parent).as_posix() not in bodies)
+    others = (file for file in nemo.rglob("*.py") if file.relative_to(nemo.parent).as_posix() not in bodies)
     return (names & ours) | {word.decode() for file in others for word in pattern.findall(file.read_bytes())}
 
 
 def _last(name: str) -> str:
-    return name.rpartition('.')[2]
+    return name.rpartition(".")[2]
 
 
 def _words(tree: ast.AST) -> Iterator[str]:
@@ -181,16 +170,16 @@ def _words(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-def main(words: Optional[Sequence[str]] = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog='python -m nemo_streaming_ssl.replaced_list', description=__doc__)
-    parser.add_argument('nemo', nargs='+', type=Path, help="NeMo's wheels, or folders that have a nemo/ in them")
-    found: Dict[Method, List[str]] = defaultdict(list)
+    parser = argparse.ArgumentParser(prog="python -m nemo_streaming_ssl.replaced_list", description=__doc__)
+    parser.add_argument("nemo", nargs="+", type=Path, help="NeMo's wheels, or folders that have a nemo/ in them")
+    found: dict[Method, list[str]] = defaultdict(list)
     for place in parser.parse_args(words).nemo:
         with tempfile.TemporaryDirectory() as folder:
             root = place if place.is_dir() else _unpacked(place, Path(folder))
-            version = str(version_in(root / 'nemo'))
-            for method in replaced_in(root / 'nemo', Path(str(overlay_root()), 'nemo')):
+            version = str(version_in(root / "nemo"))
+            for method in replaced_in(root / "nemo", Path(str(overlay_root()), "nemo")):
                 found[method].append(version)
     _write(found)
     return 0
@@ -198,21 +187,21 @@ def main(words: Optional[Sequence[str]] = None) -> int:
 
 def _unpacked(wheel: Path, folder: Path) -> Path:
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder, [name for name in archive.namelist() if re.fullmatch(r'nemo/.*\.py', name)])
+        archive.extractall(folder, [name for name in archive.namelist() if re.fullmatch(r"nemo/.*\.py", name)])
     return folder
 
 
-def _write(found: Dict[Method, List[str]]) -> None:
+def _write(found: dict[Method, list[str]]) -> None:
     """Writes the table, after a look at whether all releases are in it."""
     releases = sorted({version for versions in found.values() for version in versions}, key=TESTED_NEMO.index)
     if tuple(releases) != TESTED_NEMO:
         raise SystemExit(f'The table is made of all tested releases, {", ".join(TESTED_NEMO)}; given: {releases}')
-    with FILE.open('w', encoding='utf-8', newline='') as file:
-        table = csv.writer(file, lineterminator='\n')
+    with FILE.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for method in sorted(found, key=lambda method: (*astuple(method), found[method])):
-            table.writerow([*astuple(method), ' '.join(sorted(found[method], key=TESTED_NEMO.index))])
+            table.writerow([*astuple(method), " ".join(sorted(found[method], key=TESTED_NEMO.index))])
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     raise SystemExit(main())

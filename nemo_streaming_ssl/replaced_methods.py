@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which methods of NeMo the patches replace or extend, and which of them a fork has changed.
 
@@ -22,30 +11,30 @@ import ast
 import csv
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
 
 from nemo_streaming_ssl import TESTED_NEMO
 from nemo_streaming_ssl.module_names import parse
 
-FILE = Path(__file__).with_suffix('.csv')
-COLUMNS = ('file', 'name', 'kind', 'hash', 'releases')
+FILE = Path(__file__).with_suffix(".csv")
+COLUMNS = ("file", "name", "kind", "hash", "releases")
 
 # What becomes of a fork's change, from the worst kind to the mildest.
 KINDS = {
-    'replaced': 'lost: a method of the patches runs in its place',
-    'unused': 'lost: only what the patches replace has called it',
-    'partly': 'lost wherever the patches take a way of their own, kept where they call it',
-    'extended': 'kept, but check it: a method of the patches calls it and does more',
+    "replaced": "lost: a method of the patches runs in its place",
+    "unused": "lost: only what the patches replace has called it",
+    "partly": "lost wherever the patches take a way of their own, kept where they call it",
+    "extended": "kept, but check it: a method of the patches calls it and does more",
 }
 ADVICE = (
-    'What is lost has to move: into a subclass of the class, or into the file of the patches once they are vendored '
+    "What is lost has to move: into a subclass of the class, or into the file of the patches once they are vendored "
     '(docs/forks.md, "Methods that the patches replace").'
 )
 HASH_DIGITS = 16
 HAVE_DOCSTRINGS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-Body = Dict[str, List[ast.stmt]]  # by name
+Body = dict[str, list[ast.stmt]]  # by name
 
 
 @dataclass(frozen=True)
@@ -67,21 +56,21 @@ class ChangedMethod:
     method: Method
 
     def __str__(self) -> str:
-        return f'{self.path}:{self.line} {self.method.name}: {KINDS[self.method.kind]}'
+        return f"{self.path}:{self.line} {self.method.name}: {KINDS[self.method.kind]}"
 
 
-def known_methods(version: Optional[str]) -> Dict[Tuple[str, str], List[Method]]:
+def known_methods(version: str | None) -> dict[tuple[str, str], list[Method]]:
     """What there is to compare with, by file and name: the tested release of that version, or else all of them."""
-    methods: Dict[Tuple[str, str], List[Method]] = defaultdict(list)
-    with FILE.open(encoding='utf-8', newline='') as lines:
+    methods: dict[tuple[str, str], list[Method]] = defaultdict(list)
+    with FILE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            releases = row.pop('releases').split()
+            releases = row.pop("releases").split()
             if version in releases or version not in TESTED_NEMO:
-                methods[row['file'], row['name']].append(Method(**row))
+                methods[row["file"], row["name"]].append(Method(**row))
     return methods
 
 
-def changed_methods(nemo: Path, version: Optional[str]) -> List[ChangedMethod]:
+def changed_methods(nemo: Path, version: str | None) -> list[ChangedMethod]:
     """
     The methods of a NeMo whose text is not the release's, among those that the patches replace or extend.
 
@@ -99,7 +88,7 @@ def changed_methods(nemo: Path, version: Optional[str]) -> List[ChangedMethod]:
     for file in sorted({file for file, _ in known}):
         path = nemo.parent / file
         # a tree that the patches were written into keeps the original in a file of this name
-        base = path.with_name(f'_{path.stem}_base.py')
+        base = path.with_name(f"_{path.stem}_base.py")
         path = base if base.is_file() else path
         for name, nodes in (members(parse(path)) if path.is_file() else {}).items():
             same = known.get((file, name))
@@ -109,32 +98,32 @@ def changed_methods(nemo: Path, version: Optional[str]) -> List[ChangedMethod]:
     return sorted(changed, key=lambda found: (order.index(found.method.kind), found.path, found.line))
 
 
-def change_lines(nemo: Path, version: Optional[str]) -> List[str]:
+def change_lines(nemo: Path, version: str | None) -> list[str]:
     """A line for each method that a fork has changed, then what to do; nothing where none is."""
     changed = changed_methods(nemo, version)
     return [*map(str, changed), _compared_with(version), ADVICE] if changed else []
 
 
-def _compared_with(version: Optional[str]) -> str:
+def _compared_with(version: str | None) -> str:
     if version in TESTED_NEMO:
-        return f'Compared with NeMo {version}.'
-    name = version or 'of unknown version'
+        return f"Compared with NeMo {version}."
+    name = version or "of unknown version"
     return f'Compared with {", ".join(TESTED_NEMO)}: NeMo {name} was not tested, and may differ from them by itself.'
 
 
-def members(tree: Optional[ast.Module]) -> Body:
+def members(tree: ast.Module | None) -> Body:
     """What a module and its classes define, by name: `function`, `Class.method`."""
-    found: Dict[str, List[ast.stmt]] = defaultdict(list)
+    found: dict[str, list[ast.stmt]] = defaultdict(list)
     for node in tree.body if tree else ():
         if isinstance(node, ast.ClassDef):
             for name, inner in defined(node.body):
-                found[f'{node.name}.{name}'].append(inner)
+                found[f"{node.name}.{name}"].append(inner)
     for name, inner in defined(tree.body) if tree else ():
         found[name].append(inner)
     return dict(found)
 
 
-def defined(body: List[ast.stmt]) -> Iterator[Tuple[str, ast.stmt]]:
+def defined(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
     """What statements define under which name: functions, and names that are given a value."""
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -145,9 +134,9 @@ def defined(body: List[ast.stmt]) -> Iterator[Tuple[str, ast.stmt]]:
             yield node.target.id, node
 
 
-def digest(nodes: List[ast.stmt]) -> str:
+def digest(nodes: list[ast.stmt]) -> str:
     """A hash of what statements say, without comments, docstrings and layout; the same on every version of Python."""
-    text = '\n'.join(_canonical(node) for node in nodes)
+    text = "\n".join(_canonical(node) for node in nodes)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
 
 
@@ -159,7 +148,7 @@ def _canonical(node: object) -> str:
         return repr(node)
     fields = dict(ast.iter_fields(node))
     if isinstance(node, HAVE_DOCSTRINGS) and ast.get_docstring(node, clean=False) is not None:
-        fields['body'] = node.body[1:]
+        fields["body"] = node.body[1:]
     # `kind` says that a string was written as `u'...'`; fields that are empty are not there on every version
-    said = {name: _canonical(value) for name, value in fields.items() if name != 'kind' and value not in (None, [])}
+    said = {name: _canonical(value) for name, value in fields.items() if name != "kind" and value not in (None, [])}
     return f'{type(node).__name__}({";".join(f"{name}={said[name]}" for name in sorted(said))})'

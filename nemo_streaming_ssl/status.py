@@ -1,25 +1,14 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """`nemo-streaming-ssl status`: which NeMo was found, what is shadowed, what is new, and whether it can be imported."""
 
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
 from nemo_streaming_ssl.check import Subcommands
@@ -33,36 +22,36 @@ from nemo_streaming_ssl.vendoring.record import DONE, NAME, VendorError, read_re
 
 def add_status(commands: Subcommands) -> None:
     """Adds the command to the command line."""
-    parser = commands.add_parser('status', help='which NeMo was found, what is shadowed, what is new')
-    parser.add_argument('--no-import', action='store_true', help='do not try to import the modules (takes seconds)')
+    parser = commands.add_parser("status", help="which NeMo was found, what is shadowed, what is new")
+    parser.add_argument("--no-import", action="store_true", help="do not try to import the modules (takes seconds)")
     parser.set_defaults(run=_run_status)
 
 
 def _run_status(args: argparse.Namespace) -> int:
     status = read_status()
-    print('\n'.join(status.lines()), flush=True)
+    print("\n".join(status.lines()), flush=True)
     if args.no_import or not status.can_be_imported or status.overlay is None:
         return 0 if status.ok else 1
     names = [dotted_name(path) for path in [*status.shadowed, *status.new]]
     failing = failing_imports(names, str(status.overlay.parent))
-    print('\n'.join(_import_lines(len(names), failing)))
+    print("\n".join(_import_lines(len(names), failing)))
     return 0 if status.ok and not failing else 1
 
 
-def _import_lines(count: int, failing: Dict[str, str]) -> List[str]:
-    title = f'{count - len(failing)} of {count} shadowed and new modules can be imported'
-    names: Dict[str, List[str]] = {}  # by reason: a file that is no Python fails every module that needs it
+def _import_lines(count: int, failing: dict[str, str]) -> list[str]:
+    title = f"{count - len(failing)} of {count} shadowed and new modules can be imported"
+    names: dict[str, list[str]] = {}  # by reason: a file that is no Python fails every module that needs it
     for name, reason in failing.items():
         names.setdefault(reason, []).append(name)
-    return _rows([('imports', title), *(('failed', f'{_first(some)}: {reason}') for reason, some in names.items())])
+    return _rows([("imports", title), *(("failed", f"{_first(some)}: {reason}") for reason, some in names.items())])
 
 
-def _first(names: List[str]) -> str:
-    return names[0] if len(names) == 1 else f'{names[0]} and {len(names) - 1} more'
+def _first(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _rows(rows: Iterable[Tuple[str, str]]) -> List[str]:
-    return [f'{title:<10}{text}' for title, text in rows]
+def _rows(rows: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{title:<10}{text}" for title, text in rows]
 
 
 @dataclass
@@ -70,15 +59,15 @@ class Status:
     """What `status` reports."""
 
     patches: str  # 'on', 'off' or 'vendored', and why
-    overlay: Optional[Path]  # the folder that holds the overlay's files, `.../nemo`
-    nemo: Optional[Path]  # the folder of the NeMo that was found
-    version: Optional[str]  # its version
-    shadowed: List[Path] = field(default_factory=list)  # relative to the overlay's parent, like all three
-    new: List[Path] = field(default_factory=list)
-    missing: List[Path] = field(default_factory=list)  # shadowing files without an original
-    lacking: List[MissingName] = field(default_factory=list)  # names that the NeMo needs of shadowed modules and lacks
-    broken: Dict[Path, str] = field(default_factory=dict)  # files that are no Python, and why
-    changed: List[str] = field(default_factory=list)  # lines on methods that a fork changed and the patches replace
+    overlay: Path | None  # the folder that holds the overlay's files, `.../nemo`
+    nemo: Path | None  # the folder of the NeMo that was found
+    version: str | None  # its version
+    shadowed: list[Path] = field(default_factory=list)  # relative to the overlay's parent, like all three
+    new: list[Path] = field(default_factory=list)
+    missing: list[Path] = field(default_factory=list)  # shadowing files without an original
+    lacking: list[MissingName] = field(default_factory=list)  # names that the NeMo needs of shadowed modules and lacks
+    broken: dict[Path, str] = field(default_factory=dict)  # files that are no Python, and why
+    changed: list[str] = field(default_factory=list)  # lines on methods that a fork changed and the patches replace
 
     @property
     def ok(self) -> bool:
@@ -89,23 +78,23 @@ class Status:
     @property
     def can_be_imported(self) -> bool:
         """True if NeMo and the overlay are there and in effect, so that an import says something."""
-        return None not in (self.overlay, self.nemo) and self.patches.startswith(('on', 'vendored'))
+        return None not in (self.overlay, self.nemo) and self.patches.startswith(("on", "vendored"))
 
-    def lines(self) -> List[str]:
+    def lines(self) -> list[str]:
         """The report, one item per line."""
-        rows = [('patches', self.patches), ('overlay', str(self.overlay or 'not found')), ('NeMo', self._nemo_line())]
+        rows = [("patches", self.patches), ("overlay", str(self.overlay or "not found")), ("NeMo", self._nemo_line())]
         if self.nemo:
-            rows.append(('version', self._version_line()))
-        for title, paths in (('shadowed', self.shadowed), ('new', self.new)):
-            rows.append((title, str(len(paths)) + (' file' if len(paths) == 1 else ' files')))
-            rows.extend(('', path.as_posix()) for path in paths)
-        rows.extend(('missing', f'{path}, shadowed but not in this NeMo') for path in self._expected(self.missing))
-        rows.extend(('missing', str(name)) for name in self.lacking)
-        rows.extend(('broken', f'{path.as_posix()}: {reason}') for path, reason in self.broken.items())
-        rows.extend(('changed', line) for line in self.changed)
+            rows.append(("version", self._version_line()))
+        for title, paths in (("shadowed", self.shadowed), ("new", self.new)):
+            rows.append((title, str(len(paths)) + (" file" if len(paths) == 1 else " files")))
+            rows.extend(("", path.as_posix()) for path in paths)
+        rows.extend(("missing", f"{path}, shadowed but not in this NeMo") for path in self._expected(self.missing))
+        rows.extend(("missing", str(name)) for name in self.lacking)
+        rows.extend(("broken", f"{path.as_posix()}: {reason}") for path, reason in self.broken.items())
+        rows.extend(("changed", line) for line in self.changed)
         return _rows(rows)
 
-    def _expected(self, paths: List[Path]) -> List[Path]:
+    def _expected(self, paths: list[Path]) -> list[Path]:
         """Where files of the overlay have their originals."""
         return [self.nemo.parent / path for path in paths] if self.nemo else []
 
@@ -113,11 +102,11 @@ class Status:
         return str(self.nemo) if self.nemo else "not found: pip install 'nemo_toolkit[asr]'"
 
     def _version_line(self) -> str:
-        supported = f'supported ({OLDEST_NEMO} to {NEWEST_NEMO})'
+        supported = f"supported ({OLDEST_NEMO} to {NEWEST_NEMO})"
         if not is_supported(self.version):
             return f'{self.version or "unknown"}, NOT {supported}'
         if self.version and is_tested(self.version):
-            return f'{self.version}, tested'
+            return f"{self.version}, tested"
         return f'{self.version}, {supported}, not tested: tested are {", ".join(TESTED_NEMO)}'
 
 
@@ -126,11 +115,11 @@ def read_status() -> Status:
     nemo, root = _nemo_folder(), finder.overlay_root()
     version = version_in(nemo) if nemo else None
     if nemo and finder.is_vendored(str(nemo)):
-        status = Status('vendored', overlay=nemo, nemo=nemo, version=version)
+        status = Status("vendored", overlay=nemo, nemo=nemo, version=version)
         files = _read_vendored(status, nemo)
     else:
-        status = Status(_patches(), Path(root, 'nemo') if root else None, nemo, version)
-        files = sorted(status.overlay.rglob('*.py')) if status.overlay else []
+        status = Status(_patches(), Path(root, "nemo") if root else None, nemo, version)
+        files = sorted(status.overlay.rglob("*.py")) if status.overlay else []
     for file in files:
         _sort_in(status, file)
     if status.nemo and status.overlay:
@@ -139,7 +128,7 @@ def read_status() -> Status:
     return status
 
 
-def _read_vendored(status: Status, nemo: Path) -> List[Path]:
+def _read_vendored(status: Status, nemo: Path) -> list[Path]:
     """The modules of ours in a vendored NeMo. Says what they are; what is installed beside them is not in use."""
     try:
         record = read_record(nemo.parent)
@@ -147,22 +136,22 @@ def _read_vendored(status: Status, nemo: Path) -> List[Path]:
         record, status.broken[Path(NAME)] = None, str(error)
     if record is None:  # installed from a vendored tree, whose record is beside `nemo/`
         return modules_with_base(nemo)
-    status.patches = f'vendored ({record.name}, into NeMo {record.nemo_version})'
+    status.patches = f"vendored ({record.name}, into NeMo {record.nemo_version})"
     if record.state != DONE:
-        status.broken[Path(NAME)] = f'{record.state} was interrupted; run `vendor` again, or with --revert'
+        status.broken[Path(NAME)] = f"{record.state} was interrupted; run `vendor` again, or with --revert"
     return record.modules(nemo.parent)
 
 
 def _patches() -> str:
     if finder.switched_off():
-        return f'off ({finder.SWITCH}={os.environ[finder.SWITCH]})'
-    if any(getattr(found, 'is_nemo_overlay', False) for found in sys.meta_path):
-        return 'on'
-    return 'off (not installed in this Python: pip install -e .)'
+        return f"off ({finder.SWITCH}={os.environ[finder.SWITCH]})"
+    if any(getattr(found, "is_nemo_overlay", False) for found in sys.meta_path):
+        return "on"
+    return "off (not installed in this Python: pip install -e .)"
 
 
-def _nemo_folder() -> Optional[Path]:
-    spec = finder.find_original('nemo')
+def _nemo_folder() -> Path | None:
+    spec = finder.find_original("nemo")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
@@ -172,7 +161,7 @@ def _sort_in(status: Status, file: Path) -> None:
     try:
         is_shadowing = imports_its_base(file)
     except SyntaxError as error:
-        status.broken[path] = f'line {error.lineno}: {error.msg}'
+        status.broken[path] = f"line {error.lineno}: {error.msg}"
         return
     except ValueError as error:  # no text, or null bytes in it
         status.broken[path] = str(error)

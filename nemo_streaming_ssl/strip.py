@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """`nemo-streaming-ssl strip`: a `.nemo` file without our options, for plain NeMo, and what is lost with them.
 
@@ -28,63 +17,64 @@ import posixpath
 import sys
 import tarfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
+from typing import IO, Any
 
 from nemo_streaming_ssl.check import InputError, Subcommands, require_file
 from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS, strip_contexts
 from nemo_streaming_ssl.stripped_objective import WEIGHTS, cut_weights, has_other_heads
 
-CONFIG = 'model_config.yaml'
+CONFIG = "model_config.yaml"
 # What reading an archive that is none, or not all of one, raises.
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
-SAME_OUTPUTS = 'the encoder has the same outputs'
+SAME_OUTPUTS = "the encoder has the same outputs"
 
 # What is lost with an option of ours where it is set, by the class that takes it as an argument ...
 OWN_ARGUMENTS = {
-    'ConformerEncoder': {'banded_attention': 'speed; outputs are the same within rounding'},
-    'RandomBlockMasking': {
-        'causal': f'plain NeMo draws other masks in training; {SAME_OUTPUTS}',
-        'left_context_size': '',
-        'context_stride': '',
+    "ConformerEncoder": {"banded_attention": "speed; outputs are the same within rounding"},
+    "RandomBlockMasking": {
+        "causal": f"plain NeMo draws other masks in training; {SAME_OUTPUTS}",
+        "left_context_size": "",
+        "context_stride": "",
     },
-    'ContrastiveLoss': {
-        'length_aware_negatives': f'plain NeMo draws padding as negatives in training; {SAME_OUTPUTS}'
+    "ContrastiveLoss": {
+        "length_aware_negatives": f"plain NeMo draws padding as negatives in training; {SAME_OUTPUTS}"
     },
 }
 # ... and, for SSL models, by the section of the config that it is in; '' is the model itself. Plain NeMo does not
 # look at these.
 OWN_KEYS = {
-    '': {
-        'streaming': 'plain NeMo does not check it',
-        'allow_lookahead': '',
-        'target_normalize': f'plain NeMo makes other targets in training; {SAME_OUTPUTS}',
-        'objective': (
-            'plain NeMo predicts masked tokens; the decoder keeps the heads of the first of the next tokens; '
-            f'{SAME_OUTPUTS}'
+    "": {
+        "streaming": "plain NeMo does not check it",
+        "allow_lookahead": "",
+        "target_normalize": f"plain NeMo makes other targets in training; {SAME_OUTPUTS}",
+        "objective": (
+            "plain NeMo predicts masked tokens; the decoder keeps the heads of the first of the next tokens; "
+            f"{SAME_OUTPUTS}"
         ),
-        'next_tokens': '',
-        'masked_only_decoding': 'speed',
-        'hierarchical_context': '',
-        'curriculum_context': 'plain NeMo trains with the same contexts at all steps',
-        'seed': 'plain NeMo draws masks and the order of the data anew when a run is resumed',
-        'on_bad_audio': 'plain NeMo stops at audio that it cannot read, and trains on NaN samples',
-        'on_nonfinite': 'plain NeMo makes every step, also one whose loss is NaN',
+        "next_tokens": "",
+        "masked_only_decoding": "speed",
+        "hierarchical_context": "",
+        "curriculum_context": "plain NeMo trains with the same contexts at all steps",
+        "seed": "plain NeMo draws masks and the order of the data anew when a run is resumed",
+        "on_bad_audio": "plain NeMo stops at audio that it cannot read, and trains on NaN samples",
+        "on_nonfinite": "plain NeMo makes every step, also one whose loss is NaN",
     },
-    'train_ds': {'check_audio_files': ''},
-    'validation_ds': {'check_audio_files': ''},
-    'test_ds': {'check_audio_files': ''},
+    "train_ds": {"check_audio_files": ""},
+    "validation_ds": {"check_audio_files": ""},
+    "test_ds": {"check_audio_files": ""},
 }
 
-Config = Dict[str, Any]
+Config = dict[str, Any]
 
 
 def add_strip(commands: Subcommands) -> None:
     """Adds the command to the command line."""
-    parser = commands.add_parser('strip', help='a .nemo file without our options, which plain NeMo opens')
-    parser.add_argument('model', type=Path, help='a .nemo file; it is not changed')
-    parser.add_argument('out', type=Path, help='the file to write')
-    parser.add_argument('--force', action='store_true', help='replace a file that is there')
+    parser = commands.add_parser("strip", help="a .nemo file without our options, which plain NeMo opens")
+    parser.add_argument("model", type=Path, help="a .nemo file; it is not changed")
+    parser.add_argument("out", type=Path, help="the file to write")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.set_defaults(run=run_strip)
 
 
@@ -101,11 +91,11 @@ def run_strip(args: argparse.Namespace) -> int:
         return 2
     for line in lost:
         print(line)
-    print(f'{args.out}: written' if lost else f'{args.out}: written; {args.model} had no option of ours')
+    print(f"{args.out}: written" if lost else f"{args.out}: written; {args.model} had no option of ours")
     return 0
 
 
-def strip(model: Path, out: Path, force: bool = False) -> List[str]:
+def strip(model: Path, out: Path, force: bool = False) -> list[str]:
     """Writes a `.nemo` file without our options. `out` is there when it is complete, or not at all.
 
     Returns:
@@ -116,12 +106,12 @@ def strip(model: Path, out: Path, force: bool = False) -> List[str]:
             `force`, or cannot be written.
     """
     _check_paths(model, out, force)
-    part = out.with_name(f'.{out.name}.{os.getpid()}')
+    part = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         lost = _copy(model, part)
         os.replace(part, out)
     except DAMAGED as error:
-        raise InputError(str(model), ValueError(f'is no .nemo file, or not all of one ({error})')) from error
+        raise InputError(str(model), ValueError(f"is no .nemo file, or not all of one ({error})")) from error
     except OSError as error:
         raise InputError(str(out), error) from error
     finally:
@@ -129,7 +119,7 @@ def strip(model: Path, out: Path, force: bool = False) -> List[str]:
     return lost
 
 
-def strip_config(cfg: Config) -> List[str]:
+def strip_config(cfg: Config) -> list[str]:
     """Takes our options out of a model's config, in place; returns what is lost, as `strip` does."""
     lost = strip_contexts(cfg)
     for name, section, losses in _sections(cfg):
@@ -142,9 +132,9 @@ def strip_config(cfg: Config) -> List[str]:
     return lost
 
 
-def _sections(cfg: Config) -> Iterator[Tuple[str, Config, Dict[str, str]]]:
+def _sections(cfg: Config) -> Iterator[tuple[str, Config, dict[str, str]]]:
     """Sections of a config that may have options of ours: name, the section, what is lost with each option."""
-    if 'masking' in cfg:
+    if "masking" in cfg:
         for name, losses in OWN_KEYS.items():
             section = cfg.get(name) if name else cfg
             if isinstance(section, dict):
@@ -152,51 +142,51 @@ def _sections(cfg: Config) -> Iterator[Tuple[str, Config, Dict[str, str]]]:
     yield from _modules(cfg)
 
 
-def _modules(cfg: Config, path: str = '') -> Iterator[Tuple[str, Config, Dict[str, str]]]:
+def _modules(cfg: Config, path: str = "") -> Iterator[tuple[str, Config, dict[str, str]]]:
     """The same for the sections that a module of NeMo is built from."""
-    name = str(cfg.get('_target_', '')).rpartition('.')[2].removesuffix('Adapter')
+    name = str(cfg.get("_target_", "")).rpartition(".")[2].removesuffix("Adapter")
     if name in OWN_ARGUMENTS:
-        yield path, cfg, OWN_ARGUMENTS[name] | (dict.fromkeys(CONTEXT_KEYS, '') if name == 'ConformerEncoder' else {})
+        yield path, cfg, OWN_ARGUMENTS[name] | (dict.fromkeys(CONTEXT_KEYS, "") if name == "ConformerEncoder" else {})
     for key, value in cfg.items():
         if isinstance(value, dict):
-            yield from _modules(value, f'{path}.{key}' if path else str(key))
+            yield from _modules(value, f"{path}.{key}" if path else str(key))
 
 
 def _is_set(key: str, value: Any) -> bool:
     """Whether an option does something that plain NeMo does not."""
-    if key == 'masked_only_decoding':
+    if key == "masked_only_decoding":
         return bool(value)
     if isinstance(value, dict):
-        return bool(value.get('enabled', True))
-    return value is not None and value is not False and value not in ('never', 'masked_tokens')  # 0 is a seed
+        return bool(value.get("enabled", True))
+    return value is not None and value is not False and value not in ("never", "masked_tokens")  # 0 is a seed
 
 
 def _shown(value: Any) -> str:
-    return '{...}' if isinstance(value, dict) else str(value).lower() if isinstance(value, bool) else str(value)
+    return "{...}" if isinstance(value, dict) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_paths(model: Path, out: Path, force: bool) -> None:
     if model.is_dir():
-        raise InputError(str(model), IsADirectoryError('a folder; pack it into one .nemo file first'))
+        raise InputError(str(model), IsADirectoryError("a folder; pack it into one .nemo file first"))
     require_file(model)
     if not out.exists():
         return
     if out.samefile(model):
-        raise InputError(str(out), FileExistsError('is the model itself, which is not overwritten'))
+        raise InputError(str(out), FileExistsError("is the model itself, which is not overwritten"))
     if out.is_dir() or not force:
-        raise InputError(str(out), FileExistsError('is a folder' if out.is_dir() else 'is there; --force replaces it'))
+        raise InputError(str(out), FileExistsError("is a folder" if out.is_dir() else "is there; --force replaces it"))
 
 
-def _copy(model: Path, part: Path) -> List[str]:
+def _copy(model: Path, part: Path) -> list[str]:
     """Copies the archive, with another config and, where its decoder has more heads than plain NeMo's, weights."""
     cfg = _read_config(model)
-    changed: Dict[str, IO[bytes]] = {}
+    changed: dict[str, IO[bytes]] = {}
     if has_other_heads(cfg):
-        weights = cut_weights(model, cfg.get('decoder') or {}, part.parent)
+        weights = cut_weights(model, cfg.get("decoder") or {}, part.parent)
         changed = {} if weights is None else {WEIGHTS: weights}
     text, lost = _stripped_yaml(model, cfg)
     changed[CONFIG] = io.BytesIO(text)
-    with tarfile.open(model) as source, tarfile.open(part, 'x:') as target:
+    with tarfile.open(model) as source, tarfile.open(part, "x:") as target:
         for member in source:
             content: Any = source.extractfile(member) if member.isfile() else None
             content = _take_in_place(member, changed.get(posixpath.normpath(member.name)), content)
@@ -204,13 +194,13 @@ def _copy(model: Path, part: Path) -> List[str]:
     return lost
 
 
-def _take_in_place(member: tarfile.TarInfo, changed: Optional[IO[bytes]], content: Any) -> Any:
+def _take_in_place(member: tarfile.TarInfo, changed: IO[bytes] | None, content: Any) -> Any:
     """What a file of the archive has in it: `changed`, whose size it then says, or what it had."""
     if changed is None:
         return content
     member.size = changed.seek(0, os.SEEK_END)
     headers: Any = member.pax_headers
-    headers.pop('size', None)  # it would be believed
+    headers.pop("size", None)  # it would be believed
     changed.seek(0)
     return changed
 
@@ -224,9 +214,9 @@ def _read_config(model: Path) -> Config:
     try:
         cfg: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
         if not isinstance(cfg, dict):
-            raise ValueError('is no mapping')
+            raise ValueError("is no mapping")
     except Exception as error:  # OmegaConf and YAML have no common type
-        raise InputError(f'{model}: {CONFIG}', error) from error
+        raise InputError(f"{model}: {CONFIG}", error) from error
     return cfg
 
 
@@ -236,15 +226,15 @@ def _text_of_config(model: Path) -> str:
             if posixpath.normpath(member.name) == CONFIG and member.isfile():
                 content: Any = source.extractfile(member)
                 return content.read().decode()
-    raise InputError(str(model), ValueError(f'is no .nemo file: it has no {CONFIG}'))
+    raise InputError(str(model), ValueError(f"is no .nemo file: it has no {CONFIG}"))
 
 
-def _stripped_yaml(model: Path, cfg: Config) -> Tuple[bytes, List[str]]:
+def _stripped_yaml(model: Path, cfg: Config) -> tuple[bytes, list[str]]:
     """The text of a config without our options, which are taken out of `cfg`, and what is lost."""
     from omegaconf import OmegaConf
 
     try:
         lost = strip_config(cfg)
     except Exception as error:  # a context in it may be none
-        raise InputError(f'{model}: {CONFIG}', error) from error
+        raise InputError(f"{model}: {CONFIG}", error) from error
     return OmegaConf.to_yaml(OmegaConf.create(cfg)).encode(), lost

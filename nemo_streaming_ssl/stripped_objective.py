@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What `nemo-streaming-ssl strip` makes of the decoder of a model that predicts next tokens.
 
@@ -23,24 +12,24 @@ import posixpath
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Dict, Optional
+from typing import IO, TYPE_CHECKING, Any
 
 from nemo_streaming_ssl.check import InputError
 
 if TYPE_CHECKING:  # most files need no torch to be stripped
     from torch import Tensor
 
-WEIGHTS = 'model_weights.ckpt'
-NEXT_TOKENS = 'next_tokens'
-LAYER = 'decoder.decoder_layers.0.'  # its only one: Conv1d whose outputs are (classes, heads), heads last
+WEIGHTS = "model_weights.ckpt"
+NEXT_TOKENS = "next_tokens"
+LAYER = "decoder.decoder_layers.0."  # its only one: Conv1d whose outputs are (classes, heads), heads last
 
 
-def has_other_heads(cfg: Dict[str, Any]) -> bool:
+def has_other_heads(cfg: dict[str, Any]) -> bool:
     """Whether a model's config, not stripped yet, asks for a decoder that plain NeMo would make with fewer heads."""
-    return 'masking' in cfg and cfg.get('objective') == NEXT_TOKENS
+    return "masking" in cfg and cfg.get("objective") == NEXT_TOKENS
 
 
-def cut_weights(model: Path, decoder: Dict[str, Any], folder: Path) -> Optional[IO[bytes]]:
+def cut_weights(model: Path, decoder: dict[str, Any], folder: Path) -> IO[bytes] | None:
     """The weights of a `.nemo` file with the heads of the first predicted token only.
 
     Args:
@@ -58,12 +47,12 @@ def cut_weights(model: Path, decoder: Dict[str, Any], folder: Path) -> Optional[
 
     try:
         state = _read_weights(model)
-        heads = {name: state[name] for name in (f'{LAYER}weight', f'{LAYER}bias') if name in state}
-        cut = {name: first_heads(value, decoder['num_classes'], _kept(decoder)) for name, value in heads.items()}
+        heads = {name: state[name] for name in (f"{LAYER}weight", f"{LAYER}bias") if name in state}
+        cut = {name: first_heads(value, decoder["num_classes"], _kept(decoder)) for name, value in heads.items()}
         if not cut:
-            raise ValueError(f'has no {LAYER}weight')
+            raise ValueError(f"has no {LAYER}weight")
     except (ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise InputError(f'{model}: {WEIGHTS}', error) from error
+        raise InputError(f"{model}: {WEIGHTS}", error) from error
     if all(value is heads[name] for name, value in cut.items()):
         return None
     state.update(cut)
@@ -73,7 +62,7 @@ def cut_weights(model: Path, decoder: Dict[str, Any], folder: Path) -> Optional[
     return file
 
 
-def first_heads(value: 'Tensor', classes: int, kept: int) -> 'Tensor':
+def first_heads(value: "Tensor", classes: int, kept: int) -> "Tensor":
     """The rows (classes * heads, ...) of the first `kept` heads, (classes * kept, ...); `value` if it has no more.
 
     Raises:
@@ -81,22 +70,22 @@ def first_heads(value: 'Tensor', classes: int, kept: int) -> 'Tensor':
     """
     heads, rest = divmod(len(value), classes)
     if rest or heads % kept or heads == 0:
-        raise ValueError(f'{LAYER}* has {len(value)} rows; must have a multiple of {classes} * {kept}')
+        raise ValueError(f"{LAYER}* has {len(value)} rows; must have a multiple of {classes} * {kept}")
     if heads == kept:
         return value
     return value.unflatten(0, (classes, heads))[:, :kept].flatten(0, 1).clone()
 
 
-def _kept(decoder: Dict[str, Any]) -> int:
-    return decoder.get('num_decoders', 1)
+def _kept(decoder: dict[str, Any]) -> int:
+    return decoder.get("num_decoders", 1)
 
 
-def _read_weights(model: Path) -> Dict[str, 'Tensor']:
+def _read_weights(model: Path) -> dict[str, "Tensor"]:
     import torch
 
     with tarfile.open(model) as archive:
         for member in archive:
             if posixpath.normpath(member.name) == WEIGHTS and member.isfile():
                 content: Any = archive.extractfile(member)
-                return torch.load(content, map_location='cpu', weights_only=True)
-    raise ValueError('is not there')
+                return torch.load(content, map_location="cpu", weights_only=True)
+    raise ValueError("is not there")

@@ -1,43 +1,33 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """`nemo-streaming-ssl transcribe`: text from an exported CTC model, with onnxruntime and NumPy alone."""
 
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any
 
 from nemo_streaming_ssl.check import InputError, Subcommands
 
 if TYPE_CHECKING:  # the command line itself needs nothing but Python
     import numpy as np
 
-MANIFESTS = ('.json', '.jsonl')
+MANIFESTS = (".json", ".jsonl")
 MOST_SECONDS = 1e9  # more, times a sample rate, may be no number any more
-WORD = '\u2581'  # what SentencePiece puts before the first piece of a word
+WORD = "\u2581"  # what SentencePiece puts before the first piece of a word
 
 
 def add_transcribe(commands: Subcommands) -> None:
     """Adds the command to the command line."""
-    parser = commands.add_parser('transcribe', help='text from an exported CTC model, piece by piece')
-    parser.add_argument('folder', type=Path, help='what `nemo-streaming-ssl export` wrote')
-    parser.add_argument('inputs', nargs='+', type=Path, help='audio files, or manifests (.json)')
-    parser.add_argument('--int8', action='store_true', help='run the graph with weights in int8')
-    parser.add_argument('--threads', type=int, help='of onnxruntime')
-    parser.add_argument('--output', type=Path, metavar='MANIFEST', help='also write a manifest with pred_text')
+    parser = commands.add_parser("transcribe", help="text from an exported CTC model, piece by piece")
+    parser.add_argument("folder", type=Path, help="what `nemo-streaming-ssl export` wrote")
+    parser.add_argument("inputs", nargs="+", type=Path, help="audio files, or manifests (.json)")
+    parser.add_argument("--int8", action="store_true", help="run the graph with weights in int8")
+    parser.add_argument("--threads", type=int, help="of onnxruntime")
+    parser.add_argument("--output", type=Path, metavar="MANIFEST", help="also write a manifest with pred_text")
     parser.set_defaults(run=run_transcribe)
 
 
@@ -50,11 +40,11 @@ def run_transcribe(args: argparse.Namespace) -> int:
     from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 
     try:
-        precision = 'int8' if args.int8 else 'float32'
-        options = {'precision': precision, 'threads': args.threads, 'return_tokens': True, 'on_nonfinite': 'zero'}
+        precision = "int8" if args.int8 else "float32"
+        options = {"precision": precision, "threads": args.threads, "return_tokens": True, "on_nonfinite": "zero"}
         session = OnnxStreamingSession(args.folder, **options)
         if session.vocabulary is None:
-            raise ValueError(f'{args.folder}: was exported without the texts of its classes')
+            raise ValueError(f"{args.folder}: was exported without the texts of its classes")
         entries = list(entries_of(args.inputs))
     except (ValueError, InputError) as error:
         print(error, file=sys.stderr)
@@ -62,7 +52,7 @@ def run_transcribe(args: argparse.Namespace) -> int:
     return transcribe_all(session, entries, args.output)
 
 
-def transcribe_all(session: Any, entries: List[dict], output: Optional[Path]) -> int:
+def transcribe_all(session: Any, entries: list[dict], output: Path | None) -> int:
     """Prints, and writes, the text of each entry; 1 if one could not be read."""
     failed, lines = 0, []
     for entry in entries:
@@ -76,13 +66,13 @@ def transcribe_all(session: Any, entries: List[dict], output: Optional[Path]) ->
             continue
         warn_of_nonfinite(entry, samples)
         print(f'{Path(entry["audio_filepath"]).stem}: {text}', flush=True)
-        lines.append(json.dumps({**entry, 'pred_text': text}, ensure_ascii=False))
+        lines.append(json.dumps({**entry, "pred_text": text}, ensure_ascii=False))
     if output is not None:
-        output.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
+        output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return failed
 
 
-def warn_of_nonfinite(entry: dict, samples: 'np.ndarray') -> None:
+def warn_of_nonfinite(entry: dict, samples: "np.ndarray") -> None:
     """Says how many samples of an entry silence has replaced, if any."""
     import numpy as np
 
@@ -99,28 +89,28 @@ def entries_of(paths: Sequence[Path]) -> Iterator[dict]:
     """
     for path in paths:
         if path.suffix not in MANIFESTS:
-            yield {'audio_filepath': str(path)}
+            yield {"audio_filepath": str(path)}
             continue
         try:
-            lines = path.read_text(encoding='utf-8-sig').splitlines()  # with a byte order mark or without
+            lines = path.read_text(encoding="utf-8-sig").splitlines()  # with a byte order mark or without
         except (OSError, ValueError) as error:
             raise InputError(str(path), error) from error
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield entry_of(line, f'{path}, line {number}', path.parent)
+                yield entry_of(line, f"{path}, line {number}", path.parent)
 
 
 def entry_of(line: str, where: str, folder: Path) -> dict:
     """A line of a manifest, with the path of its audio."""
     try:
         entry = json.loads(line)
-        found = {**entry, 'audio_filepath': str(folder / entry['audio_filepath'])}
+        found = {**entry, "audio_filepath": str(folder / entry["audio_filepath"])}
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(where, ValueError(f'no JSON object with audio_filepath ({error})')) from error
-    for name in ('offset', 'duration'):
+        raise InputError(where, ValueError(f"no JSON object with audio_filepath ({error})")) from error
+    for name in ("offset", "duration"):
         value = entry.get(name)
         if value is not None and not is_time(value):
-            raise InputError(where, ValueError(f'{name}={value!r}: must be a number of seconds, 0 or more'))
+            raise InputError(where, ValueError(f"{name}={value!r}: must be a number of seconds, 0 or more"))
     return found
 
 
@@ -129,7 +119,7 @@ def is_time(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_SECONDS
 
 
-def read_audio(entry: dict, sample_rate: int) -> 'np.ndarray':
+def read_audio(entry: dict, sample_rate: int) -> "np.ndarray":
     """Samples (N,) float32 of an entry, channels averaged.
 
     Raises:
@@ -137,24 +127,24 @@ def read_audio(entry: dict, sample_rate: int) -> 'np.ndarray':
     """
     import soundfile
 
-    if Path(entry['audio_filepath']).is_dir():
-        raise ValueError('is a folder, not a file')
-    with soundfile.SoundFile(entry['audio_filepath']) as file:
+    if Path(entry["audio_filepath"]).is_dir():
+        raise ValueError("is a folder, not a file")
+    with soundfile.SoundFile(entry["audio_filepath"]) as file:
         if file.samplerate != sample_rate:
-            raise ValueError(f'is at {file.samplerate} Hz: must be at {sample_rate} Hz, the rate of the model')
-        file.seek(round((entry.get('offset') or 0) * sample_rate))
-        duration = entry.get('duration')
+            raise ValueError(f"is at {file.samplerate} Hz: must be at {sample_rate} Hz, the rate of the model")
+        file.seek(round((entry.get("offset") or 0) * sample_rate))
+        duration = entry.get("duration")
         frames = -1 if duration is None else round(duration * sample_rate)
-        return file.read(frames, dtype='float32', always_2d=True).mean(axis=1)
+        return file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
 
 
-def tokens_of(session: Any, samples: 'np.ndarray') -> Iterator[int]:
+def tokens_of(session: Any, samples: "np.ndarray") -> Iterator[int]:
     """The tokens of one stream: the most probable class of each frame, repeats and blanks left out."""
     for tokens in folded(classes_of(session, samples), len(session.vocabulary)):
         yield from (token for _, token in tokens)
 
 
-def folded(pieces: Iterable[List[int]], blank: int) -> Iterator[List[Tuple[int, int]]]:
+def folded(pieces: Iterable[list[int]], blank: int) -> Iterator[list[tuple[int, int]]]:
     """The tokens of each piece, with the frame of the stream that each came with; repeats and blanks are left out.
 
     Args:
@@ -171,7 +161,7 @@ def folded(pieces: Iterable[List[int]], blank: int) -> Iterator[List[Tuple[int, 
         yield tokens
 
 
-def classes_of(session: Any, samples: 'np.ndarray') -> Iterator[List[int]]:
+def classes_of(session: Any, samples: "np.ndarray") -> Iterator[list[int]]:
     """The most probable class of each frame, piece by piece."""
     size = session.chunk_samples
     outputs = (session.push(samples[None, begin : begin + size]) for begin in range(0, len(samples), size))
@@ -183,6 +173,6 @@ def classes_of(session: Any, samples: 'np.ndarray') -> Iterator[List[int]]:
 
 def text_of(vocabulary: Sequence[str], tokens: Sequence[int]) -> str:
     """The text of some tokens, of characters or of SentencePiece's pieces."""
-    text = ''.join(vocabulary[token] for token in tokens)
+    text = "".join(vocabulary[token] for token in tokens)
     is_pieces = any(WORD in piece for piece in vocabulary)
-    return text.replace(WORD, ' ').removeprefix(' ') if is_pieces else text
+    return text.replace(WORD, " ").removeprefix(" ") if is_pieces else text

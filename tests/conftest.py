@@ -1,4 +1,4 @@
-# Copyright (c) 2026, the streaming-ssl authors.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
 """Writes down how long each phase of each test takes, in the file that the variable TEST_DURATIONS names."""
@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 def pytest_configure(config):
-    file = os.environ.get('TEST_DURATIONS')
-    if file and not hasattr(config, 'workerinput'):
+    file = os.environ.get("TEST_DURATIONS")
+    if file and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(Path(file)))
 
 
@@ -20,19 +20,19 @@ class Recorder:
 
     def __init__(self, file: Path):
         self._started = time.perf_counter()
-        self._file = open(file, 'w', newline='', buffering=1)
+        self._file = open(file, "w", newline="", buffering=1)
         self._rows = csv.writer(self._file)
-        self._rows.writerow(['seconds', 'phase', 'test'])
+        self._rows.writerow(["seconds", "phase", "test"])
 
     def _write(self, seconds: float, phase: str, test: str):
-        self._rows.writerow([f'{seconds:.3f}', phase, test])
+        self._rows.writerow([f"{seconds:.3f}", phase, test])
 
     def pytest_collection_finish(self, session):
         if session.items:  # with several processes they collect, not this one
-            self._write(time.perf_counter() - self._started, 'collection', '')
+            self._write(time.perf_counter() - self._started, "collection", "")
 
     def pytest_xdist_node_collection_finished(self, node, ids):
-        self._write(time.perf_counter() - self._started, 'collection', node.gateway.id)
+        self._write(time.perf_counter() - self._started, "collection", node.gateway.id)
 
     def pytest_runtest_logreport(self, report):
         self._write(report.duration, report.when, report.nodeid)

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A pytest plugin for NeMo's own tests: the same seeds for each test, and each outcome as one line of JSON."""
 
@@ -39,23 +28,23 @@ def pytest_runtest_setup():
 
 def pytest_runtest_logreport(report):
     # Setup and teardown count where they fail or skip; a later phase of the same test overwrites an earlier one.
-    if report.when == 'call' or report.outcome != 'passed':
+    if report.when == "call" or report.outcome != "passed":
         _write(report.nodeid, report.outcome, _reason(report))
 
 
 def pytest_collectreport(report):
     if report.failed:
-        _write(report.nodeid, 'not collected', _reason(report))
+        _write(report.nodeid, "not collected", _reason(report))
 
 
 def _reason(report) -> str:
     """The line that says what went wrong, where there is one."""
-    crash = getattr(report.longrepr, 'reprcrash', None)
-    text = crash.message if crash else str(report.longrepr or '')
-    return text.strip().partition('\n')[0][:300]
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash else str(report.longrepr or "")
+    return text.strip().partition("\n")[0][:300]
 
 
 def _write(test, outcome, reason):
     # Appended at once: a test that takes the interpreter down must not take the outcomes with it.
-    with open(os.environ['NEMO_OUTCOMES'], 'a') as file:
-        file.write(json.dumps({'test': test, 'outcome': outcome, 'reason': reason}) + '\n')
+    with open(os.environ["NEMO_OUTCOMES"], "a") as file:
+        file.write(json.dumps({"test": test, "outcome": outcome, "reason": reason}) + "\n")

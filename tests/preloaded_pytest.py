@@ -1,4 +1,4 @@
-# Copyright (c) 2026, the streaming-ssl authors.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
 """A pytest for many runs: third-party libraries are imported once, and each run is a fork that imports ours anew.
@@ -15,15 +15,15 @@ import sys
 import time
 from contextlib import suppress
 
-OURS = ('nemo', 'nemo_streaming_ssl')
+OURS = ("nemo", "nemo_streaming_ssl")
 # Where answers go: what a module prints when it is imported must not be taken for one.
-ANSWERS = os.fdopen(os.dup(1), 'w')
+ANSWERS = os.fdopen(os.dup(1), "w")
 
 
 def preload(names: list) -> None:
     """Imports what is not ours; some entries of `sys.modules` are no modules that can be imported."""
     for name in names:
-        if name.partition('.')[0] not in OURS:
+        if name.partition(".")[0] not in OURS:
             try:
                 importlib.import_module(name)
             except Exception:
@@ -36,9 +36,9 @@ def run_pytest(words: list, log: str) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for number in (1, 2):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    for name in [name for name in sys.modules if name.partition('.')[0] in OURS]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         del sys.modules[name]
-    importlib.import_module('nemo_streaming_ssl.finder').install()
+    importlib.import_module("nemo_streaming_ssl.finder").install()
     import pytest
 
     code = int(pytest.main(words))
@@ -73,11 +73,11 @@ def main() -> None:
         if child == 0:
             code = 3  # pytest's for an error of its own
             try:
-                code = run_pytest(run['words'], run['log'])
+                code = run_pytest(run["words"], run["log"])
             finally:
                 os._exit(code)
-        print(json.dumps(wait_for(child, run['seconds'])), file=ANSWERS, flush=True)
+        print(json.dumps(wait_for(child, run["seconds"])), file=ANSWERS, flush=True)
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     main()

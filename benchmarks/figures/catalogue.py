@@ -1,29 +1,18 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which pictures there are: the name of each, where it lies, and what draws it.
 
 Each function imports what it needs: NeMo takes many seconds, and some pictures need only a CSV.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / 'benchmarks/results'
-CONFIG = ROOT / 'examples/asr/conf/ssl/nest/nest_hierarchical_streaming.yaml'
+RESULTS = ROOT / "benchmarks/results"
+CONFIG = ROOT / "examples/asr/conf/ssl/nest/nest_hierarchical_streaming.yaml"
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,7 @@ def draw_speed(path: Path) -> None:
     """Time and memory of attention over the length of the audio."""
     from benchmarks.speed.plot import draw
 
-    draw(RESULTS / 'speed.csv', path)
+    draw(RESULTS / "speed.csv", path)
 
 
 def draw_probes(path: Path) -> None:
@@ -87,7 +76,7 @@ def draw_probes(path: Path) -> None:
     from benchmarks.quality.synthetic.plot import draw
     from benchmarks.quality.synthetic.report import read_seeds
 
-    draw(path, read_seeds(RESULTS / 'quality.csv'))
+    draw(path, read_seeds(RESULTS / "quality.csv"))
 
 
 def draw_minutes(path: Path) -> None:
@@ -111,22 +100,22 @@ def draw_curves(path: Path) -> None:
     draw(path, tested_rows())
 
 
-def tested_rows() -> List[Dict[str, str]]:
+def tested_rows() -> list[dict[str, str]]:
     """The rows of real speech that were tested on speakers who were never trained on."""
     from benchmarks.quality.corpora.results import read_rows
 
-    return [row for row in read_rows(RESULTS / 'speechocean.csv') if row['on'] == 'test']
+    return [row for row in read_rows(RESULTS / "speechocean.csv") if row["on"] == "test"]
 
 
 PICTURES = {
-    'leak_probe': Picture('docs/figures/leak_probe.png', draw_leak_probe),
-    'contexts_over_time': Picture('docs/figures/contexts_over_time.png', draw_contexts_over_time),
-    'masking': Picture('docs/figures/masking.png', draw_masking),
-    'objectives': Picture('docs/figures/objectives.png', draw_objectives),
-    'contexts': Picture('docs/contexts.png', draw_contexts),
-    'speed': Picture('benchmarks/results/speed.png', draw_speed),
-    'probes': Picture('benchmarks/results/quality.png', draw_probes),
-    'minutes': Picture('benchmarks/results/speechocean-test-minutes.png', draw_minutes),
-    'steps': Picture('benchmarks/results/speechocean-test-steps.png', draw_steps),
-    'curves': Picture('benchmarks/results/speechocean-test-curves.png', draw_curves),
+    "leak_probe": Picture("docs/figures/leak_probe.png", draw_leak_probe),
+    "contexts_over_time": Picture("docs/figures/contexts_over_time.png", draw_contexts_over_time),
+    "masking": Picture("docs/figures/masking.png", draw_masking),
+    "objectives": Picture("docs/figures/objectives.png", draw_objectives),
+    "contexts": Picture("docs/contexts.png", draw_contexts),
+    "speed": Picture("benchmarks/results/speed.png", draw_speed),
+    "probes": Picture("benchmarks/results/quality.png", draw_probes),
+    "minutes": Picture("benchmarks/results/speechocean-test-minutes.png", draw_minutes),
+    "steps": Picture("benchmarks/results/speechocean-test-steps.png", draw_steps),
+    "curves": Picture("benchmarks/results/speechocean-test-curves.png", draw_curves),
 }

@@ -1,21 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What each group of layers sees while the curriculum of the shipped config widens contexts, over training steps."""
 
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 from benchmarks.figures.catalogue import CONFIG
 from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextRamp, ContextSchedule
@@ -26,20 +14,20 @@ SECONDS_OF_A_STEP = 0.08
 POINTS = 200  # at which the curves are computed
 
 
-def read_config(path: Path = CONFIG) -> Tuple[List[int], ContextRamp]:
+def read_config(path: Path = CONFIG) -> tuple[list[int], ContextRamp]:
     """The left context of each layer, in encoder frames, and the cap of the curriculum, which the config has off."""
-    model = load_config(path, ['model.curriculum_context.enabled=true']).model
+    model = load_config(path, ["model.curriculum_context.enabled=true"]).model
     contexts = ContextSchedule.from_config(model.hierarchical_context).for_layers(model.encoder.n_layers)
     return [context.left for context in contexts], ContextCurriculum.from_config(model.curriculum_context).ramp
 
 
-def groups(contexts: List[int]) -> Dict[int, str]:
+def groups(contexts: list[int]) -> dict[int, str]:
     """{left context: the layers that have it, as `layers 0 to 5`}."""
     layers = {left: [i for i, own in enumerate(contexts) if own == left] for left in sorted(set(contexts))}
-    return {left: f'layers {own[0]} to {own[-1]}' for left, own in layers.items()}
+    return {left: f"layers {own[0]} to {own[-1]}" for left, own in layers.items()}
 
 
-def seen(left: int, ramp: ContextRamp, steps: List[int]) -> List[int]:
+def seen(left: int, ramp: ContextRamp, steps: list[int]) -> list[int]:
     """What a layer sees back at each training step, in encoder frames: its own context within the cap."""
     return [min(left, ramp.cap(step)) for step in steps]
 
@@ -56,21 +44,21 @@ def draw(path: Path) -> None:
     save(figure, path)
 
 
-def draw_layers(axes, contexts: List[int], colours: Dict[int, str]) -> None:
+def draw_layers(axes, contexts: list[int], colours: dict[int, str]) -> None:
     """A bar for each layer, to the left of the current frame."""
     seconds = [left * SECONDS_OF_A_STEP for left in contexts]
     axes.barh(range(len(contexts)), [-length for length in seconds], 0.75, color=[colours[left] for left in contexts])
     for left in colours:
         layer, length = contexts.index(left), left * SECONDS_OF_A_STEP
-        axes.text(-length, layer, f'{length:.1f} s ', ha='right', va='center', color=colours[left], fontsize=8)
-    axes.set(xlim=(-1.3 * max(seconds), 0), xlabel='s, the current frame at 0', ylabel='layer')
+        axes.text(-length, layer, f"{length:.1f} s ", ha="right", va="center", color=colours[left], fontsize=8)
+    axes.set(xlim=(-1.3 * max(seconds), 0), xlabel="s, the current frame at 0", ylabel="layer")
     axes.set_yticks(range(0, len(contexts), 4))
-    axes.spines[['left', 'right']].set_visible(False)
+    axes.spines[["left", "right"]].set_visible(False)
     axes.tick_params(left=False)
-    axes.set_title('What each layer sees')
+    axes.set_title("What each layer sees")
 
 
-def draw_time(axes, contexts: List[int], ramp: ContextRamp, colours: Dict[int, str]) -> None:
+def draw_time(axes, contexts: list[int], ramp: ContextRamp, colours: dict[int, str]) -> None:
     """A curve for each group of layers, and the cap."""
     last = round(1.2 * ramp.warmup_steps)
     steps = [round(i * last / POINTS) for i in range(POINTS + 1)]
@@ -81,7 +69,7 @@ def draw_time(axes, contexts: List[int], ramp: ContextRamp, colours: Dict[int, s
     for index, (left, layers) in enumerate(groups(contexts).items()):
         curve = [frames * SECONDS_OF_A_STEP for frames in seen(left, ramp, steps)]
         axes.plot(thousands, curve, color=colours[left], linewidth=2 + 1.5 * index, zorder=2 - index / 100)
-        axes.text(thousands[-1], curve[-1], f' {layers}', color=colours[left], va='center', fontsize=8)
+        axes.text(thousands[-1], curve[-1], f" {layers}", color=colours[left], va="center", fontsize=8)
     middle = POINTS // 2
     axes.annotate(
         "the curriculum's cap",
@@ -89,7 +77,7 @@ def draw_time(axes, contexts: List[int], ramp: ContextRamp, colours: Dict[int, s
         (0.04 * thousands[-1], 0.8 * cap[-1]),
         color=GREY,
         fontsize=8,
-        arrowprops={'arrowstyle': '-', 'color': GREY, 'linewidth': 0.8},
+        arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.8},
     )
-    axes.set(xlim=(0, thousands[-1]), ylim=(0, None), xlabel='optimizer steps, thousands', ylabel='left context, s')
+    axes.set(xlim=(0, thousands[-1]), ylim=(0, None), xlabel="optimizer steps, thousands", ylabel="left context, s")
     axes.set_title("As the curriculum's cap grows")

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which feature frames move which encoder outputs: one frame of the input is changed, all outputs are compared.
 
@@ -20,7 +9,6 @@ whole matrix is seen.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict
 
 import torch
 from torch import Tensor
@@ -31,21 +19,21 @@ from nemo_streaming_ssl.plot_style import BLUE, GREY, INK, ORANGE, VERMILLION, c
 
 STEPS, STRIDE = 20, 8  # encoder outputs, and feature frames for each
 SECONDS_OF_A_FRAME = 0.01
-CAUSAL = dict(causal_downsampling=True, conv_context_size='causal', conv_norm_type='layer_norm')
-ENCODERS: Dict[str, dict] = {
-    'Causal: contexts\nof [4, 0]': dict(att_context_size=[4, 0], **CAUSAL),
-    'Chunks of 4 steps:\nchunked_limited [4, 3]': dict(
-        att_context_size=[4, 3], att_context_style='chunked_limited', **CAUSAL
+CAUSAL = dict(causal_downsampling=True, conv_context_size="causal", conv_norm_type="layer_norm")
+ENCODERS: dict[str, dict] = {
+    "Causal: contexts\nof [4, 0]": dict(att_context_size=[4, 0], **CAUSAL),
+    "Chunks of 4 steps:\nchunked_limited [4, 3]": dict(
+        att_context_size=[4, 3], att_context_style="chunked_limited", **CAUSAL
     ),
     "Contexts of [4, 0],\nNeMo's convolutions": dict(att_context_size=[4, 0]),
     "Offline:\nNeMo's defaults": dict(),
 }
 HEARD, WAITED, LEAKED = 1, 2, 3
-COLOURS = ('white', BLUE, ORANGE, VERMILLION)
+COLOURS = ("white", BLUE, ORANGE, VERMILLION)
 LABELS = {
-    HEARD: 'has been heard',
-    WAITED: 'is waited for, as the contexts state',
-    LEAKED: 'leaks from the future',
+    HEARD: "has been heard",
+    WAITED: "is waited for, as the contexts state",
+    LEAKED: "leaks from the future",
 }
 
 
@@ -77,12 +65,12 @@ def influence(options: dict, seed: int = 0) -> Influence:
         options: arguments of `ConformerEncoder`, beside its size
         seed: of weights and input
     """
-    sizes = dict(feat_in=16, n_layers=2, d_model=32, n_heads=4, subsampling='dw_striding', conv_kernel_size=5)
+    sizes = dict(feat_in=16, n_layers=2, d_model=32, n_heads=4, subsampling="dw_striding", conv_kernel_size=5)
     options = dict(sizes, subsampling_factor=STRIDE, subsampling_conv_channels=8, **options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = ConformerEncoder(**options).eval()
-        signal, other = torch.randn(2, options['feat_in'], STEPS * STRIDE)
+        signal, other = torch.randn(2, options["feat_in"], STEPS * STRIDE)
     return Influence(moved_outputs(encoder, signal, other), stated_steps(options))
 
 
@@ -103,8 +91,8 @@ def moved_outputs(encoder: ConformerEncoder, signal: Tensor, other: Tensor) -> T
 
 def stated_steps(options: dict) -> int:
     """The look-ahead that the contexts state, in encoder steps; nothing is normalised over the utterance."""
-    encoder = dict(options, _target_='nemo.collections.asr.modules.ConformerEncoder')
-    preprocessor = dict(_target_='nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor', normalize='NA')
+    encoder = dict(options, _target_="nemo.collections.asr.modules.ConformerEncoder")
+    preprocessor = dict(_target_="nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor", normalize="NA")
     return report_lookahead(dict(preprocessor=preprocessor, encoder=encoder)).stated_frames
 
 
@@ -119,10 +107,10 @@ def draw(path: Path) -> None:
     for axes, (title, options) in zip(panels, ENCODERS.items()):
         draw_matrix(axes, influence(options).kinds())
         axes.set_title(title, fontsize=8.5)
-        axes.set_xlabel('input that is changed, s')
-    panels[0].set_ylabel('output that moves, s')
+        axes.set_xlabel("input that is changed, s")
+    panels[0].set_ylabel("output that moves, s")
     handles = [Patch(color=COLOURS[kind], label=label) for kind, label in LABELS.items()]
-    handles.append(Line2D([], [], color=INK, linewidth=0.8, label='now'))
+    handles.append(Line2D([], [], color=INK, linewidth=0.8, label="now"))
     legend_below(figure, panels[0], len(handles), handles=handles)
     save(figure, path)
 
@@ -133,7 +121,7 @@ def draw_matrix(axes, kinds: Tensor) -> None:
 
     seconds = kinds.size(1) * SECONDS_OF_A_FRAME
     extent = (0, seconds, seconds, 0)
-    axes.imshow(kinds, ListedColormap(COLOURS), vmin=0, vmax=3, extent=extent, interpolation='nearest')
+    axes.imshow(kinds, ListedColormap(COLOURS), vmin=0, vmax=3, extent=extent, interpolation="nearest")
     axes.plot([0, seconds], [0, seconds], color=INK, linewidth=0.8)
     axes.set_xticks([0, 0.5, 1, 1.5])
     axes.set_yticks([0, 0.5, 1, 1.5])

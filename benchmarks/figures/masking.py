@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Causal masks beside NeMo's: where blocks lie, and which masked frames leave an encoder nothing to predict from."""
 
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +30,7 @@ class Masks(NamedTuple):
     """
 
     masked: Tensor
-    ends: List[List[int]]
+    ends: list[list[int]]
 
     def unheard(self) -> Tensor:
         """Masked frames of which the whole left context is masked too, as far as there is one."""
@@ -52,7 +41,7 @@ class Masks(NamedTuple):
     def title(self, name: str) -> str:
         """The name, and the share of the masked frames that are `unheard`."""
         share = self.unheard().sum() / self.masked.sum()
-        return f'{name}: {100 * share:.0f} % of masked frames without anything to predict them from'
+        return f"{name}: {100 * share:.0f} % of masked frames without anything to predict them from"
 
 
 def causal_masks(seed: int = 0) -> Masks:
@@ -80,20 +69,20 @@ def draw(path: Path) -> None:
     from matplotlib.patches import Patch
 
     figure = canvas(3.6)
-    panels: Dict[str, Masks] = {'Causal masks': causal_masks(), "NeMo's masks": nemo_masks()}
+    panels: dict[str, Masks] = {"Causal masks": causal_masks(), "NeMo's masks": nemo_masks()}
     both = figure.subplots(2, 1, sharex=True)
     for axes, (name, masks) in zip(both, panels.items()):
         draw_masks(axes, masks)
         axes.set_title(masks.title(name))
-        axes.set_ylabel('utterances')
-    block, seconds = OPTIONS['block_size'] * SECONDS_OF_A_FRAME, CONTEXT * SECONDS_OF_A_FRAME
+        axes.set_ylabel("utterances")
+    block, seconds = OPTIONS["block_size"] * SECONDS_OF_A_FRAME, CONTEXT * SECONDS_OF_A_FRAME
     both[-1].set_xlabel(
         f"s; blocks of {block:.1f} s, mask_prob {OPTIONS['mask_prob']}; percentages of {COUNTED} utterances"
     )
     handles = [
-        Patch(color=GREY, label='masked'),
-        Patch(color=VERMILLION, label=f'masked, and so are all of the {seconds:.1f} s before it'),
-        Patch(color=PALE, label=f'windows of the left context, {seconds:.1f} s'),
+        Patch(color=GREY, label="masked"),
+        Patch(color=VERMILLION, label=f"masked, and so are all of the {seconds:.1f} s before it"),
+        Patch(color=PALE, label=f"windows of the left context, {seconds:.1f} s"),
     ]
     legend_below(figure, both[0], 3, handles=handles)
     save(figure, path)
@@ -108,16 +97,16 @@ def draw_masks(axes, masks: Masks) -> None:
         draw_blocks(axes, row, runs(masks.masked[row]), GREY, height=0.6)
         draw_blocks(axes, row, runs(unheard[row]), VERMILLION, height=0.6)
     axes.set(xlim=(0, FRAMES * SECONDS_OF_A_FRAME), ylim=(SHOWN - 0.5, -0.5), yticks=[])
-    axes.spines['left'].set_visible(False)
+    axes.spines["left"].set_visible(False)
 
 
-def draw_blocks(axes, row: int, blocks: List, colour: str, height: float) -> None:
+def draw_blocks(axes, row: int, blocks: list, colour: str, height: float) -> None:
     """Bars from frame to frame."""
     seconds = [(first * SECONDS_OF_A_FRAME, (stop - first) * SECONDS_OF_A_FRAME) for first, stop in blocks]
     axes.broken_barh(seconds, (row - height / 2, height), color=colour, linewidth=0)
 
 
-def runs(chosen: Tensor) -> List:
+def runs(chosen: Tensor) -> list:
     """(first, stop) of each run of frames that are chosen, (T,)."""
     edges = F.pad(chosen.int(), (1, 1)).diff().nonzero().flatten().tolist()
     return list(zip(edges[::2], edges[1::2]))

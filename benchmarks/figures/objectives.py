@@ -1,42 +1,30 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What each encoder step is asked under masked tokens and under next tokens: a drawing of the two objectives."""
 
 from pathlib import Path
-from typing import List
 
 from nemo.collections.asr.parts.lookahead import PredictedTokens, report_lookahead
 from nemo_streaming_ssl.check import load_config
 from nemo_streaming_ssl.plot_style import GREY, PALE, VERMILLION, canvas, in_style, legend_below, save
 
-CONFIG = Path(__file__).resolve().parents[2] / 'examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml'
+CONFIG = Path(__file__).resolve().parents[2] / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
 STEPS = 10  # encoder steps of the utterance that is drawn
 MASKED = (3, 4, 5)
 
 
 def shipped_question() -> PredictedTokens:
     """Which tokens a step of the shipped config predicts, and how much of them it has heard."""
-    return report_lookahead(load_config(CONFIG, ['model.objective=next_tokens'])).predicted
+    return report_lookahead(load_config(CONFIG, ["model.objective=next_tokens"])).predicted
 
 
-def asked_under_masks(step: int) -> List[int]:
+def asked_under_masks(step: int) -> list[int]:
     """The tokens that a step predicts under masked tokens: its own, if it is masked."""
     return [step] if step in MASKED else []
 
 
-def asked_next(step: int, question: PredictedTokens) -> List[int]:
+def asked_next(step: int, question: PredictedTokens) -> list[int]:
     """The tokens that a step predicts under next tokens, as far as the utterance goes."""
     first = step + question.first
     return [token for token in range(first, first + question.steps) if token < STEPS]
@@ -52,44 +40,44 @@ def draw(path: Path) -> None:
     for step in range(STEPS):
         draw_row(masked, step, asked_under_masks(step), heard, MASKED)
         draw_row(following, step, asked_next(step, question), heard)
-    masked.set_title('masked_tokens: what is under the mask?')
-    following.set_title('next_tokens: what comes next?')
-    masked.set_ylabel('encoder step')
+    masked.set_title("masked_tokens: what is under the mask?")
+    following.set_title("next_tokens: what comes next?")
+    masked.set_ylabel("encoder step")
     for axes in (masked, following):
         finish(axes)
     legend_below(figure, masked, 4, handles=handles())
     save(figure, path)
 
 
-def draw_row(axes, step: int, asked: List[int], heard: float, masked=()) -> None:
+def draw_row(axes, step: int, asked: list[int], heard: float, masked=()) -> None:
     """What a step has heard when it answers, and what it is asked; `heard` is the share of its own token."""
     for token in range(STEPS):
-        axes.barh(step, 0.9, 0.9, token - 0.45, facecolor='white', edgecolor=PALE, linewidth=0.8)
+        axes.barh(step, 0.9, 0.9, token - 0.45, facecolor="white", edgecolor=PALE, linewidth=0.8)
         share = 1 if token < step else heard if token == step else 0
         hidden = token in masked
-        look = dict(hatch='/////', facecolor='white', edgecolor=GREY) if hidden else dict(color=PALE)
+        look = dict(hatch="/////", facecolor="white", edgecolor=GREY) if hidden else dict(color=PALE)
         axes.barh(step, 0.9 * share, 0.9, token - 0.45, linewidth=0, **look)
-    axes.plot(asked, [step] * len(asked), 'o', color=VERMILLION, markersize=6.5)
+    axes.plot(asked, [step] * len(asked), "o", color=VERMILLION, markersize=6.5)
 
 
 def finish(axes) -> None:
     """Steps count from the top, tokens from the left."""
-    axes.set(xlim=(-0.6, STEPS - 0.4), ylim=(STEPS - 0.4, -0.6), xlabel='token, 80 ms of audio each', aspect='equal')
+    axes.set(xlim=(-0.6, STEPS - 0.4), ylim=(STEPS - 0.4, -0.6), xlabel="token, 80 ms of audio each", aspect="equal")
     axes.set_xticks(range(STEPS))
     axes.set_yticks(range(STEPS))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
 
 
-def handles() -> List:
+def handles() -> list:
     """What the signs mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    dot = Line2D([], [], marker='o', linestyle='', color=VERMILLION, markersize=6.5, label='token to predict')
+    dot = Line2D([], [], marker="o", linestyle="", color=VERMILLION, markersize=6.5, label="token to predict")
     return [
         dot,
-        Patch(color=PALE, label='heard'),
-        Patch(facecolor='white', edgecolor=GREY, hatch='/////', linewidth=0, label='masked'),
-        Patch(facecolor='white', edgecolor=PALE, label='not heard yet'),
+        Patch(color=PALE, label="heard"),
+        Patch(facecolor="white", edgecolor=GREY, hatch="/////", linewidth=0, label="masked"),
+        Patch(facecolor="white", edgecolor=PALE, label="not heard yet"),
     ]

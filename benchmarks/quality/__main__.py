@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """
 How good is an encoder that was pretrained here?
@@ -25,14 +14,14 @@ set: they make training on a CPU faster.
 
 import os
 import sys
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from benchmarks import malloc
 from benchmarks.quality.corpora import command as corpora
 from benchmarks.quality.synthetic import command as synthetic
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command that is meant; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     meant = corpora if corpora.is_meant(arguments) else synthetic
@@ -41,11 +30,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def start_again_with_malloc_settings():
     """Replaces this process by the same command with the settings; does nothing if one of them is there already."""
-    if sys.platform == 'linux' and not malloc.is_set():
-        command = [sys.executable, '-m', 'benchmarks.quality', *sys.argv[1:]]
-        os.execve(sys.executable, command, malloc.environment('tuned'))
+    if sys.platform == "linux" and not malloc.is_set():
+        command = [sys.executable, "-m", "benchmarks.quality", *sys.argv[1:]]
+        os.execve(sys.executable, command, malloc.environment("tuned"))
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     start_again_with_malloc_settings()
     sys.exit(main())

@@ -1,25 +1,14 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Processes that share the work of an experiment."""
 
 import contextlib
 import multiprocessing
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from threading import Thread
-from typing import Callable, Iterator
 
 
 @contextlib.contextmanager
@@ -29,7 +18,7 @@ def workers(jobs: int, set_up: Callable, *arguments) -> Iterator:
     if jobs == 1:
         yield map
         return
-    spawn = multiprocessing.get_context('spawn')
+    spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, spawn, initializer=begin, initargs=(set_up, *arguments)) as pool:
         yield pool.map
 

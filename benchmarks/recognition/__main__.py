@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Error rates of a recogniser on a manifest: its own `transcribe`, its stream, its exported graphs; and random cuts.
 
@@ -25,8 +14,8 @@ replaces the rows of the same model, manifest and side.
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
 
 import numpy as np
 import torch
@@ -51,7 +40,7 @@ GRAPHS = {"float32": "onnx", "int8": "onnx int8"}
 LARGEST = (400, 9600)  # samples of the largest piece of a stream that is cut at random
 
 
-def transcribed(model, audio: List[np.ndarray]) -> List[str]:
+def transcribed(model, audio: list[np.ndarray]) -> list[str]:
     """What the model's own `transcribe` makes of each utterance."""
     config = model.get_transcribe_config()
     config.verbose, config.batch_size = False, 16
@@ -61,7 +50,7 @@ def transcribed(model, audio: List[np.ndarray]) -> List[str]:
     return [hypothesis.text for hypothesis in (found[0] if isinstance(found, tuple) else found)]
 
 
-def equal_cuts(recognizer: Recognizer, audio: List[np.ndarray], expected: List[str], args) -> int:
+def equal_cuts(recognizer: Recognizer, audio: list[np.ndarray], expected: list[str], args) -> int:
     """How many streams in random pieces give the expected text; the utterances take turns."""
     random, equal = np.random.default_rng(args.seed), 0
     for turn in range(args.cuts):
@@ -72,12 +61,12 @@ def equal_cuts(recognizer: Recognizer, audio: List[np.ndarray], expected: List[s
     return equal
 
 
-def rates(said: List[str], meant: List[str]) -> Dict[str, str]:
+def rates(said: list[str], meant: list[str]) -> dict[str, str]:
     """Word and character error rate."""
     return {name: f"{word_error_rate(said, meant, use_cer=name == 'cer'):.4f}" for name in ("wer", "cer")}
 
 
-def delays(heard: List[Heard]) -> Dict[str, str]:
+def delays(heard: list[Heard]) -> dict[str, str]:
     """Percentiles of how late first tokens were."""
     known = [each.first_token_ms for each in heard if each.first_token_ms is not None]
     return {f"first_token_p{p}_ms": f"{np.percentile(known, p):.1f}" for p in (50, 95) if known}
@@ -113,7 +102,7 @@ def graphs(args) -> Iterator[tuple]:
         yield GRAPHS[precision], Graph(session)
 
 
-def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Error rates of a recogniser: whole, streamed, exported.")
     parser.add_argument("model", type=Path, help="a .nemo file of a recogniser")
     parser.add_argument("manifest", type=Path, help="utterances with text")
@@ -129,7 +118,7 @@ def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)

@@ -1,29 +1,18 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Streams through a recogniser, each with what a clock beside it would have shown."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator, List, Tuple
 
 import numpy as np
 
 from nemo_streaming_ssl.transcribe import classes_of, folded, text_of
 
 # of one piece of audio: computing time in seconds, and the start of each token that came, in seconds of audio
-Piece = Tuple[float, List[float]]
+Piece = tuple[float, list[float]]
 
 
 @dataclass
@@ -55,7 +44,7 @@ class Recognizer:
         heard_ms = first_token_ms([piece[:2] for piece in [*pieces, last]], size / self._recognizer.sample_rate)
         return Heard(last[2].text, heard_ms)
 
-    def hear_pieces(self, samples: np.ndarray, sizes: List[int]) -> str:
+    def hear_pieces(self, samples: np.ndarray, sizes: list[int]) -> str:
         """The text of an utterance (N,) that comes in pieces of these sizes."""
         for piece in np.split(samples, np.cumsum(sizes)):
             self._recognizer.push(piece[None])
@@ -88,7 +77,7 @@ class Graph:
         return Heard(text_of(session.vocabulary, tokens), heard_ms)
 
 
-def timed(items: Iterator) -> Iterator[Tuple[float, list]]:
+def timed(items: Iterator) -> Iterator[tuple[float, list]]:
     """Each item, with the seconds that it took to come."""
     while True:
         start = time.perf_counter()
@@ -98,7 +87,7 @@ def timed(items: Iterator) -> Iterator[Tuple[float, list]]:
         yield time.perf_counter() - start, item
 
 
-def first_token_ms(pieces: List[Piece], piece_seconds: float) -> float | None:
+def first_token_ms(pieces: list[Piece], piece_seconds: float) -> float | None:
     """How late the first token was if audio comes in real time: a piece is there when its last sample is, and is
     computed when the one before it has been."""
     ready = 0.0

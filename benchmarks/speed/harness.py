@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What all benchmarks of speed share: sides that take turns in one process, time, peak memory, rows of one CSV.
 
@@ -27,9 +16,9 @@ keeps its pages (benchmarks/malloc.py), since the default one flatters whoever a
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Optional
 
 import torch
 
@@ -61,13 +50,13 @@ class Case:
     """
 
     part: str
-    settings: Dict[str, object]
+    settings: dict[str, object]
     ours: Callable[[], object]
-    nemo: Dict[str, Callable[[], object]] = field(default_factory=dict)
-    others: Dict[str, Callable[[], object]] = field(default_factory=dict)
+    nemo: dict[str, Callable[[], object]] = field(default_factory=dict)
+    others: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     @property
-    def sides(self) -> Dict[str, Callable[[], object]]:
+    def sides(self) -> dict[str, Callable[[], object]]:
         return {"ours": self.ours, **self.nemo, **self.others}
 
 
@@ -117,7 +106,7 @@ def check_sizes(parser: argparse.ArgumentParser, args: argparse.Namespace, *othe
         parser.error("sizes must be 1 or more, and --d-model a multiple of --heads")
 
 
-def parse_arguments(description: str, argv: List[str]) -> argparse.Namespace:
+def parse_arguments(description: str, argv: list[str]) -> argparse.Namespace:
     """The flags of every part."""
     parser = argument_parser(description, RESULTS / "speed.csv")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="bfloat16 is autocast")
@@ -129,7 +118,7 @@ def parse_arguments(description: str, argv: List[str]) -> argparse.Namespace:
     return args
 
 
-def main(part: str, description: str, cases: Callable, argv: Optional[List[str]] = None) -> int:
+def main(part: str, description: str, cases: Callable, argv: list[str] | None = None) -> int:
     """The command `python -m benchmarks.speed.<part>`."""
     argv = sys.argv[1:] if argv is None else argv
     args = parse_arguments(description, argv)

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """One step behind a microphone, on one thread: NeMo's loop, the streaming session, the exported graph in fp32 and
 int8.
@@ -30,9 +19,9 @@ takes features only; a row is one minute of a side.
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 import torch
@@ -59,7 +48,7 @@ COLUMNS = """
 KEYS = "size streams chunk_ms side minute device threads".split()
 
 
-def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: List[int]) -> Callable[[int], torch.Tensor]:
+def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: list[int]) -> Callable[[int], torch.Tensor]:
     """The exported graph from features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
     array = feats.numpy()
 
@@ -70,7 +59,7 @@ def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: List[i
     return step
 
 
-def graph_sessions(args, folder: Path, streams: int) -> Dict[str, OnnxStreamingSession]:
+def graph_sessions(args, folder: Path, streams: int) -> dict[str, OnnxStreamingSession]:
     """A session on each exported graph."""
     return {
         name: OnnxStreamingSession(folder, batch_size=streams, precision=precision, threads=args.threads)
@@ -120,7 +109,7 @@ def long_streams(args, size: str, model, folder: Path) -> Iterator[dict]:
             yield {**common, **own, **times(side, measured, 0, chunk_ms, sessions["session"].lookahead_ms)}
 
 
-def times(side: Side, measured: List[Side], skip: int, chunk_ms: float, lookahead_ms: float) -> Dict[str, str]:
+def times(side: Side, measured: list[Side], skip: int, chunk_ms: float, lookahead_ms: float) -> dict[str, str]:
     """The columns of a side's times, and its ratios to NeMo's loop and to the graph in float32."""
     p50 = {each.name: np.median(each.times.wall[skip:]) for each in measured}
     wall = side.times.wall[skip:]
@@ -140,7 +129,7 @@ def bytes_of(module: torch.nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
 
 
-def graph_bytes(folder: Path) -> Dict[str, int]:
+def graph_bytes(folder: Path) -> dict[str, int]:
     """The size of each graph."""
     description = read_description(folder)
     return {name: description.graph(precision).stat().st_size for name, precision in GRAPHS.items()}
@@ -161,7 +150,7 @@ def measurements(args) -> Iterator[Iterator[dict]]:
                     yield compare(args, size, model, Path(folder) / "exported", streams, frames)
 
 
-def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argument_parser("Times one step behind a microphone.", RESULTS / "live.csv")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 8, 32])
@@ -176,7 +165,7 @@ def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)

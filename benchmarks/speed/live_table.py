@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The tables of docs/recognizer.md, from benchmarks/results/live.csv and recognition.csv.
 
@@ -18,18 +7,18 @@
 """
 
 import sys
-from typing import Dict, Iterator, List
+from collections.abc import Iterator
 
 from benchmarks.speed.table import RESULTS, read_rows
 
 SIDES = ("nemo", "session", "onnx", "onnx int8")
 
 
-def steps(rows: List[Dict[str, str]]) -> Iterator[str]:
+def steps(rows: list[dict[str, str]]) -> Iterator[str]:
     """A line for each size, number of streams and piece: p50 in ms of each side, and its ratio to NeMo's."""
     yield "| size, streams | piece, ms | NeMo's loop, ms | session | ONNX | ONNX int8 | int8 / fp32 |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    groups: Dict[tuple, Dict[str, Dict[str, str]]] = {}
+    groups: dict[tuple, dict[str, dict[str, str]]] = {}
     for row in rows:
         if not row["minute"]:
             groups.setdefault((row["size"], row["streams"], row["chunk_ms"]), {})[row["side"]] = row
@@ -40,7 +29,7 @@ def steps(rows: List[Dict[str, str]]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} | {float(sides['onnx int8']['ratio_onnx_p50']):.2f} |"
 
 
-def recognition(rows: List[Dict[str, str]]) -> Iterator[str]:
+def recognition(rows: list[dict[str, str]]) -> Iterator[str]:
     """A line for each side of each model: error rates in %, how late first tokens are, cuts with the same text."""
     yield "| side | characters wrong, % | first token, p50 and p95 in ms | random cuts with the same text |"
     yield "| --- | ---: | ---: | ---: |"

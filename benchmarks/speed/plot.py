@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The plots of the benchmark of attention: time and peak memory over NeMo's, over the number of frames.
 
@@ -20,7 +9,6 @@
 import re
 import sys
 from pathlib import Path
-from typing import List, Optional
 
 from benchmarks.speed.table import RESULTS, read_rows
 from nemo_streaming_ssl.plot_style import GREY, MARKERS, SERIES, canvas, in_style, legend_below, save
@@ -29,7 +17,7 @@ PANELS = (("time_ratio", "Time of attention"), ("memory_ratio", "Peak memory of 
 SECONDS_OF_A_FRAME = 0.08
 
 
-def curves(rows: List[dict], column: str) -> dict:
+def curves(rows: list[dict], column: str) -> dict:
     """`{context: [(frames, ratio), ...]}` of our attention, the tuned malloc's where there are two."""
     found = {}
     for row in rows:
@@ -41,7 +29,7 @@ def curves(rows: List[dict], column: str) -> dict:
 
 
 @in_style()
-def draw(results: Path, output: Optional[Path] = None):
+def draw(results: Path, output: Path | None = None):
     """Writes the plot to `output`, a PNG; None is beside the CSV."""
     rows = read_rows(results)
     figure = canvas(2.8)

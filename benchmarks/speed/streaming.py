@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Time per chunk of the streaming session and of NeMo's own cache-aware loop, in one process, turn by turn.
 
@@ -25,8 +14,8 @@ compared but not timed. A new run replaces the rows of the same settings; other 
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 import torch
@@ -57,13 +46,13 @@ class Side:
     name: str
     step: Callable[[int], torch.Tensor]
     device: torch.device
-    outputs: List[torch.Tensor] = field(default_factory=list)
+    outputs: list[torch.Tensor] = field(default_factory=list)
     times: Times = field(default_factory=Times)
 
     def run(self, index: int):
         self.outputs.append(self.times.add(lambda: self.step(index), self.device))
 
-    def columns(self, skip: int, chunk_ms: float) -> Dict[str, str]:
+    def columns(self, skip: int, chunk_ms: float) -> dict[str, str]:
         """Percentiles in ms and the real-time factor of a batch, without the first calls."""
         wall, cpu = self.times.wall[skip:], self.times.cpu[skip:]
         columns = {**percentiles(wall, "wall_"), **percentiles(cpu, "cpu_")}
@@ -71,7 +60,7 @@ class Side:
         return {**{name: f"{value:.3f}" for name, value in columns.items()}, "real_time_factor": f"{factor:.4f}"}
 
 
-def interleave(measured: List[Side], count: int):
+def interleave(measured: list[Side], count: int):
     """Runs all sides chunk by chunk, in alternating order."""
     by_name = {side.name: side for side in measured}
     for index in range(count):
@@ -85,7 +74,7 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> str:
     return f"{float((a[:, :, :frames] - b[:, :, :frames]).abs().max()):.1e}"
 
 
-def compare(args, style: str, context: List[int], frames: int, streams: int) -> Iterator[dict]:
+def compare(args, style: str, context: list[int], frames: int, streams: int) -> Iterator[dict]:
     """The rows of one context, chunk and number of streams."""
     dtype, chunk_ms = getattr(torch, args.dtype), frames * sides.FRAME_MS
     model = sides.build_model(args, style, context)
@@ -105,7 +94,7 @@ def compare(args, style: str, context: List[int], frames: int, streams: int) -> 
     yield {**common, **front_end_row(model, audio, whole, frames, skip)}
 
 
-def compared_rows(measured: List[Side], whole: torch.Tensor, skip: int, chunk_ms: float) -> Iterator[dict]:
+def compared_rows(measured: list[Side], whole: torch.Tensor, skip: int, chunk_ms: float) -> Iterator[dict]:
     """The columns of each side: its times, and how far it is from the offline pass and from the other side."""
     outputs = [torch.cat(side.outputs, dim=2) for side in measured]
     both = {}
@@ -133,7 +122,7 @@ def front_end_row(model, audio: torch.Tensor, whole: torch.Tensor, frames: int, 
     return {**row, "diff_offline": difference(torch.cat(side.outputs, dim=2), whole)}
 
 
-def long_stream(args, style: str, context: List[int]) -> Iterator[dict]:
+def long_stream(args, style: str, context: list[int]) -> Iterator[dict]:
     """The first and the last minute of a long stream: time per push and memory of the state."""
     model = sides.build_model(args, style, context)
     model.encoder.to(getattr(torch, args.dtype))
@@ -161,7 +150,7 @@ def measurements(args) -> Iterator[Iterator[dict]]:
                 yield compare(args, style, context, frames, streams)
 
 
-def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argument_parser("Times the streaming session against NeMo's own loop.", RESULTS / "streaming.csv")
     parser.add_argument(
         "--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="of the encoder"
@@ -177,7 +166,7 @@ def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The two sides of the benchmarks of streaming: NeMo's cache-aware loop and the streaming session, chunk by chunk.
 
@@ -18,7 +7,7 @@ Both have the same weights and get the same features. NeMo's side is the install
 `cache_aware_stream_step`, fed as NeMo's `CacheAwareStreamingAudioBuffer` feeds it.
 """
 
-from typing import Callable, List, Union
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,10 +19,10 @@ from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 
 FRAME_MS = 80
-Array = Union[torch.Tensor, np.ndarray]
+Array = torch.Tensor | np.ndarray
 
 
-def build_model(args, style: str, context: List[int]) -> EncDecMaskedTokenPredModel:
+def build_model(args, style: str, context: list[int]) -> EncDecMaskedTokenPredModel:
     """The shipped streaming model in the size of the benchmark, with random weights."""
     torch.manual_seed(0)
     cfg = OmegaConf.load(CONFIG).model
@@ -59,12 +48,12 @@ def nemo_encoder(model, args, frames: int):
     return encoder.eval().to(args.device, getattr(torch, args.dtype))
 
 
-def nemo_takes(context: List[int], frames: int) -> bool:
+def nemo_takes(context: list[int], frames: int) -> bool:
     """True if NeMo's loop can be given chunks of so many frames without changing what the model sees."""
     return frames == context[1] + 1 or context[1] == 0
 
 
-def nemo_step(encoder, feats: torch.Tensor, bounds: List[int]) -> Callable[[int], torch.Tensor]:
+def nemo_step(encoder, feats: torch.Tensor, bounds: list[int]) -> Callable[[int], torch.Tensor]:
     """NeMo's loop over features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
     history = encoder.streaming_cfg.pre_encode_cache_size[1]
     dropped = encoder.streaming_cfg.drop_extra_pre_encoded
@@ -96,7 +85,7 @@ def new_session(model, streams: int) -> StreamingEncoderSession:
     return session
 
 
-def session_step(session, feats: torch.Tensor, bounds: List[int]) -> Callable[[int], torch.Tensor]:
+def session_step(session, feats: torch.Tensor, bounds: list[int]) -> Callable[[int], torch.Tensor]:
     """The session from features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
 
     def step(index: int) -> torch.Tensor:
@@ -126,7 +115,7 @@ def features_of(model, audio: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return feats[:, :, : int(count[0])].to(dtype)
 
 
-def chunk_bounds(frames: int, available: int) -> List[int]:
+def chunk_bounds(frames: int, available: int) -> list[int]:
     """Where chunks of `frames` encoder frames end, in feature frames.
 
     The first chunk has 7 feature frames fewer, as NeMo's has; then `frames` encoder frames come out of every chunk.

@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The tables of the benchmarks of speed: CSV files in benchmarks/results, and where their rows were measured."""
 
 import csv
 import platform
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Iterable, List, Sequence
 
 import torch
 
@@ -27,7 +16,7 @@ from benchmarks import malloc
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
-def read_rows(path: Path) -> List[dict]:
+def read_rows(path: Path) -> list[dict]:
     """The rows of a CSV, none if there is no file."""
     if not path.exists():
         return []

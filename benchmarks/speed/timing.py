@@ -1,22 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """How the benchmarks of speed measure: wall and CPU time, turn by turn, and peak memory."""
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Iterable, List, Sequence
 
 import numpy as np
 import torch
@@ -35,8 +24,8 @@ def wait(device: torch.device):
 class Times:
     """Wall and CPU time of each call, in ms."""
 
-    wall: List[float] = field(default_factory=list)
-    cpu: List[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
     def add(self, step: Callable[[], object], device: torch.device) -> object:
         """Calls `step` and returns its output.
@@ -60,17 +49,17 @@ class Times:
         return output
 
 
-def percentiles(times: Sequence[float], prefix: str = "") -> Dict[str, float]:
+def percentiles(times: Sequence[float], prefix: str = "") -> dict[str, float]:
     """The columns `p20_ms`, `p50_ms` and `p80_ms`, with `prefix` before their names."""
     return {f"{prefix}p{p}_ms": np.percentile(times, p) for p in PERCENTILES}
 
 
-def alternating(names: Iterable[str], turn: int) -> List[str]:
+def alternating(names: Iterable[str], turn: int) -> list[str]:
     """The order of the sides in a turn: every other turn is the other way round."""
     return list(names)[:: 1 if turn % 2 else -1]
 
 
-def take_turns(sides: Dict[str, Callable], device: torch.device, seconds: float) -> Dict[str, Times]:
+def take_turns(sides: dict[str, Callable], device: torch.device, seconds: float) -> dict[str, Times]:
     """Times of each side, in alternating order, until so many seconds have passed: at least 5 turns, at most 200."""
     for step in sides.values():
         step()

@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Checks of single options: each raises a ValueError that names the option, its value and what is allowed."""
 
 import inspect
 import numbers
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Callable, Mapping, Optional, Sequence
 
 
 def check_integer(name: str, value, minimum: int) -> int:
@@ -59,7 +48,7 @@ def check_near_misses(section: str, options: Mapping, names: Sequence[str]):
             raise ValueError(f"{section}.{key}={options.get(key)!r}: unknown option; did you mean {section}.{meant}?")
 
 
-def near_miss(key: str, names: Sequence[str]) -> Optional[str]:
+def near_miss(key: str, names: Sequence[str]) -> str | None:
     """The name that `key` is a misspelling of; None if it is one of them, or a name of its own.
 
     A misspelling differs in a few letters (`target_normalise`), in the order of its words (`context_curriculum`), or

@@ -1,28 +1,17 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What an export folder says of itself: `model.json`, and the arrays of the front end."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import numpy as np
 
-FORMAT, FORMAT_VERSION = 'nemo-streaming-ssl streaming step', 1
-FILE = 'model.json'
+FORMAT, FORMAT_VERSION = "nemo-streaming-ssl streaming step", 1
+FILE = "model.json"
 
 
 @dataclass(frozen=True)
@@ -38,8 +27,8 @@ class StateTensor:
 
     name: str
     next_name: str
-    shape: List[int]
-    layer: Optional[int]
+    shape: list[int]
+    layer: int | None
 
 
 @dataclass(frozen=True)
@@ -47,26 +36,26 @@ class Description:
     """An export folder; see docs/export.md for what the values mean."""
 
     folder: Path
-    values: Dict[str, Any]
+    values: dict[str, Any]
 
     @property
-    def audio(self) -> Dict[str, Any]:
+    def audio(self) -> dict[str, Any]:
         """How feature frames are made of samples."""
-        return self.values['audio']
+        return self.values["audio"]
 
     @property
-    def encoder(self) -> Dict[str, Any]:
+    def encoder(self) -> dict[str, Any]:
         """How encoder frames are made of feature frames."""
-        return self.values['encoder']
+        return self.values["encoder"]
 
     @property
-    def state(self) -> List[StateTensor]:
+    def state(self) -> list[StateTensor]:
         """The tensors of the state, in the order of the graph."""
         return [
             StateTensor(
-                item['input'], item['output'], [int(size) for size in item['longest_shape'][1:]], item['layer']
+                item["input"], item["output"], [int(size) for size in item["longest_shape"][1:]], item["layer"]
             )
-            for item in self.values['state']
+            for item in self.values["state"]
         ]
 
     def graph(self, precision: str) -> Path:
@@ -75,14 +64,14 @@ class Description:
         Raises:
             ValueError: there is none of this precision
         """
-        graphs = self.values['graphs']
+        graphs = self.values["graphs"]
         if precision not in graphs:
             raise ValueError(f'precision={precision!r}: {self.folder} has {", ".join(graphs)}')
         return self.folder / graphs[precision]
 
-    def arrays(self) -> Dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Window, filters and constants of the front end."""
-        with np.load(self.folder / self.audio['arrays_file'], allow_pickle=False) as arrays:
+        with np.load(self.folder / self.audio["arrays_file"], allow_pickle=False) as arrays:
             return dict(arrays)
 
 
@@ -94,10 +83,10 @@ def read_description(folder: Any) -> Description:
     """
     path = Path(folder) / FILE
     try:
-        values = json.loads(path.read_text(encoding='utf-8'))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f'{folder}: is no export folder, {FILE} cannot be read ({error})') from error
-    found = (values.get('format'), values.get('format_version')) if isinstance(values, dict) else None
+        raise ValueError(f"{folder}: is no export folder, {FILE} cannot be read ({error})") from error
+    found = (values.get("format"), values.get("format_version")) if isinstance(values, dict) else None
     if found != (FORMAT, FORMAT_VERSION):
-        raise ValueError(f'{path}: format and version are {found}, must be {(FORMAT, FORMAT_VERSION)}')
+        raise ValueError(f"{path}: format and version are {found}, must be {(FORMAT, FORMAT_VERSION)}")
     return Description(Path(folder), values)

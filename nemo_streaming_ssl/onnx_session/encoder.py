@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which feature frames go through the graph together, for streams of different ages."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -39,8 +28,8 @@ class EncoderState:
 
     graph: GraphState
     waiting: np.ndarray
-    heard: List[int]
-    made: List[int]
+    heard: list[int]
+    made: list[int]
 
 
 class Encoded:
@@ -69,13 +58,13 @@ class OnnxEncoder:
     def __init__(self, description: Description, graph: StepGraph):
         encoder = description.encoder
         self.graph = graph
-        self.factor, self.chunk = int(encoder['feature_frames_per_encoder_frame']), int(
-            encoder['chunk_encoder_frames']
+        self.factor, self.chunk = int(encoder["feature_frames_per_encoder_frame"]), int(
+            encoder["chunk_encoder_frames"]
         )
-        self.stages, self.num_features = int(encoder['halvings']), int(description.audio['num_features'])
+        self.stages, self.num_features = int(encoder["halvings"]), int(description.audio["num_features"])
         self.max_frames = self.chunk if self.chunk > 1 else MAX_FRAMES
-        classes = description.values['classes']
-        self.sizes = [int(encoder['num_outputs']), *([] if classes is None else [int(classes['count'])])]
+        classes = description.values["classes"]
+        self.sizes = [int(encoder["num_outputs"]), *([] if classes is None else [int(classes["count"])])]
 
     def initial_state(self, batch_size: int) -> EncoderState:
         """Streams of which no feature frame has come yet."""
@@ -95,7 +84,7 @@ class OnnxEncoder:
 
     def run(
         self, state: EncoderState, feats: np.ndarray, counts: Sequence[int], ending: Sequence[int]
-    ) -> Tuple[List[np.ndarray], List[int]]:
+    ) -> tuple[list[np.ndarray], list[int]]:
         """Encodes what is complete, and of streams that end all there is.
 
         Args:
@@ -126,7 +115,7 @@ class OnnxEncoder:
                 state.made[row] = min(state.made[row] + frames, until[row])
         return encoded.arrays, encoded.produced
 
-    def _turns(self, made: List[int], until: Sequence[int], ending: Sequence[int]) -> Iterator[Tuple[List[int], int]]:
+    def _turns(self, made: list[int], until: Sequence[int], ending: Sequence[int]) -> Iterator[tuple[list[int], int]]:
         """Rows that go through the graph together, and how many frames of each, until all are made.
 
         A stream that ends may be given more frames than it has: they come to nothing.
@@ -141,10 +130,10 @@ class OnnxEncoder:
         state: EncoderState,
         buffered: np.ndarray,
         begins: Sequence[int],
-        rows: List[int],
+        rows: list[int],
         frames: int,
         ending: Sequence[int],
-    ) -> List[np.ndarray]:
+    ) -> list[np.ndarray]:
         starts = [begins[row] + self.factor * (state.made[row] - 1) + 1 for row in rows]
         everything = len(rows) == len(begins)
         features = slices_from(buffered if everything else buffered[rows], starts, self.factor * frames)

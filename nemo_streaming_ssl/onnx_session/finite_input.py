@@ -1,27 +1,16 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a stream may be given: samples and features that are finite, and samples that are no integers by mistake.
 
 What is not finite would stay in a stream's state and silence the rest of it.
 """
 
-from typing import List, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 
-RAISE, ZERO = CHOICES = ('raise', 'zero')
+RAISE, ZERO = CHOICES = ("raise", "zero")
 # Audio is from -1 to 1. No gain explains what is beyond this: integers of 16 bits, or of 8, that were not divided.
 LOUDEST = 100.0
 
@@ -39,7 +28,7 @@ class FiniteInput:
             raise ValueError(f'on_nonfinite={on_nonfinite!r}: must be one of {", ".join(CHOICES)}')
         self.on_nonfinite, self.silence = on_nonfinite, silence
 
-    def samples(self, x: np.ndarray, counts: Sequence[int], before: Sequence[int]) -> Tuple[np.ndarray, List[int]]:
+    def samples(self, x: np.ndarray, counts: Sequence[int], before: Sequence[int]) -> tuple[np.ndarray, list[int]]:
         """Looks at the next samples of each stream.
 
         Args:
@@ -52,16 +41,16 @@ class FiniteInput:
         Raises:
             ValueError: a sample is not finite, with `raise`, or beyond `LOUDEST`
         """
-        x, replaced = self._checked('sample', x[:, None], counts, before, np.zeros(1, np.float32), LOUDEST)
+        x, replaced = self._checked("sample", x[:, None], counts, before, np.zeros(1, np.float32), LOUDEST)
         return x[:, 0], replaced
 
-    def features(self, x: np.ndarray, counts: Sequence[int], before: Sequence[int]) -> Tuple[np.ndarray, List[int]]:
+    def features(self, x: np.ndarray, counts: Sequence[int], before: Sequence[int]) -> tuple[np.ndarray, list[int]]:
         """The same for feature frames (B, D, F); a frame with a value that is not finite is replaced as a whole."""
-        return self._checked('feature frame', x, counts, before, self.silence, float(np.finfo(np.float32).max))
+        return self._checked("feature frame", x, counts, before, self.silence, float(np.finfo(np.float32).max))
 
     def _checked(
         self, unit: str, x: np.ndarray, counts: Sequence[int], before: Sequence[int], silence: np.ndarray, most: float
-    ) -> Tuple[np.ndarray, List[int]]:
+    ) -> tuple[np.ndarray, list[int]]:
         behind = np.arange(x.shape[2]) >= np.asarray(counts)[:, None]
         x = np.where(behind[:, None], np.float32(0), x)
         if (np.abs(x) <= most).all():  # false for NaN too
@@ -74,7 +63,7 @@ class FiniteInput:
         loud = (np.abs(x) > most).any(axis=1)
         if loud.any():
             found = _first(unit, x, loud, before)
-            raise ValueError(f'{found}: must be from -1 to 1, at most {most:g}; divide 16-bit samples by 32768')
+            raise ValueError(f"{found}: must be from -1 to 1, at most {most:g}; divide 16-bit samples by 32768")
         return x, bad.sum(axis=1).tolist()
 
 
@@ -82,6 +71,6 @@ def _first(unit: str, x: np.ndarray, found: np.ndarray, before: Sequence[int]) -
     """Says where in (B, D, F) the first one that was found, (B, F), is, what it is, and how many there are."""
     row, index = np.argwhere(found)[0].tolist()
     values, more = x[row, :, index], int(found.sum()) - 1
-    where = f'{unit} {before[row] + index} of stream {row} ({index} of this piece)'
+    where = f"{unit} {before[row] + index} of stream {row} ({index} of this piece)"
     value = values[np.abs(values).argmax()]
-    return f'{where} is {value:g}' + (f', and {more} more' if more else '')
+    return f"{where} is {value:g}" + (f", and {more} more" if more else "")

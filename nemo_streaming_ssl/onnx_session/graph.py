@@ -1,20 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The graph of a streaming step in onnxruntime, and the state of the streams that goes through it."""
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 import onnxruntime
@@ -31,18 +21,18 @@ class GraphState:
     They stay in onnxruntime from step to step. `arrays` copies them.
     """
 
-    def __init__(self, arrays: Dict[str, np.ndarray]):
+    def __init__(self, arrays: dict[str, np.ndarray]):
         self.values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
 
-    def arrays(self) -> Dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Copies, by name."""
         return {name: np.array(value.numpy()) for name, value in self.values.items()}
 
-    def rows(self, rows: Sequence[int]) -> 'GraphState':
+    def rows(self, rows: Sequence[int]) -> "GraphState":
         """The state of some streams, a copy."""
         return GraphState({name: value.numpy()[rows] for name, value in self.values.items()})
 
-    def put_rows(self, rows: Sequence[int], other: Optional['GraphState']) -> None:
+    def put_rows(self, rows: Sequence[int], other: Optional["GraphState"]) -> None:
         """Replaces the state of some streams; None puts them back to their beginning."""
         for name, array in self.arrays().items():
             array[rows] = 0 if other is None else other.values[name].numpy()
@@ -63,21 +53,21 @@ class StepGraph:
         threads: that one step may use; None: onnxruntime decides
     """
 
-    def __init__(self, description: Description, precision: str, left_contexts: Sequence[int], threads: Optional[int]):
+    def __init__(self, description: Description, precision: str, left_contexts: Sequence[int], threads: int | None):
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads
         path = str(description.graph(precision))
-        self._session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._state = description.state
         self._lefts = left_contexts
-        self._outputs = ['encoded'] if description.values['classes'] is None else ['encoded', 'log_probs']
+        self._outputs = ["encoded"] if description.values["classes"] is None else ["encoded", "log_probs"]
 
-    def state_shapes(self) -> Dict[str, Tuple[int, ...]]:
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor of the state, without its batch dimension."""
         return {tensor.name: self._shape(tensor) for tensor in self._state}
 
-    def _shape(self, tensor: StateTensor) -> Tuple[int, ...]:
+    def _shape(self, tensor: StateTensor) -> tuple[int, ...]:
         if tensor.layer is None:
             return tuple(tensor.shape)
         return (tensor.shape[0], self._lefts[tensor.layer], *tensor.shape[2:])
@@ -89,7 +79,7 @@ class StepGraph:
 
     def run(
         self, state: GraphState, features: np.ndarray, positions: Sequence[int], ends: Sequence[int]
-    ) -> List[np.ndarray]:
+    ) -> list[np.ndarray]:
         """Makes T encoder frames of each stream.
 
         Args:
@@ -101,9 +91,9 @@ class StepGraph:
             encoder frames (B, T, D'), and log-probabilities (B, T, C) if the model has them
         """
         given = {
-            'features': np.ascontiguousarray(features, np.float32),
-            'position': np.asarray(positions, np.int64),
-            'end': np.asarray(ends, np.int64),
+            "features": np.ascontiguousarray(features, np.float32),
+            "position": np.asarray(positions, np.int64),
+            "end": np.asarray(ends, np.int64),
         }
         feeds = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in given.items()}
         names = [*self._outputs, *(tensor.next_name for tensor in self._state)]

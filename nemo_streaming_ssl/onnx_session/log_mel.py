@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Log-mel features of audio that comes in pieces, in NumPy; each frame as soon as its window is complete."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -35,8 +24,8 @@ class LogMelState:
 
     tail: np.ndarray
     last: np.ndarray
-    samples: List[int]
-    frames: List[int]
+    samples: list[int]
+    frames: list[int]
 
 
 class LogMel:
@@ -49,10 +38,10 @@ class LogMel:
 
     def __init__(self, description: Description):
         audio, arrays = description.audio, description.arrays()
-        self.audio, self.window, self.filters = audio, arrays['window'], arrays['filters']
-        self.mean, self.std = arrays.get('mean'), arrays.get('std')
-        self.hop, self.first = int(audio['hop_samples']), int(audio['first_sample'])
-        self.offset, self.dropped = int(audio['frame_offset_samples']), int(audio['dropped_tail_samples'])
+        self.audio, self.window, self.filters = audio, arrays["window"], arrays["filters"]
+        self.mean, self.std = arrays.get("mean"), arrays.get("std")
+        self.hop, self.first = int(audio["hop_samples"]), int(audio["first_sample"])
+        self.offset, self.dropped = int(audio["frame_offset_samples"]), int(audio["dropped_tail_samples"])
         size = len(self.window)
         self.width = max(size + self.dropped, self.hop - self.offset - self.first, 1)
 
@@ -79,7 +68,7 @@ class LogMel:
         complete = (samples - self.dropped - len(self.window) - self.first) // self.hop + 1
         return max(0, min(complete, self.total_frames(samples)))
 
-    def push(self, state: LogMelState, samples: np.ndarray, counts: Sequence[int]) -> Tuple[np.ndarray, List[int]]:
+    def push(self, state: LogMelState, samples: np.ndarray, counts: Sequence[int]) -> tuple[np.ndarray, list[int]]:
         """Takes the next samples in.
 
         Args:
@@ -91,27 +80,27 @@ class LogMel:
         """
         begins = self._begins(state)
         raw = np.concatenate([state.last, samples], axis=1)
-        factor = self.audio['preemphasis']
+        factor = self.audio["preemphasis"]
         new = raw[:, 1:] if factor is None else raw[:, 1:] - np.float32(factor) * raw[:, :-1]
         signal = np.concatenate([state.tail, new], axis=1)
         state.last, state.tail = slices_from(raw, counts, 1), slices_from(signal, counts, self.width)
         state.samples = [n + count for n, count in zip(state.samples, counts)]
         return self._make(state, signal, begins, [self.ready_frames(n) for n in state.samples])
 
-    def flush(self, state: LogMelState, rows: Sequence[int]) -> Tuple[np.ndarray, List[int]]:
+    def flush(self, state: LogMelState, rows: Sequence[int]) -> tuple[np.ndarray, list[int]]:
         """The last frames of streams that end, zeros following; the rows must be reset before they go on."""
         zeros = self.dropped + len(self.window) + self.hop + abs(self.first)
         signal = np.pad(state.tail[:, : self.width - self.dropped], ((0, 0), (0, zeros)))
         totals = [self.total_frames(n) if row in rows else 0 for row, n in enumerate(state.samples)]
         return self._make(state, signal, self._begins(state), totals)
 
-    def _begins(self, state: LogMelState) -> List[int]:
+    def _begins(self, state: LogMelState) -> list[int]:
         """Where the window of the next frame begins in [tail, what follows]."""
         return [self.width - n + self.first + f * self.hop for n, f in zip(state.samples, state.frames)]
 
     def _make(
-        self, state: LogMelState, signal: np.ndarray, begins: List[int], until: List[int]
-    ) -> Tuple[np.ndarray, List[int]]:
+        self, state: LogMelState, signal: np.ndarray, begins: list[int], until: list[int]
+    ) -> tuple[np.ndarray, list[int]]:
         made = [max(0, end - done) for end, done in zip(until, state.frames)]
         state.frames = [done + new for done, new in zip(state.frames, made)]
         if not any(made):
@@ -122,15 +111,15 @@ class LogMel:
 
     def _log_mel(self, frames: np.ndarray) -> np.ndarray:
         """(B, F, window) -> (B, F, D)"""
-        spectrum = np.fft.rfft(frames * self.window, n=self.audio['fft_samples'])
-        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) + np.float32(self.audio['power_guard'])
-        if self.audio['magnitude_power'] != 2.0:
-            power = power ** np.float32(self.audio['magnitude_power'] / 2)
+        spectrum = np.fft.rfft(frames * self.window, n=self.audio["fft_samples"])
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) + np.float32(self.audio["power_guard"])
+        if self.audio["magnitude_power"] != 2.0:
+            power = power ** np.float32(self.audio["magnitude_power"] / 2)
         features = self._log(power @ self.filters)
         return features if self.mean is None else (features - self.mean) / self.std
 
     def _log(self, mel: np.ndarray) -> np.ndarray:
-        kind, guard = self.audio['log_guard'], np.float32(self.audio['log_guard_value'])
-        if kind == 'none':
+        kind, guard = self.audio["log_guard"], np.float32(self.audio["log_guard_value"])
+        if kind == "none":
             return mel
-        return np.log(mel + guard if kind == 'add' else np.maximum(mel, guard))
+        return np.log(mel + guard if kind == "add" else np.maximum(mel, guard))

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Features, and log-probabilities of CTC, of an exported encoder from audio that comes in pieces.
 
@@ -20,8 +9,9 @@
         output = session.flush()              # what was waiting for more; both streams are at their beginning again
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any
 
 import numpy as np
 
@@ -55,8 +45,8 @@ class OnnxStreamingOutput:
 
     features: np.ndarray
     lengths: np.ndarray
-    log_probs: Optional[np.ndarray] = None
-    tokens: Optional[np.ndarray] = None
+    log_probs: np.ndarray | None = None
+    tokens: np.ndarray | None = None
 
 
 class OnnxStreamingSession:
@@ -85,20 +75,20 @@ class OnnxStreamingSession:
         self,
         folder: Any,
         batch_size: int = 1,
-        left_contexts: Union[None, int, Sequence[int]] = None,
-        precision: str = 'float32',
-        threads: Optional[int] = None,
+        left_contexts: None | int | Sequence[int] = None,
+        precision: str = "float32",
+        threads: int | None = None,
         return_log_probs: bool = False,
         return_tokens: bool = False,
-        on_nonfinite: str = 'raise',
+        on_nonfinite: str = "raise",
     ):
         self._description = read_description(folder)
-        self.batch_size = check_integer('batch_size', batch_size, 1)
+        self.batch_size = check_integer("batch_size", batch_size, 1)
         encoder = self._description.encoder
-        self.left_contexts = as_left_contexts(left_contexts, encoder['left_contexts_encoder_frames'], self.chunk)
-        threads = None if threads is None else check_integer('threads', threads, 1)
-        if (return_log_probs or return_tokens) and self._description.values['classes'] is None:
-            raise ValueError('return_log_probs and return_tokens need a model that was exported with a CTC decoder')
+        self.left_contexts = as_left_contexts(left_contexts, encoder["left_contexts_encoder_frames"], self.chunk)
+        threads = None if threads is None else check_integer("threads", threads, 1)
+        if (return_log_probs or return_tokens) and self._description.values["classes"] is None:
+            raise ValueError("return_log_probs and return_tokens need a model that was exported with a CTC decoder")
         self.return_log_probs, self.return_tokens = return_log_probs, return_tokens
         self._entered = False
         self._front_end = LogMel(self._description)
@@ -115,17 +105,17 @@ class OnnxStreamingSession:
     @property
     def chunk(self) -> int:
         """Encoder frames that come out together."""
-        return int(self._description.encoder['chunk_encoder_frames'])
+        return int(self._description.encoder["chunk_encoder_frames"])
 
     @property
     def sample_rate(self) -> int:
         """Of the audio that `push` takes, in Hz."""
-        return int(self._description.audio['sample_rate_hz'])
+        return int(self._description.audio["sample_rate_hz"])
 
     @property
     def lookahead_ms(self) -> float:
         """How far beyond the sample that an encoder frame stands for the model looks, in milliseconds."""
-        return float(self._description.encoder['lookahead_ms'])
+        return float(self._description.encoder["lookahead_ms"])
 
     @property
     def chunk_samples(self) -> int:
@@ -133,10 +123,10 @@ class OnnxStreamingSession:
         return self.chunk * self._encoder.factor * self._front_end.hop
 
     @property
-    def vocabulary(self) -> Optional[List[str]]:
+    def vocabulary(self) -> list[str] | None:
         """The text of each class but the blank, which is the last one; None if the export does not say it."""
-        classes = self._description.values['classes']
-        return None if classes is None else classes['vocabulary']
+        classes = self._description.values["classes"]
+        return None if classes is None else classes["vocabulary"]
 
     @property
     def current_frame(self) -> np.ndarray:
@@ -144,7 +134,7 @@ class OnnxStreamingSession:
         return np.array(self._state.encoder.heard, np.int64)
 
     @property
-    def nonfinite_samples(self) -> List[int]:
+    def nonfinite_samples(self) -> list[int]:
         """Samples, or feature frames, of each stream that silence has replaced since its beginning."""
         return list(self._state.nonfinite)
 
@@ -152,9 +142,9 @@ class OnnxStreamingSession:
         """Memory of the streams' state, in bytes; it is the same from the beginning on."""
         return self._state.byte_count()
 
-    def __enter__(self) -> 'OnnxStreamingSession':
+    def __enter__(self) -> "OnnxStreamingSession":
         if self._entered:
-            raise RuntimeError('this OnnxStreamingSession is in use already: it cannot be entered twice')
+            raise RuntimeError("this OnnxStreamingSession is in use already: it cannot be entered twice")
         self._entered = True
         return self
 
@@ -162,7 +152,7 @@ class OnnxStreamingSession:
         self._entered = False
         self.reset()
 
-    def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> OnnxStreamingOutput:
+    def push(self, samples: ArrayLike, lengths: ArrayLike | None = None) -> OnnxStreamingOutput:
         """Takes the next audio of every stream in.
 
         Args:
@@ -176,14 +166,14 @@ class OnnxStreamingSession:
                 stream that has had features; the streams are then as they were
         """
         samples = as_samples(samples, self.batch_size)
-        counts = as_counts(lengths, self.batch_size, samples.shape[1], 'samples')
-        self._refuse('audio', 'features', [row for row, n in enumerate(counts) if n and self._state.has_features(row)])
+        counts = as_counts(lengths, self.batch_size, samples.shape[1], "samples")
+        self._refuse("audio", "features", [row for row, n in enumerate(counts) if n and self._state.has_features(row)])
         samples, replaced = self._input.samples(samples, counts, self._state.features.samples)
         self._state.count_nonfinite(replaced)
         feats, made = self._front_end.push(self._state.features, samples, counts)
         return self._output(feats, made)
 
-    def push_features(self, feats: ArrayLike, lengths: Optional[ArrayLike] = None) -> OnnxStreamingOutput:
+    def push_features(self, feats: ArrayLike, lengths: ArrayLike | None = None) -> OnnxStreamingOutput:
         """Takes the next features of every stream in, in place of audio: what the model's preprocessor would make.
 
         Args:
@@ -197,13 +187,13 @@ class OnnxStreamingSession:
                 has had audio; the streams are then as they were
         """
         feats = as_features(feats, self.batch_size, self._front_end.num_features)
-        counts = as_counts(lengths, self.batch_size, feats.shape[2], 'feature frames')
-        self._refuse('features', 'audio', [row for row, n in enumerate(counts) if n and self._state.has_audio(row)])
+        counts = as_counts(lengths, self.batch_size, feats.shape[2], "feature frames")
+        self._refuse("features", "audio", [row for row, n in enumerate(counts) if n and self._state.has_audio(row)])
         feats, replaced = self._input.features(feats, counts, self._state.encoder.heard)
         self._state.count_nonfinite(replaced)
         return self._output(feats.transpose(0, 2, 1), counts)
 
-    def flush(self, mask: Optional[ArrayLike] = None) -> OnnxStreamingOutput:
+    def flush(self, mask: ArrayLike | None = None) -> OnnxStreamingOutput:
         """Ends streams: what is still waiting comes out, and they are at their beginning again.
 
         Args:
@@ -220,7 +210,7 @@ class OnnxStreamingSession:
         self._state.reset(rows)
         return output
 
-    def reset(self, mask: Optional[ArrayLike] = None) -> None:
+    def reset(self, mask: ArrayLike | None = None) -> None:
         """Puts streams back to their beginning; what was waiting is dropped.
 
         Args:
@@ -231,7 +221,7 @@ class OnnxStreamingSession:
         """
         self._state.reset(as_rows(mask, self.batch_size))
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All state as arrays (copies) and plain numbers; going on from it is exact to the bit."""
         return {**self._state.state_dict(), **self._constants()}
 
@@ -248,22 +238,22 @@ class OnnxStreamingSession:
         check_counts(loaded, self._front_end, self._encoder)
         self._state = loaded
 
-    def _constants(self) -> Dict[str, Any]:
+    def _constants(self) -> dict[str, Any]:
         """What must be the same in a session that goes on from a saved state."""
-        sizes = {'batch_size': self.batch_size, 'sample_rate': self.sample_rate}
-        fixed = {'kind': 'OnnxStreamingSession', 'precision': self.precision, **sizes}
-        return {**fixed, 'left_contexts': list(self.left_contexts), 'chunk': self.chunk}
+        sizes = {"batch_size": self.batch_size, "sample_rate": self.sample_rate}
+        fixed = {"kind": "OnnxStreamingSession", "precision": self.precision, **sizes}
+        return {**fixed, "left_contexts": list(self.left_contexts), "chunk": self.chunk}
 
     @staticmethod
-    def _refuse(new: str, before: str, rows: List[int]) -> None:
+    def _refuse(new: str, before: str, rows: list[int]) -> None:
         """Raises a ValueError if there are streams that would get both."""
         if rows:
             raise ValueError(
-                f'{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset '
-                'it before it takes the other'
+                f"{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset "
+                "it before it takes the other"
             )
 
-    def _output(self, feats: np.ndarray, counts: List[int], ending: Sequence[int] = ()) -> OnnxStreamingOutput:
+    def _output(self, feats: np.ndarray, counts: list[int], ending: Sequence[int] = ()) -> OnnxStreamingOutput:
         arrays, produced = self._encoder.run(self._state.encoder, feats, counts, ending)
         output = OnnxStreamingOutput(arrays[0].transpose(0, 2, 1), np.array(produced, np.int64))
         if self.return_log_probs:

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """All that a session remembers of its streams, as arrays and numbers that can be saved."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +13,10 @@ from nemo_streaming_ssl.onnx_session.encoder import EncoderState, OnnxEncoder
 from nemo_streaming_ssl.onnx_session.graph import GraphState
 from nemo_streaming_ssl.onnx_session.log_mel import LogMel, LogMelState
 
-ARRAYS = {'features': ('tail', 'last'), 'encoder': ('waiting',)}
-COUNTS = {'features': ('samples', 'frames'), 'encoder': ('heard', 'made')}
+ARRAYS = {"features": ("tail", "last"), "encoder": ("waiting",)}
+COUNTS = {"features": ("samples", "frames"), "encoder": ("heard", "made")}
 
-ADDED = ('kind', 'batch_size', 'sample_rate', 'precision', 'nonfinite')  # what earlier versions did not save
+ADDED = ("kind", "batch_size", "sample_rate", "precision", "nonfinite")  # what earlier versions did not save
 
 
 @dataclass
@@ -42,7 +32,7 @@ class SessionState:
 
     features: LogMelState
     encoder: EncoderState
-    nonfinite: List[int]
+    nonfinite: list[int]
 
     def has_audio(self, row: int) -> bool:
         """Whether a stream has had audio since its beginning."""
@@ -52,7 +42,7 @@ class SessionState:
         """Whether a stream has had features in place of audio since its beginning."""
         return self.encoder.heard[row] > 0 and not self.has_audio(row)
 
-    def begun(self, rows: List[int]) -> List[int]:
+    def begun(self, rows: list[int]) -> list[int]:
         """Those of some streams that have had anything at all."""
         return [row for row in rows if self.has_audio(row) or self.has_features(row)]
 
@@ -81,14 +71,14 @@ class SessionState:
         arrays = [getattr(getattr(self, part), name) for part, names in ARRAYS.items() for name in names]
         return sum(array.nbytes for array in arrays) + self.encoder.graph.byte_count()
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Copies of everything, by name."""
-        values: Dict[str, Any] = {'nonfinite': list(self.nonfinite)}
+        values: dict[str, Any] = {"nonfinite": list(self.nonfinite)}
         for part, names in ARRAYS.items():
-            values.update({f'{part}.{name}': getattr(getattr(self, part), name).copy() for name in names})
+            values.update({f"{part}.{name}": getattr(getattr(self, part), name).copy() for name in names})
         for part, names in COUNTS.items():
-            values.update({f'{part}.{name}': list(getattr(getattr(self, part), name)) for name in names})
-        return {**values, **{f'encoder.{name}': array for name, array in self.encoder.graph.arrays().items()}}
+            values.update({f"{part}.{name}": list(getattr(getattr(self, part), name)) for name in names})
+        return {**values, **{f"encoder.{name}": array for name, array in self.encoder.graph.arrays().items()}}
 
 
 def loaded_state(values: Mapping[str, Any], like: SessionState) -> SessionState:
@@ -100,23 +90,23 @@ def loaded_state(values: Mapping[str, Any], like: SessionState) -> SessionState:
     for name, own in like.state_dict().items():
         if _kind(values[name]) != _kind(own):
             raise ValueError(
-                f'state {name!r} is {_kind(values[name])}, must be {_kind(own)} for this model and batch_size'
+                f"state {name!r} is {_kind(values[name])}, must be {_kind(own)} for this model and batch_size"
             )
         finite = np.isfinite(values[name])
         if isinstance(own, np.ndarray) and not finite.all():
             rows = np.flatnonzero(~finite.reshape(len(own), -1).all(axis=1)).tolist()
-            raise ValueError(f'state {name!r} is not finite for streams {rows}')
-    copies: Dict[str, Any] = {
+            raise ValueError(f"state {name!r} is not finite for streams {rows}")
+    copies: dict[str, Any] = {
         name: value.copy() if isinstance(value, np.ndarray) else list(value) for name, value in values.items()
     }
-    graph = GraphState({name: copies[f'encoder.{name}'] for name in like.encoder.graph.values})
-    features = LogMelState(*(copies[f'features.{name}'] for name in (*ARRAYS['features'], *COUNTS['features'])))
-    own_names = (*ARRAYS['encoder'], *COUNTS['encoder'])
-    encoder = EncoderState(graph, *(copies[f'encoder.{name}'] for name in own_names))
-    return SessionState(features, encoder, copies['nonfinite'])
+    graph = GraphState({name: copies[f"encoder.{name}"] for name in like.encoder.graph.values})
+    features = LogMelState(*(copies[f"features.{name}"] for name in (*ARRAYS["features"], *COUNTS["features"])))
+    own_names = (*ARRAYS["encoder"], *COUNTS["encoder"])
+    encoder = EncoderState(graph, *(copies[f"encoder.{name}"] for name in own_names))
+    return SessionState(features, encoder, copies["nonfinite"])
 
 
-def completed(state: Any, own: Mapping[str, Any]) -> Dict[str, Any]:
+def completed(state: Any, own: Mapping[str, Any]) -> dict[str, Any]:
     """A state with what earlier versions did not save.
 
     Args:
@@ -127,9 +117,9 @@ def completed(state: Any, own: Mapping[str, Any]) -> Dict[str, Any]:
         ValueError: it is of another kind, or has not the names that a session's own has
     """
     if not isinstance(state, Mapping):
-        raise ValueError(f'state is a {type(state).__name__}: must be what state_dict gave')
+        raise ValueError(f"state is a {type(state).__name__}: must be what state_dict gave")
     state = {**{name: own[name] for name in ADDED}, **state}
-    check_constants(state, {'kind': own['kind']})
+    check_constants(state, {"kind": own["kind"]})
     for name in (*own, *state):
         if name not in own or name not in state:
             raise ValueError(f'state {name!r}: {"missing" if name in own else "unknown"}')
@@ -140,28 +130,28 @@ def check_constants(state: Mapping[str, Any], constants: Mapping[str, Any]) -> N
     """Raises a ValueError unless what is fixed for a session is the same in a state."""
     for name, value in constants.items():
         if state[name] != value:
-            raise ValueError(f'state {name!r} is {state[name]}, must be {value} here')
+            raise ValueError(f"state {name!r} is {state[name]}, must be {value} here")
 
 
 def check_counts(state: SessionState, front_end: LogMel, encoder: OnnxEncoder) -> None:
     """Raises a ValueError unless what each stream has had is what has come out of it."""
     for row, (samples, heard) in enumerate(zip(state.features.samples, state.encoder.heard)):
         features = front_end.ready_frames(samples)
-        _check_count('features.frames', row, state.features.frames[row], features, f'{samples} samples')
+        _check_count("features.frames", row, state.features.frames[row], features, f"{samples} samples")
         if samples:
-            _check_count('encoder.heard', row, heard, features, f'{samples} samples')
+            _check_count("encoder.heard", row, heard, features, f"{samples} samples")
         made = encoder.ready_frames(heard)
-        _check_count('encoder.made', row, state.encoder.made[row], made, f'{heard} feature frames')
+        _check_count("encoder.made", row, state.encoder.made[row], made, f"{heard} feature frames")
 
 
 def _check_count(name: str, row: int, count: int, expected: int, after: str) -> None:
     if count != expected:
-        raise ValueError(f'state {name!r} is {count} for stream {row}: must be {expected} after {after}')
+        raise ValueError(f"state {name!r} is {count} for stream {row}: must be {expected} after {after}")
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        return f'an array of shape {value.shape}, {value.dtype}'
+        return f"an array of shape {value.shape}, {value.dtype}"
     if isinstance(value, list) and all(type(number) is int and 0 <= number < 2**62 for number in value):
-        return f'{len(value)} numbers >= 0'
-    return f'a {type(value).__name__}'
+        return f"{len(value)} numbers >= 0"
+    return f"a {type(value).__name__}"

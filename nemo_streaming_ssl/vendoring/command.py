@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The command line of `vendor`."""
 
@@ -26,15 +15,15 @@ from nemo_streaming_ssl.vendoring.sources import installed_sources
 
 def add_vendor(commands: Subcommands) -> None:
     """Adds the command to the command line."""
-    parser = commands.add_parser('vendor', help="write the patch set into a fork's own tree, and take it out again")
-    parser.add_argument('fork', type=Path, help='the folder that contains the nemo/ of the fork')
+    parser = commands.add_parser("vendor", help="write the patch set into a fork's own tree, and take it out again")
+    parser.add_argument("fork", type=Path, help="the folder that contains the nemo/ of the fork")
     action = parser.add_mutually_exclusive_group()
-    action.add_argument('--dry-run', action='store_true', help='only show what would change')
-    action.add_argument('--patch', type=Path, metavar='FILE', help='write it as a patch for `git apply` instead')
-    action.add_argument('--verify', action='store_true', help='only say what differs from what was written; 1 if any')
-    action.add_argument('--revert', action='store_true', help='take the patch set out, keep what the fork has changed')
-    action.add_argument('--update', action='store_true', help='revert, and write the version at hand')
-    parser.add_argument('--replace', action='store_true', help='move files of the fork aside that are in the way')
+    action.add_argument("--dry-run", action="store_true", help="only show what would change")
+    action.add_argument("--patch", type=Path, metavar="FILE", help="write it as a patch for `git apply` instead")
+    action.add_argument("--verify", action="store_true", help="only say what differs from what was written; 1 if any")
+    action.add_argument("--revert", action="store_true", help="take the patch set out, keep what the fork has changed")
+    action.add_argument("--update", action="store_true", help="revert, and write the version at hand")
+    parser.add_argument("--replace", action="store_true", help="move files of the fork aside that are in the way")
     parser.set_defaults(run=run_vendor)
 
 
@@ -54,17 +43,17 @@ def run_vendor(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, fork: Path) -> int:
     if args.verify:
         found = runs.verify(fork)
-        print('\n'.join(found or [f'{fork}: all is as it was written']))
+        print("\n".join(found or [f"{fork}: all is as it was written"]))
         return 1 if found else 0
     if args.dry_run or args.patch:
         _preview(args, fork)
         return 0
     files.remove_temporary(fork)
     if args.revert:
-        print('\n'.join(runs.revert(fork)))
+        print("\n".join(runs.revert(fork)))
     else:
         run = runs.update if args.update else runs.vendor
-        print('\n'.join(run(fork, installed_sources(), args.replace)))
+        print("\n".join(run(fork, installed_sources(), args.replace)))
     return 0
 
 
@@ -73,7 +62,7 @@ def _preview(args: argparse.Namespace, fork: Path) -> None:
     output, said = runs.preview(fork, installed_sources(), form, args.replace)
     if args.patch:
         files.write(output, args.patch, args.patch.absolute().parent)
-        print(f'{args.patch}: written. `git apply` takes it at the root of the repository, in the tree as it is now.')
+        print(f"{args.patch}: written. `git apply` takes it at the root of the repository, in the tree as it is now.")
     else:
-        print(output.decode(errors='replace'), end='')
-    print(*said, sep='\n', end='\n' if said else '')
+        print(output.decode(errors="replace"), end="")
+    print(*said, sep="\n", end="\n" if said else "")

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Single steps on files. Each happens as a whole or not at all, also if the process is killed in it."""
 
@@ -18,13 +7,12 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Optional
 
 # One step is under way at a time, so one name is enough.
-TEMPORARY = '.streaming_ssl_vendor.tmp'
+TEMPORARY = ".streaming_ssl_vendor.tmp"
 
 
-def sha256(file: Path) -> Optional[str]:
+def sha256(file: Path) -> str | None:
     """The hash of a file's content; None if there is no such file."""
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
@@ -62,8 +50,8 @@ def remove(file: Path, tree: Path) -> None:
 
 def remove_bytecode(file: Path) -> None:
     """Removes what Python has compiled of a module, and the folder of it when it is empty."""
-    cache = file.parent / '__pycache__'
-    for compiled in cache.glob(f'{file.stem}.*.pyc') if file.suffix == '.py' else ():
+    cache = file.parent / "__pycache__"
+    for compiled in cache.glob(f"{file.stem}.*.pyc") if file.suffix == ".py" else ():
         compiled.unlink()
     if cache.is_dir() and not any(cache.iterdir()):
         cache.rmdir()
@@ -71,5 +59,5 @@ def remove_bytecode(file: Path) -> None:
 
 def unused(path: Path) -> Path:
     """The path, or with the first number at its end that makes it one that is not there."""
-    candidates = (path, *(path.with_name(f'{path.name}.{number}') for number in range(2, 1000)))
+    candidates = (path, *(path.with_name(f"{path.name}.{number}") for number in range(2, 1000)))
     return next(candidate for candidate in candidates if not os.path.lexists(candidate))

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a fork's NeMo has of what the patches build on: names that it lacks, and methods that it has changed."""
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Collection, List
 
 from nemo_streaming_ssl.missing_names import missing_names
 from nemo_streaming_ssl.replaced_methods import change_lines
@@ -25,7 +14,7 @@ from nemo_streaming_ssl.vendoring.record import VendorError
 from nemo_streaming_ssl.vendoring.sources import Sources
 
 
-def lacking(fork: Path, sources: Sources, ours: Collection[str] = ()) -> List[str]:
+def lacking(fork: Path, sources: Sources, ours: Collection[str] = ()) -> list[str]:
     """Lines for what the fork's own modules lack. They lack it without the patches too, so this stops nothing.
 
     Args:
@@ -37,17 +26,17 @@ def lacking(fork: Path, sources: Sources, ours: Collection[str] = ()) -> List[st
         VendorError: files of ours need what the fork lacks
     """
     shadowed = [Path(path) for path, file in sources.files.items() if base_of(path, file)]
-    missing = missing_names(fork / 'nemo', shadowed, sources.root / 'nemo')
-    of_ours = [name for name in missing if name.importer.is_relative_to(sources.root / 'nemo')]
+    missing = missing_names(fork / "nemo", shadowed, sources.root / "nemo")
+    of_ours = [name for name in missing if name.importer.is_relative_to(sources.root / "nemo")]
     if of_ours:
-        raise VendorError('\n  '.join(['This tree lacks names that the patches build on:', *map(str, of_ours)]))
+        raise VendorError("\n  ".join(["This tree lacks names that the patches build on:", *map(str, of_ours)]))
     of_fork = [name for name in missing if name.importer.relative_to(fork).as_posix() not in ours]
-    title = 'Modules of this tree need names that other modules of it lack, with or without the patches:'
-    return [title, *(f'  {name}' for name in of_fork)] if of_fork else []
+    title = "Modules of this tree need names that other modules of it lack, with or without the patches:"
+    return [title, *(f"  {name}" for name in of_fork)] if of_fork else []
 
 
-def changed(fork: Path) -> List[str]:
+def changed(fork: Path) -> list[str]:
     """Lines for methods that the fork has changed and the patches replace or extend: some of it is lost."""
-    lines = change_lines(fork / 'nemo', nemo_version(fork))
-    title = 'This tree has changed methods that the patches replace or extend:'
-    return [title, *(f'  {line}' for line in lines)] if lines else []
+    lines = change_lines(fork / "nemo", nemo_version(fork))
+    title = "This tree has changed methods that the patches replace or extend:"
+    return [title, *(f"  {line}" for line in lines)] if lines else []

@@ -1,34 +1,23 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a run would do, as git shows it: a patch for `git apply`, or a summary. Nothing in the fork is touched."""
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
 
 from nemo_streaming_ssl.vendoring.fork import git, git_bytes
 from nemo_streaming_ssl.vendoring.record import NAME, Record
 
 # Content is shown as a copy where it was moved: `_x_base.py` is a copy of `x.py`, which then changes.
-COPIES = ('-C', '--find-copies-harder', '-l0')
-PATCH = ('-p', '--binary', '--full-index', '--no-ext-diff', '--no-textconv', '--src-prefix=a/', '--dst-prefix=b/')
-SUMMARY = ('--stat=110', '--summary')
+COPIES = ("-C", "--find-copies-harder", "-l0")
+PATCH = ("-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+SUMMARY = ("--stat=110", "--summary")
 
 
-def diff(fork: Path, record: Record, sources: Dict[str, Path], form: Tuple[str, ...]) -> bytes:
+def diff(fork: Path, record: Record, sources: dict[str, Path], form: tuple[str, ...]) -> bytes:
     """The difference between the last commit and what a run would make of it.
 
     Args:
@@ -43,40 +32,40 @@ def diff(fork: Path, record: Record, sources: Dict[str, Path], form: Tuple[str, 
     with tempfile.TemporaryDirectory() as folder:
         # An index and a store of objects of our own, that end with the folder.
         env = {
-            'GIT_INDEX_FILE': os.path.join(folder, 'index'),
-            'GIT_OBJECT_DIRECTORY': os.path.join(folder, 'objects'),
-            'GIT_ALTERNATE_OBJECT_DIRECTORIES': _objects(fork),
+            "GIT_INDEX_FILE": os.path.join(folder, "index"),
+            "GIT_OBJECT_DIRECTORY": os.path.join(folder, "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _objects(fork),
         }
-        os.mkdir(env['GIT_OBJECT_DIRECTORY'])
+        os.mkdir(env["GIT_OBJECT_DIRECTORY"])
         text = Path(folder, NAME)
         text.write_bytes(record.text().encode())
-        git(fork, 'read-tree', 'HEAD', env=env)
+        git(fork, "read-tree", "HEAD", env=env)
         git(
             fork,
-            'update-index',
-            '-z',
-            '--index-info',
+            "update-index",
+            "-z",
+            "--index-info",
             stdin=_index(fork, record, {**sources, NAME: text}, env),
             env=env,
         )
-        return git_bytes(fork, 'diff-index', '--cached', *COPIES, *form, 'HEAD', env=env)
+        return git_bytes(fork, "diff-index", "--cached", *COPIES, *form, "HEAD", env=env)
 
 
 def _objects(fork: Path) -> str:
-    return str((fork / git(fork, 'rev-parse', '--git-path', 'objects').strip()).resolve())
+    return str((fork / git(fork, "rev-parse", "--git-path", "objects").strip()).resolve())
 
 
-def _index(fork: Path, record: Record, sources: Dict[str, Path], env: Dict[str, str]) -> str:
+def _index(fork: Path, record: Record, sources: dict[str, Path], env: dict[str, str]) -> str:
     """Lines for `update-index`: all files that a run writes, from the root of the repository."""
     after = dict(sources)
     after.update((entry.moved_to, fork / entry.path) for entry in record.entries if entry.moved_to)
-    listed = '\n'.join(str(file.resolve()) for file in after.values())
-    hashes = git(fork, 'hash-object', '-w', '--no-filters', '--stdin-paths', stdin=listed, env=env).split()
-    prefix = git(fork, 'rev-parse', '--show-prefix').rstrip('\n')
-    return ''.join(_index_lines(prefix, after, hashes))
+    listed = "\n".join(str(file.resolve()) for file in after.values())
+    hashes = git(fork, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=listed, env=env).split()
+    prefix = git(fork, "rev-parse", "--show-prefix").rstrip("\n")
+    return "".join(_index_lines(prefix, after, hashes))
 
 
-def _index_lines(prefix: str, after: Dict[str, Path], hashes: list) -> Iterator[str]:
+def _index_lines(prefix: str, after: dict[str, Path], hashes: list) -> Iterator[str]:
     for (path, file), hash_ in zip(after.items(), hashes):
-        mode = '100755' if os.access(file, os.X_OK) else '100644'
-        yield f'{mode} {hash_}\t{prefix}{path}\0'
+        mode = "100755" if os.access(file, os.X_OK) else "100644"
+        yield f"{mode} {hash_}\t{prefix}{path}\0"

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a run is going to do to a fork, and what is in its way."""
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Optional, Tuple
 
 from nemo_streaming_ssl.finder import SUPPORTED
 from nemo_streaming_ssl.nemo_tree import imports_its_base
@@ -23,8 +12,8 @@ from nemo_streaming_ssl.vendoring.files import sha256, unused
 from nemo_streaming_ssl.vendoring.record import Entry, VendorError
 
 # The names that a fork's own files get.
-REPLACED, EDITED = '.replaced', '.edited'
-DOOR = '/__init__.py'
+REPLACED, EDITED = ".replaced", ".edited"
+DOOR = "/__init__.py"
 
 
 class Tree:
@@ -48,7 +37,7 @@ class Tree:
         return self.has(path) and (self.folder / path).is_file() and not (self.folder / path).is_symlink()
 
 
-def plan(fork: Path, sources: Dict[str, Path], replace: Optional[Collection[str]] = ()) -> Tuple[Entry, ...]:
+def plan(fork: Path, sources: dict[str, Path], replace: Collection[str] | None = ()) -> tuple[Entry, ...]:
     """What is going to be written; nothing is changed.
 
     Args:
@@ -63,27 +52,27 @@ def plan(fork: Path, sources: Dict[str, Path], replace: Optional[Collection[str]
     return tuple(_entry(fork, path, source) for path, source in sources.items())
 
 
-def require_room(tree: Tree, sources: Dict[str, Path], replace: Optional[Collection[str]] = ()) -> None:
+def require_room(tree: Tree, sources: dict[str, Path], replace: Collection[str] | None = ()) -> None:
     """Raises the VendorError of `plan`."""
-    missing: List[str] = []
-    in_the_way: List[str] = []
+    missing: list[str] = []
+    in_the_way: list[str] = []
     for path, source in sources.items():
         base = base_of(path, source)
         if base and not tree.has(path):
-            missing.append(f'  {path}: is not there ({SUPPORTED})')
+            missing.append(f"  {path}: is not there ({SUPPORTED})")
         else:
             in_the_way += _obstacles(tree, path, base, replace)
     if missing:
-        raise VendorError('\n'.join(['This tree lacks files that the patches build on:', *missing]))
+        raise VendorError("\n".join(["This tree lacks files that the patches build on:", *missing]))
     if in_the_way:
-        raise VendorError('\n'.join(['Files of this tree are in the way:', *in_the_way]))
+        raise VendorError("\n".join(["Files of this tree are in the way:", *in_the_way]))
 
 
-def base_of(path: str, source: Path) -> Optional[str]:
+def base_of(path: str, source: Path) -> str | None:
     """Where the fork's file of that path goes, if it is one that we build on."""
-    if not path.startswith('nemo/') or not path.endswith('.py') or not imports_its_base(source):
+    if not path.startswith("nemo/") or not path.endswith(".py") or not imports_its_base(source):
         return None
-    folder, _, name = path.rpartition('/')
+    folder, _, name = path.rpartition("/")
     return f'{folder}/_{name[: -len(".py")]}_base.py'
 
 
@@ -94,17 +83,17 @@ def _entry(fork: Path, path: str, source: Path) -> Entry:
     return Entry(path, str(sha256(source)), moved_to, own)
 
 
-def _obstacles(tree: Tree, path: str, base: Optional[str], replace: Optional[Collection[str]]) -> Iterator[str]:
+def _obstacles(tree: Tree, path: str, base: str | None, replace: Collection[str] | None) -> Iterator[str]:
     """A line for each thing in the way of one of our files."""
     if base and tree.has(base):
-        yield f'  {base}: patches were written here by hand; take them out first'
+        yield f"  {base}: patches were written here by hand; take them out first"
     if tree.has(path) and not tree.has_file(path):
-        yield f'  {path}: is a link or a folder'
+        yield f"  {path}: is a link or a folder"
     elif not base and tree.has(path) and replace is not None and path not in replace:
-        yield f'  {path}: --replace moves it to {path}{REPLACED}, and --revert brings it back'
+        yield f"  {path}: --replace moves it to {path}{REPLACED}, and --revert brings it back"
     for folder in list(Path(path).parents)[:-1]:
         if tree.has_file(folder.as_posix()):
-            yield f'  {folder.as_posix()}: is a file, {path} needs a folder'
-    same = path[: -len(DOOR)] + '.py' if path.endswith(DOOR) else path[: -len('.py')] + DOOR
-    if path.startswith('nemo/') and path.endswith('.py') and tree.has(same):
-        yield f'  {same}: has the same module name as our {path}, and Python takes one of the two'
+            yield f"  {folder.as_posix()}: is a file, {path} needs a folder"
+    same = path[: -len(DOOR)] + ".py" if path.endswith(DOOR) else path[: -len(".py")] + DOOR
+    if path.startswith("nemo/") and path.endswith(".py") and tree.has(same):
+        yield f"  {same}: has the same module name as our {path}, and Python takes one of the two"

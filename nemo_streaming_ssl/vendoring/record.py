@@ -1,31 +1,21 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The file `streaming_ssl_vendor.toml` in a fork: what was written there, and whether that is finished."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 from nemo_streaming_ssl.vendoring import files
 
-NAME = 'streaming_ssl_vendor.toml'
+NAME = "streaming_ssl_vendor.toml"
 FORMAT = 1
-HEADER = '# Written by `nemo-streaming-ssl vendor`, which needs it to verify, update and revert. Commit it.\n'
+HEADER = "# Written by `nemo-streaming-ssl vendor`, which needs it to verify, update and revert. Commit it.\n"
 # A run that is killed leaves the first or the last.
-WRITING, DONE, REVERTING = 'writing', 'done', 'reverting'
+WRITING, DONE, REVERTING = "writing", "done", "reverting"
 
 
 class VendorError(Exception):
@@ -38,8 +28,8 @@ class Entry:
 
     path: str
     sha256: str
-    moved_to: Optional[str] = None  # where the fork's own file of that path went
-    moved_sha256: Optional[str] = None
+    moved_to: str | None = None  # where the fork's own file of that path went
+    moved_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,22 +39,22 @@ class Record:
     version: str  # of ours
     commit: str  # of ours
     nemo_version: str
-    entries: Tuple[Entry, ...]
+    entries: tuple[Entry, ...]
     state: str = DONE
 
     @property
     def name(self) -> str:
         """What is vendored, for messages."""
-        commit, dirty, _ = self.commit.partition('-dirty')
-        return f'nemo-streaming-ssl {self.version}, commit {commit[:12]}{dirty}'
+        commit, dirty, _ = self.commit.partition("-dirty")
+        return f"nemo-streaming-ssl {self.version}, commit {commit[:12]}{dirty}"
 
-    def hashes(self) -> Dict[str, str]:
+    def hashes(self) -> dict[str, str]:
         """Path -> SHA-256 of our files."""
         return {entry.path: entry.sha256 for entry in self.entries}
 
-    def modules(self, fork: Path) -> List[Path]:
+    def modules(self, fork: Path) -> list[Path]:
         """Our Python modules in a fork's `nemo/`."""
-        paths = sorted(path for path in self.hashes() if path.startswith('nemo/') and path.endswith('.py'))
+        paths = sorted(path for path in self.hashes() if path.startswith("nemo/") and path.endswith(".py"))
         return [fork / path for path in paths]
 
     def save(self, fork: Path, state: str) -> None:
@@ -73,19 +63,19 @@ class Record:
 
     def text(self) -> str:
         """The record as TOML."""
-        head = {'format': FORMAT, 'state': self.state, 'version': self.version, 'commit': self.commit}
-        lines = [HEADER, *_lines({**head, 'nemo_version': self.nemo_version})]
+        head = {"format": FORMAT, "state": self.state, "version": self.version, "commit": self.commit}
+        lines = [HEADER, *_lines({**head, "nemo_version": self.nemo_version})]
         for entry in self.entries:
-            lines += ['\n[[file]]\n', *_lines(asdict(entry))]
-        return ''.join(lines)
+            lines += ["\n[[file]]\n", *_lines(asdict(entry))]
+        return "".join(lines)
 
 
-def _lines(values: Dict[str, Any]) -> Iterator[str]:
+def _lines(values: dict[str, Any]) -> Iterator[str]:
     # JSON's strings are TOML's, if no character is written as two `\u`
-    return (f'{key} = {json.dumps(value, ensure_ascii=False)}\n' for key, value in values.items() if value is not None)
+    return (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items() if value is not None)
 
 
-def read_record(fork: Path) -> Optional[Record]:
+def read_record(fork: Path) -> Record | None:
     """The record of a fork, or None where nothing was vendored.
 
     Raises:
@@ -95,16 +85,16 @@ def read_record(fork: Path) -> Optional[Record]:
     if not file.is_file():
         return None
     try:
-        values = _parse(file.read_text(encoding='utf-8'))
-        format_ = values.pop('format')
+        values = _parse(file.read_text(encoding="utf-8"))
+        format_ = values.pop("format")
         if format_ != FORMAT:
-            raise VendorError(f'{file}: format {format_}, this version of nemo-streaming-ssl reads format {FORMAT}')
-        return Record(entries=tuple(Entry(**entry) for entry in values.pop('file', ())), **values)
+            raise VendorError(f"{file}: format {format_}, this version of nemo-streaming-ssl reads format {FORMAT}")
+        return Record(entries=tuple(Entry(**entry) for entry in values.pop("file", ())), **values)
     except (KeyError, TypeError, ValueError) as error:
-        raise VendorError(f'{file}: cannot be read ({error}); git has the version that was written') from error
+        raise VendorError(f"{file}: cannot be read ({error}); git has the version that was written") from error
 
 
-def _parse(text: str) -> Dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10

@@ -1,22 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What each option of `vendor` does, from the state that it finds; in the end, lines for the user."""
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
-from typing import Collection, List, Optional, Tuple
 
 from nemo_streaming_ssl import __version__
 from nemo_streaming_ssl.vendoring import patch, writing
@@ -27,7 +16,7 @@ from nemo_streaming_ssl.vendoring.record import DONE, NAME, REVERTING, WRITING, 
 from nemo_streaming_ssl.vendoring.sources import Sources
 
 
-def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
+def vendor(fork: Path, sources: Sources, replace: bool = False) -> list[str]:
     """Writes the patch set into a fork, or finishes a run that was interrupted.
 
     Args:
@@ -46,20 +35,20 @@ def vendor(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     if record.state == REVERTING:
         return update(fork, sources, replace)
     if not sources.are_those_of(record):
-        what = 'was interrupted there: --revert undoes it' if record.state == WRITING else 'is there: take --update'
-        raise VendorError(f'{fork}: {record.name} {what}')
+        what = "was interrupted there: --revert undoes it" if record.state == WRITING else "is there: take --update"
+        raise VendorError(f"{fork}: {record.name} {what}")
     if record.state == WRITING:
-        return ['Finishing a run that was interrupted.', *_write(fork, record, sources)]
-    return [f'{fork}: {record.name} is there already; nothing to do.']
+        return ["Finishing a run that was interrupted.", *_write(fork, record, sources)]
+    return [f"{fork}: {record.name} is there already; nothing to do."]
 
 
-def update(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
+def update(fork: Path, sources: Sources, replace: bool = False) -> list[str]:
     """Reverts, and writes the version at hand. The arguments are those of `vendor`."""
     record = _require_record(fork)
     if record.state == DONE:
         require_clean(fork)
         if sources.are_those_of(record) and not writing.differences(fork, record):
-            return [f'{fork}: {record.name} is there already; nothing to do.']
+            return [f"{fork}: {record.name} is there already; nothing to do."]
     may_replace = None if replace else _replaced(record)
     nemo_version(fork)
     require_room(Tree(fork, ours=_of_ours(record)), _only_new(sources, record), may_replace)
@@ -69,23 +58,23 @@ def update(fork: Path, sources: Sources, replace: bool = False) -> List[str]:
     return [*_kept_lines(kept), *written, *lacks, *changed(fork)]
 
 
-def revert(fork: Path) -> List[str]:
+def revert(fork: Path) -> list[str]:
     """Makes the tree what it was, with what the fork has changed in its own files."""
     record = _require_record(fork)
     kept = writing.revert(fork, record)
     writing.forget(fork)
-    return [f'{fork}: {record.name} is taken out.', *_kept_lines(kept)]
+    return [f"{fork}: {record.name} is taken out.", *_kept_lines(kept)]
 
 
-def verify(fork: Path) -> List[str]:
+def verify(fork: Path) -> list[str]:
     """What differs from what was written, a line each."""
     return writing.differences(fork, _require_record(fork))
 
 
-def preview(fork: Path, sources: Sources, form: Tuple[str, ...], replace: bool = False) -> Tuple[bytes, List[str]]:
+def preview(fork: Path, sources: Sources, form: tuple[str, ...], replace: bool = False) -> tuple[bytes, list[str]]:
     """What `vendor` would do to a tree without the patches, in one of the forms of `patch`, and what it would say."""
     if read_record(fork) is not None:
-        raise VendorError(f'{fork}: something is vendored there already, see {NAME}; this needs a tree without')
+        raise VendorError(f"{fork}: something is vendored there already, see {NAME}; this needs a tree without")
     _require_clean_nemo(fork)
     said = [*lacking(fork, sources), *changed(fork)]
     return patch.diff(fork, _new_record(fork, sources, None if replace else ()), sources.files, form), said
@@ -99,41 +88,41 @@ def _require_clean_nemo(fork: Path) -> None:
 def _require_record(fork: Path) -> Record:
     record = read_record(fork)
     if record is None:
-        raise VendorError(f'{fork}: nothing is vendored there, {NAME} is missing')
+        raise VendorError(f"{fork}: nothing is vendored there, {NAME} is missing")
     return record
 
 
-def _new_record(fork: Path, sources: Sources, may_replace: Optional[Collection[str]]) -> Record:
+def _new_record(fork: Path, sources: Sources, may_replace: Collection[str] | None) -> Record:
     version = nemo_version(fork)
     return Record(__version__, sources.commit, version, plan(fork, sources.files, may_replace))
 
 
-def _write(fork: Path, record: Record, sources: Sources) -> List[str]:
+def _write(fork: Path, record: Record, sources: Sources) -> list[str]:
     writing.write(fork, record, sources.files)
-    moved = Counter('aside' if _is_aside(entry.moved_to) else 'base' for entry in record.entries if entry.moved_to)
+    moved = Counter("aside" if _is_aside(entry.moved_to) else "base" for entry in record.entries if entry.moved_to)
     lines = [
-        f'{fork}: {record.name}, from {sources.root}, is written into NeMo {record.nemo_version}.',
+        f"{fork}: {record.name}, from {sources.root}, is written into NeMo {record.nemo_version}.",
         f'{len(record.entries)} files of ours, {moved["base"]} of NeMo moved to _*_base.py, '
         f'{moved["aside"]} of the fork moved aside: {NAME} lists them.',
     ]
     if out := ignored(fork, [*record.hashes(), *(entry.moved_to for entry in record.entries if entry.moved_to)]):
         lines += [
-            'Your .gitignore keeps these out of a commit; take `git add --force`:',
-            *(f'  {path}' for path in out),
+            "Your .gitignore keeps these out of a commit; take `git add --force`:",
+            *(f"  {path}" for path in out),
         ]
     return lines
 
 
-def _is_aside(moved_to: Optional[str]) -> bool:
-    return moved_to is not None and REPLACED in moved_to.rpartition('/')[2]
+def _is_aside(moved_to: str | None) -> bool:
+    return moved_to is not None and REPLACED in moved_to.rpartition("/")[2]
 
 
-def _replaced(record: Record) -> List[str]:
+def _replaced(record: Record) -> list[str]:
     """Paths of the fork's files that were moved aside."""
     return [entry.path for entry in record.entries if _is_aside(entry.moved_to)]
 
 
-def _of_ours(record: Record) -> List[str]:
+def _of_ours(record: Record) -> list[str]:
     """Paths that a revert frees."""
     alone = [entry.path for entry in record.entries if not entry.moved_to]
     return alone + [entry.moved_to for entry in record.entries if entry.moved_to]
@@ -144,6 +133,6 @@ def _only_new(sources: Sources, record: Record) -> dict:
     return {path: file for path, file in sources.files.items() if path not in record.hashes()}
 
 
-def _kept_lines(kept: List[str]) -> List[str]:
-    title = 'The fork has edited files of ours; what it made of them is kept:'
-    return [title, *(f'  {line}' for line in kept)] if kept else []
+def _kept_lines(kept: list[str]) -> list[str]:
+    title = "The fork has edited files of ours; what it made of them is kept:"
+    return [title, *(f"  {line}" for line in kept)] if kept else []

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Writes the patch set into a fork and takes it out again.
 
@@ -20,14 +9,13 @@ run that was killed can be finished or undone: the hashes tell for each file how
 
 import os
 from pathlib import Path
-from typing import Dict, List
 
 from nemo_streaming_ssl.vendoring import files
 from nemo_streaming_ssl.vendoring.plan import EDITED
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, REVERTING, WRITING, Entry, Record, VendorError
 
 
-def write(fork: Path, record: Record, sources: Dict[str, Path]) -> None:
+def write(fork: Path, record: Record, sources: dict[str, Path]) -> None:
     """Does what a record says, or what an interrupted run has left of it.
 
     Raises:
@@ -35,7 +23,7 @@ def write(fork: Path, record: Record, sources: Dict[str, Path]) -> None:
     """
     unknown = [entry.path for entry in record.entries if not _is_known(fork, entry)]
     if unknown:
-        raise VendorError('\n  '.join(['Changed since the interrupted run (--revert keeps changes):', *unknown]))
+        raise VendorError("\n  ".join(["Changed since the interrupted run (--revert keeps changes):", *unknown]))
     record.save(fork, WRITING)
     for entry in record.entries:
         _write_entry(fork, entry, sources[entry.path])
@@ -56,7 +44,7 @@ def _write_entry(fork: Path, entry: Entry, source: Path) -> None:
         files.copy(source, path, fork)
 
 
-def revert(fork: Path, record: Record) -> List[str]:
+def revert(fork: Path, record: Record) -> list[str]:
     """Takes our files out and gives the fork's their names back, with what was changed in them.
 
     Returns:
@@ -68,7 +56,7 @@ def revert(fork: Path, record: Record) -> List[str]:
     if record.state == DONE:
         _require_originals(fork, record)
     record.save(fork, REVERTING)
-    kept = [f'{entry.path}: {kept}' for entry in record.entries for kept in _revert_entry(fork, entry)]
+    kept = [f"{entry.path}: {kept}" for entry in record.entries for kept in _revert_entry(fork, entry)]
     return kept
 
 
@@ -81,11 +69,11 @@ def _require_originals(fork: Path, record: Record) -> None:
     missing = [entry.moved_to for entry in record.entries if entry.moved_to and not (fork / entry.moved_to).is_file()]
     if missing:
         raise VendorError(
-            '\n  '.join(["The fork's own files are missing, bring them back first (git has them):", *missing])
+            "\n  ".join(["The fork's own files are missing, bring them back first (git has them):", *missing])
         )
 
 
-def _revert_entry(fork: Path, entry: Entry) -> List[str]:
+def _revert_entry(fork: Path, entry: Entry) -> list[str]:
     """Reverts one file; the new name of ours if it was edited."""
     path = fork / entry.path
     if entry.moved_to and not (fork / entry.moved_to).exists():
@@ -100,7 +88,7 @@ def _revert_entry(fork: Path, entry: Entry) -> List[str]:
     return kept
 
 
-def _keep_edited(path: Path, entry: Entry) -> List[str]:
+def _keep_edited(path: Path, entry: Entry) -> list[str]:
     """Renames our file if it was edited. Before the fork's file is moved, its name has the fork's content: no edit."""
     if files.sha256(path) in (None, entry.sha256, entry.moved_sha256):
         return []
@@ -109,16 +97,16 @@ def _keep_edited(path: Path, entry: Entry) -> List[str]:
     return [kept.name]
 
 
-def differences(fork: Path, record: Record) -> List[str]:
+def differences(fork: Path, record: Record) -> list[str]:
     """What is no longer as it was written, a line each."""
-    found = [] if record.state == DONE else [f'unfinished: {record.state} was interrupted']
+    found = [] if record.state == DONE else [f"unfinished: {record.state} was interrupted"]
     for entry in record.entries:
-        found += _difference(fork / entry.path, entry.path, entry.sha256, 'ours')
+        found += _difference(fork / entry.path, entry.path, entry.sha256, "ours")
         if entry.moved_to:
             found += _difference(fork / entry.moved_to, entry.moved_to, entry.moved_sha256, "the fork's own")
     return found
 
 
-def _difference(file: Path, path: str, expected: object, whose: str) -> List[str]:
+def _difference(file: Path, path: str, expected: object, whose: str) -> list[str]:
     actual = files.sha256(file)
     return [] if actual == expected else [f'{"missing" if actual is None else "edited"}: {path} ({whose})']

@@ -1,21 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Stage 3: error rates by greedy CTC, and whether the stream gives the same."""
 
 import time
-from typing import List, Optional, Tuple
 
 import torch
 
@@ -38,32 +26,32 @@ def evaluate(model, data: Prepared, name: str) -> dict:
     rate = word_error_rate(said, meant, use_cer=True)
     _, count, insertions, deletions, substitutions = word_error_rate_detail(said, meant, use_cer=True)
     return {
-        'error': rate,
-        'substitutions': substitutions,
-        'deletions': deletions,
-        'insertions': insertions,
-        'labels_tested': count,
-        'stream_difference': stream_difference(model, data, name),
-        'test_seconds': time.perf_counter() - started,
+        "error": rate,
+        "substitutions": substitutions,
+        "deletions": deletions,
+        "insertions": insertions,
+        "labels_tested": count,
+        "stream_difference": stream_difference(model, data, name),
+        "test_seconds": time.perf_counter() - started,
     }
 
 
 @torch.no_grad()
-def recognised(model, data: Prepared, name: str) -> Tuple[List[str], List[str]]:
+def recognised(model, data: Prepared, name: str) -> tuple[list[str], list[str]]:
     """What the model reads out of each utterance, and what it should be."""
-    meant = [entry['text'] for entry in manifests.read(data.labelled(name), ('text',))]
-    said: List[str] = []
+    meant = [entry["text"] for entry in manifests.read(data.labelled(name), ("text",))]
+    said: list[str] = []
     for signal, lengths, *_ in test_loader(text_dataset(data.labelled(name), data.labels), BATCH_SIZE, 0):
         log_probs, encoded_len, _ = model(
             input_signal=signal.to(model.device), input_signal_length=lengths.to(model.device)
         )
         found = model.decoding.ctc_decoder_predictions_tensor(log_probs, decoder_lengths=encoded_len)
-        said += [getattr(hypothesis, 'text', hypothesis) for hypothesis in found]
+        said += [getattr(hypothesis, "text", hypothesis) for hypothesis in found]
     return said, meant
 
 
 @torch.no_grad()
-def stream_difference(model, data: Prepared, name: str) -> Optional[float]:
+def stream_difference(model, data: Prepared, name: str) -> float | None:
     """The largest difference of an encoder's value between the whole utterance and its stream.
 
     None for a model that looks ahead and so cannot stream.
@@ -81,7 +69,7 @@ def stream_difference(model, data: Prepared, name: str) -> Optional[float]:
         whole, encoded_len = model.encoder(audio_signal=feats, length=feats_len)
         streamed = streamed_features(session, feats)
         if streamed.size(2) != int(encoded_len):
-            raise RuntimeError(f'the stream has {streamed.size(2)} encoder frames, the utterance {int(encoded_len)}')
+            raise RuntimeError(f"the stream has {streamed.size(2)} encoder frames, the utterance {int(encoded_len)}")
         largest = max(largest, float((streamed - whole[:, :, : int(encoded_len)]).abs().max()))
     return largest
 

@@ -1,23 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Log-mel features normalised by constants, which a stream can use too.
 
 NeMo's own `normalize: {fixed_mean: ..., fixed_std: ...}` takes a batch of one utterance only.
 """
 
-from typing import List
 
 import torch
 from omegaconf import OmegaConf
@@ -33,11 +21,11 @@ class NormalizedLogMel(AudioToMelSpectrogramPreprocessor):
         others: as of NeMo's class; `normalize` must be NA
     """
 
-    def __init__(self, mean: List[float], std: List[float], **others):
+    def __init__(self, mean: list[float], std: list[float], **others):
         super().__init__(**others)
-        for name, values in (('mean', mean), ('std', std)):
+        for name, values in (("mean", mean), ("std", std)):
             if len(values) != self.featurizer.nfilt:
-                raise ValueError(f'{name}: has {len(values)} numbers, must have {self.featurizer.nfilt}')
+                raise ValueError(f"{name}: has {len(values)} numbers, must have {self.featurizer.nfilt}")
             self.register_buffer(name, torch.tensor(list(values)).view(1, -1, 1), persistent=False)
 
     def get_features(self, input_signal, length):
@@ -53,5 +41,5 @@ def normalize_by(model, constants: dict):
     The preprocessor is replaced when the model is built, because NeMo's configs name classes of NeMo's alone.
     """
     options = OmegaConf.to_container(model.cfg.preprocessor, resolve=True)
-    del options['_target_']
-    model.preprocessor = NormalizedLogMel(constants['mean'], constants['std'], **options).to(model.device)
+    del options["_target_"]
+    model.preprocessor = NormalizedLogMel(constants["mean"], constants["std"], **options).to(model.device)

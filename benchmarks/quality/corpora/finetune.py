@@ -1,21 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Stage 2: NeMo's CTC model, with the encoder of stage 1, trained on labelled speech."""
 
 import time
-from typing import Tuple
 
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
@@ -39,30 +27,30 @@ def ctc_config(plan: Plan, run: Run, data: Prepared) -> DictConfig:
     common = plan.common
     return OmegaConf.create(
         {
-            'sample_rate': cfg.sample_rate,
-            'train_ds': None,
-            'validation_ds': None,
-            'preprocessor': cfg.preprocessor,
-            'encoder': cfg.encoder,
-            'decoder': {
-                '_target_': 'nemo.collections.asr.modules.ConvASRDecoder',
-                'feat_in': cfg.encoder.d_model,
-                'num_classes': len(data.labels),
-                'vocabulary': data.labels,
+            "sample_rate": cfg.sample_rate,
+            "train_ds": None,
+            "validation_ds": None,
+            "preprocessor": cfg.preprocessor,
+            "encoder": cfg.encoder,
+            "decoder": {
+                "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
+                "feat_in": cfg.encoder.d_model,
+                "num_classes": len(data.labels),
+                "vocabulary": data.labels,
             },
-            'spec_augment': {
-                '_target_': 'nemo.collections.asr.modules.SpectrogramAugmentation',
-                'freq_masks': tuning.freq_masks,
-                'freq_width': tuning.freq_width,
-                'time_masks': tuning.time_masks,
-                'time_width': tuning.time_width,
+            "spec_augment": {
+                "_target_": "nemo.collections.asr.modules.SpectrogramAugmentation",
+                "freq_masks": tuning.freq_masks,
+                "freq_width": tuning.freq_width,
+                "time_masks": tuning.time_masks,
+                "time_width": tuning.time_width,
             },
-            'optim': optimizer(tuning.lr, run.finetune_steps, common.warmup, common.weight_decay, common.betas),
+            "optim": optimizer(tuning.lr, run.finetune_steps, common.warmup, common.weight_decay, common.betas),
         }
     )
 
 
-def finetune(plan: Plan, run: Run, data: Prepared, encoder: dict, device: str) -> Tuple[EncDecCTCModel, dict]:
+def finetune(plan: Plan, run: Run, data: Prepared, encoder: dict, device: str) -> tuple[EncDecCTCModel, dict]:
     """The trained recogniser in eval mode on its device, and its loss curve and seconds."""
     started, tuning = time.perf_counter(), plan.common.finetune
     trainer = make_trainer(run.finetune_steps, device, plan.common.precision, LossCurve())
@@ -74,4 +62,4 @@ def finetune(plan: Plan, run: Run, data: Prepared, encoder: dict, device: str) -
     loader = training_loader(dataset, tuning.batch_size, run.seed, plan.common.num_workers)
     seed_everything(run.seed, verbose=False)
     curve = fit(trainer, model, loader)
-    return model.to(device).eval(), {'finetune_curve': curve, 'finetune_seconds': time.perf_counter() - started}
+    return model.to(device).eval(), {"finetune_curve": curve, "finetune_seconds": time.perf_counter() - started}

@@ -1,22 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """NeMo's data sets and batches of utterances of similar length."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, Optional
 
 import numpy as np
 import soundfile
@@ -48,14 +37,14 @@ def numpy_seed(*seed: int) -> Iterator[None]:
 class SeededBatches(SemiSortBatchSampler):
     """NeMo's batches of similar length; those of an epoch depend on the seed and the epoch alone."""
 
-    def __iter__(self) -> Iterator[List[int]]:
+    def __iter__(self) -> Iterator[list[int]]:
         with numpy_seed(self.seed, self.epoch):
             batches = list(super().__iter__())
         self.epoch += 1
         yield from batches
 
 
-def text_dataset(manifest: Path, labels: List[str]) -> AudioToCharDataset:
+def text_dataset(manifest: Path, labels: list[str]) -> AudioToCharDataset:
     """Audio and the indices of the text's labels."""
     return AudioToCharDataset(str(manifest), labels=labels, sample_rate=SAMPLE_RATE, normalize=False)
 
@@ -71,10 +60,10 @@ class NoisySpeech(AudioNoiseDataset):
         others: as of NeMo's class
     """
 
-    def __init__(self, noise: Optional[Path], **others):
+    def __init__(self, noise: Path | None, **others):
         super().__init__(noise_manifest=None, **others)
-        paths = [entry['audio_filepath'] for entry in manifests.read(noise)] if noise else []
-        self._noise = [torch.from_numpy(soundfile.read(path, dtype='float32')[0]) for path in paths]
+        paths = [entry["audio_filepath"] for entry in manifests.read(noise)] if noise else []
+        self._noise = [torch.from_numpy(soundfile.read(path, dtype="float32")[0]) for path in paths]
 
     def __getitem__(self, index: int):
         """An utterance with a random piece of random noise."""
@@ -88,7 +77,7 @@ class NoisySpeech(AudioNoiseDataset):
         return item
 
 
-def speech_dataset(manifest: Path, noisy: bool, noise: Optional[Path] = None, augmentor=None) -> Dataset:
+def speech_dataset(manifest: Path, noisy: bool, noise: Path | None = None, augmentor=None) -> Dataset:
     """Audio for pretraining.
 
     Args:
@@ -98,13 +87,13 @@ def speech_dataset(manifest: Path, noisy: bool, noise: Optional[Path] = None, au
         augmentor: config of what mixes the two
     """
     if not noisy:
-        return AudioToCharDataset(str(manifest), labels=[' '], sample_rate=SAMPLE_RATE, normalize=False, bos_id=0)
+        return AudioToCharDataset(str(manifest), labels=[" "], sample_rate=SAMPLE_RATE, normalize=False, bos_id=0)
     return NoisySpeech(
         noise,
         batch_augmentor=Serialization.from_config_dict(augmentor) if augmentor else None,
         min_audio_len_secs=0.0,
         manifest_filepath=str(manifest),
-        labels=[' '],
+        labels=[" "],
         sample_rate=SAMPLE_RATE,
         normalize=False,
     )

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Where the prepared data are, and subsets of the labelled speech."""
 
@@ -18,7 +7,6 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import List, Optional, Union
 
 import numpy as np
 
@@ -36,47 +24,47 @@ class Prepared:
     @property
     def pretrain(self) -> Path:
         """Pieces of speech of everybody but the dev and test speakers."""
-        return self.folder / 'pretrain.json'
+        return self.folder / "pretrain.json"
 
     @property
     def dev_pieces(self) -> Path:
         """Those of the dev speakers."""
-        return self.folder / 'dev_pieces.json'
+        return self.folder / "dev_pieces.json"
 
     @property
-    def noise(self) -> Optional[Path]:
+    def noise(self) -> Path | None:
         """Noise, if some was given."""
-        path = self.folder / 'noise.json'
+        path = self.folder / "noise.json"
         return path if path.exists() else None
 
     def labelled(self, name: str) -> Path:
         """`train`, `dev` or `test`, texts spelled in labels."""
-        return self.folder / f'{name}.json'
+        return self.folder / f"{name}.json"
 
     @cached_property
     def constants(self) -> dict:
         """Mean and standard deviation of each mel bin."""
-        return json.loads((self.folder / 'constants.json').read_text())
+        return json.loads((self.folder / "constants.json").read_text())
 
     @cached_property
-    def labels(self) -> List[str]:
+    def labels(self) -> list[str]:
         """The alphabet."""
-        return json.loads((self.folder / 'labels.json').read_text())['labels']
+        return json.loads((self.folder / "labels.json").read_text())["labels"]
 
     @property
     def unit(self) -> str:
         """What a label is: phones or characters."""
-        return json.loads((self.folder / 'labels.json').read_text())['unit']
+        return json.loads((self.folder / "labels.json").read_text())["unit"]
 
-    def subset(self, minutes: Union[float, str], seed: int) -> Path:
+    def subset(self, minutes: float | str, seed: int) -> Path:
         """A manifest of so much labelled speech: utterances drawn with the seed. It is part of any larger one."""
-        entries = drawn(manifests.read(self.labelled('train'), ('text',)), minutes, seed)
-        path = self.folder / 'subsets' / f'min{minutes}-seed{seed}.json'
+        entries = drawn(manifests.read(self.labelled("train"), ("text",)), minutes, seed)
+        path = self.folder / "subsets" / f"min{minutes}-seed{seed}.json"
         manifests.write(path, entries)
         return path
 
 
-def drawn(entries: List[Entry], minutes: Union[float, str], seed: int) -> List[Entry]:
+def drawn(entries: list[Entry], minutes: float | str, seed: int) -> list[Entry]:
     """The first of the shuffled utterances, until there are so many minutes."""
     order = np.random.default_rng(seed).permutation(len(entries))
     chosen, seconds = [], 0.0
@@ -84,5 +72,5 @@ def drawn(entries: List[Entry], minutes: Union[float, str], seed: int) -> List[E
         if minutes != ALL and seconds >= 60 * minutes:
             break
         chosen.append(entries[index])
-        seconds += entries[index]['duration']
+        seconds += entries[index]["duration"]
     return chosen

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Stage 1: an encoder for each arm, number of steps and seed, kept in a file."""
 
@@ -35,7 +24,7 @@ DEV_SEED = 1
 
 def file_of(work: Path, run: Run) -> Path:
     """Where the encoder of a run is kept."""
-    return work / 'encoders' / f'{run.arm}-steps{run.steps}-seed{run.seed}.pt'
+    return work / "encoders" / f"{run.arm}-steps{run.steps}-seed{run.seed}.pt"
 
 
 def pretrained(plan: Plan, run: Run, data: Prepared, work: Path, device: str) -> dict:
@@ -47,14 +36,14 @@ def pretrained(plan: Plan, run: Run, data: Prepared, work: Path, device: str) ->
     path, wanted = file_of(work, run), plan.configuration(run)
     with locked(path):
         if not path.exists():
-            made = {'configuration': wanted, **pretrain(plan, run, data, device)}
+            made = {"configuration": wanted, **pretrain(plan, run, data, device)}
             with replacing(path) as unfinished:
                 torch.save(made, unfinished)
-            bits = f"{made['dev']['loss_bits']:.3f} bits" if made['dev'] else 'initial weights'
+            bits = f"{made['dev']['loss_bits']:.3f} bits" if made["dev"] else "initial weights"
             print(f"{path.stem}: pretrained, {bits}, {made['seconds']:.0f} s", flush=True)
-    found = torch.load(path, map_location='cpu', weights_only=False)
-    for what in differences(found['configuration'], wanted):
-        raise ValueError(f'{path}: was made with {what}; remove it, or give the arm another name')
+    found = torch.load(path, map_location="cpu", weights_only=False)
+    for what in differences(found["configuration"], wanted):
+        raise ValueError(f"{path}: was made with {what}; remove it, or give the arm another name")
     return found
 
 
@@ -93,7 +82,7 @@ def summary(model, curve: list, dev: dict, started: float) -> dict:
     """What is kept of a model."""
     weights = {name: value.detach().cpu() for name, value in model.encoder.state_dict().items()}
     seconds = time.perf_counter() - started
-    return {'encoder': weights, 'curve': curve, 'dev': dev, 'seconds': seconds, 'objective': model.objective.name}
+    return {"encoder": weights, "curve": curve, "dev": dev, "seconds": seconds, "objective": model.objective.name}
 
 
 @torch.no_grad()
@@ -105,7 +94,7 @@ def measure(model, noisy: bool, data: Prepared, plan: Plan) -> dict:
     model.val_metrics.reset()
     for _ in range(plan.common.masks_drawn):
         for batch in loader:
-            model.inference_pass(on_device(batch, model.device), mode='val', apply_mask=True)
+            model.inference_pass(on_device(batch, model.device), mode="val", apply_mask=True)
     return {name: round(float(value), 5) for name, value in model.val_metrics.compute().items()}
 
 

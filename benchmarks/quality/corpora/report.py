@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The report of a CSV: its tables in a Markdown file, and plots."""
 
@@ -29,15 +18,15 @@ def write_report(path: Path, output: Path) -> str:
     """
     rows = read_rows(path)
     if not rows:
-        raise ValueError(f'report={path}: there is no such file, or it has no rows')
+        raise ValueError(f"report={path}: there is no such file, or it has no rows")
     output.mkdir(parents=True, exist_ok=True)
     parts = []
-    for name in in_order(rows, 'on'):
-        tested = [row for row in rows if row['on'] == name]
+    for name in in_order(rows, "on"):
+        tested = [row for row in rows if row["on"] == name]
         parts.append(errors(name, tested))
-        draw_minutes(output / f'{path.stem}-{name}-minutes.png', tested)
-        draw_steps(output / f'{path.stem}-{name}-steps.png', tested)
-        draw_curves(output / f'{path.stem}-{name}-curves.png', tested)
-    text = '\n\n'.join([*parts, pretraining(rows), how(rows)]) + '\n'
-    (output / f'{path.stem}.md').write_text(text, encoding='utf-8')
+        draw_minutes(output / f"{path.stem}-{name}-minutes.png", tested)
+        draw_steps(output / f"{path.stem}-{name}-steps.png", tested)
+        draw_curves(output / f"{path.stem}-{name}-curves.png", tested)
+    text = "\n\n".join([*parts, pretraining(rows), how(rows)]) + "\n"
+    (output / f"{path.stem}.md").write_text(text, encoding="utf-8")
     return text

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The plan's runs, those first that come first; runs with one pretrained encoder are one task."""
 
@@ -20,7 +9,6 @@ import time
 import traceback
 from functools import partial
 from pathlib import Path
-from typing import Dict, List
 
 import torch
 
@@ -31,7 +19,7 @@ from benchmarks.quality.corpora.prepare import checked_data, prepare
 from benchmarks.quality.corpora.results import append, check_columns, circumstances, read_rows
 from benchmarks.quality.workers import workers
 
-Task = List[Run]
+Task = list[Run]
 
 
 def run_plan(options: Options) -> int:
@@ -50,7 +38,7 @@ def run_plan(options: Options) -> int:
     set_up(threads)
     started = time.perf_counter()
     folder = prepare(options, plan, *data)
-    print(f'prepared, {time.perf_counter() - started:.0f} s; {sum(map(len, tasks))} runs to do', flush=True)
+    print(f"prepared, {time.perf_counter() - started:.0f} s; {sum(map(len, tasks))} runs to do", flush=True)
     with workers(options.jobs, set_up, threads) as each:
         return sum(each(partial(attempt, options, plan, folder), tasks))
 
@@ -64,10 +52,10 @@ def check_overrides(plan: Plan):
         model_config([*plan.common.overrides, *arm.overrides, *tuning])
 
 
-def tasks_of(plan: Plan, options: Options) -> List[Task]:
+def tasks_of(plan: Plan, options: Options) -> list[Task]:
     """The runs that have no row yet and that `--only` takes, grouped by their encoder, in the plan's order."""
-    done = {row['name']: row for row in read_rows(options.csv)}
-    tasks: Dict[tuple, Task] = {}
+    done = {row["name"]: row for row in read_rows(options.csv)}
+    tasks: dict[tuple, Task] = {}
     for run in plan.runs:
         if run.name in done:
             check_row(plan, run, done[run.name])
@@ -76,12 +64,12 @@ def tasks_of(plan: Plan, options: Options) -> List[Task]:
     return list(tasks.values())
 
 
-def check_row(plan: Plan, run: Run, row: Dict[str, str]):
+def check_row(plan: Plan, run: Run, row: dict[str, str]):
     """Raises a ValueError if a run's row was made with other settings than the plan has now."""
-    there, tuned = json.loads(row['configuration']), json.loads(row['finetune_configuration'])
-    wanted = {**plan.configuration(run), 'finetune': plan.finetuning(run)}
-    for what in differences({**there, 'finetune': tuned}, wanted):
-        raise ValueError(f'{run.name}: its row was made with {what}; remove the row, or give the arm another name')
+    there, tuned = json.loads(row["configuration"]), json.loads(row["finetune_configuration"])
+    wanted = {**plan.configuration(run), "finetune": plan.finetuning(run)}
+    for what in differences({**there, "finetune": tuned}, wanted):
+        raise ValueError(f"{run.name}: its row was made with {what}; remove the row, or give the arm another name")
 
 
 def threads_of(jobs: int) -> int:
@@ -103,7 +91,7 @@ def attempt(options: Options, plan: Plan, folder: Path, task: Task) -> int:
         do(options, plan, folder, task)
         return 0
     except Exception:  # whatever it is, hours of other runs must not be lost
-        print(f'{task[0].name}: failed\n{traceback.format_exc()}', flush=True)
+        print(f"{task[0].name}: failed\n{traceback.format_exc()}", flush=True)
         return 1
 
 
@@ -117,7 +105,7 @@ def do(options: Options, plan: Plan, folder: Path, task: Task):
     found = pretrained(plan, task[0], data, options.work, options.device)
     for tuning in {run.finetuning: None for run in task}:
         runs = [run for run in task if run.finetuning == tuning]
-        model, tuned = finetune(plan, runs[0], data, found['encoder'], options.device)
+        model, tuned = finetune(plan, runs[0], data, found["encoder"], options.device)
         print(f"{runs[0].name}: fine-tuned, {tuned['finetune_seconds']:.0f} s", flush=True)
         for run in runs:
             append(options.csv, row_of(plan, run, data, found, model, tuned, options.device))
@@ -129,25 +117,25 @@ def row_of(plan: Plan, run: Run, data, found: dict, model, tuned: dict, device: 
 
     tested = evaluate(model, data, run.on)
     print(f"{run.name}: error {tested['error']:.4f}, {tested['test_seconds']:.0f} s", flush=True)
-    arm, dev = plan.arms[run.arm], found['dev']
-    names = ('arm', 'steps', 'seed', 'minutes', 'finetune_steps', 'on')
+    arm, dev = plan.arms[run.arm], found["dev"]
+    names = ("arm", "steps", "seed", "minutes", "finetune_steps", "on")
     return {
-        'name': run.name,
+        "name": run.name,
         **{name: getattr(run, name) for name in names},
-        'unit': data.unit,
-        'objective': found['objective'] if run.steps else 'none',
+        "unit": data.unit,
+        "objective": found["objective"] if run.steps else "none",
         **tested,
         **tuned,
-        'dev_loss_bits': dev.get('loss_bits'),
-        'dev_target_entropy_bits': dev.get('target_entropy_bits'),
-        'dev_metrics': dev,
-        'pretrain_curve': found['curve'],
-        'pretrain_seconds': found['seconds'],
-        'parameters': sum(parameter.numel() for parameter in model.parameters()),
-        'encoder_parameters': sum(parameter.numel() for parameter in model.encoder.parameters()),
-        'contexts': plain([list(context) for context in model.encoder.layer_contexts]),
-        'overrides': [*arm.overrides, *arm.finetune_overrides],
-        'configuration': plan.configuration(run),
-        'finetune_configuration': plan.finetuning(run),
+        "dev_loss_bits": dev.get("loss_bits"),
+        "dev_target_entropy_bits": dev.get("target_entropy_bits"),
+        "dev_metrics": dev,
+        "pretrain_curve": found["curve"],
+        "pretrain_seconds": found["seconds"],
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "encoder_parameters": sum(parameter.numel() for parameter in model.encoder.parameters()),
+        "contexts": plain([list(context) for context in model.encoder.layer_contexts]),
+        "overrides": [*arm.overrides, *arm.finetune_overrides],
+        "configuration": plan.configuration(run),
+        "finetune_configuration": plan.finetuning(run),
         **circumstances(device),
     }

@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Lightning's trainer, the optimizer's config and the loss curve: the same for pretraining and fine-tuning."""
 
 import math
 import warnings
+from collections.abc import Sequence
 from logging import ERROR, getLogger
-from typing import List, Sequence
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -32,12 +21,12 @@ GRADIENT_NORM = 1.0
 def be_quiet():
     """Leaves errors to say."""
     logging.setLevel(ERROR)
-    warnings.filterwarnings('ignore')
+    warnings.filterwarnings("ignore")
 
 
 def quiet_lightning():
     """Lightning says errors only; to be called after all imports, because each of its packages sets its own level."""
-    for name in ('lightning.pytorch', 'lightning.fabric', 'pytorch_lightning', 'lightning_fabric'):
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
         getLogger(name).setLevel(ERROR)
 
 
@@ -45,13 +34,13 @@ class LossCurve(Callback):
     """The mean loss of every 50 steps, in nats."""
 
     def __init__(self):
-        self.losses: List[torch.Tensor] = []
+        self.losses: list[torch.Tensor] = []
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         """Lightning's hook."""
-        self.losses.append(outputs['loss'].detach())
+        self.losses.append(outputs["loss"].detach())
 
-    def means(self) -> List[float]:
+    def means(self) -> list[float]:
         """One value for each 50 steps; the last may be of fewer."""
         values = [float(loss) for loss in self.losses]
         parts = [values[i : i + CURVE_STEPS] for i in range(0, len(values), CURVE_STEPS)]
@@ -61,17 +50,17 @@ class LossCurve(Callback):
 def optimizer(lr: float, steps: int, warmup: float, weight_decay: float, betas: Sequence[float]) -> dict:
     """NeMo's config of AdamW: a linear warm-up over a share of the steps, then half a cosine to 0."""
     warmup_steps = min(math.ceil(warmup * steps), steps - 1)
-    sched = {'name': 'CosineAnnealing', 'max_steps': steps, 'warmup_steps': warmup_steps, 'min_lr': 0.0}
-    return {'name': 'adamw', 'lr': lr, 'betas': list(betas), 'weight_decay': weight_decay, 'sched': sched}
+    sched = {"name": "CosineAnnealing", "max_steps": steps, "warmup_steps": warmup_steps, "min_lr": 0.0}
+    return {"name": "adamw", "lr": lr, "betas": list(betas), "weight_decay": weight_decay, "sched": sched}
 
 
 def make_trainer(steps: int, device: str, precision, *callbacks: Callback) -> Trainer:
     """A trainer that takes `steps` steps and writes nothing."""
     quiet_lightning()
-    kind, _, index = device.partition(':')
+    kind, _, index = device.partition(":")
     return Trainer(
-        accelerator='gpu' if kind == 'cuda' else kind,
-        devices=[int(index or 0)] if kind == 'cuda' else 1,
+        accelerator="gpu" if kind == "cuda" else kind,
+        devices=[int(index or 0)] if kind == "cuda" else 1,
         max_steps=steps,
         max_epochs=-1,
         precision=precision,
@@ -87,7 +76,7 @@ def make_trainer(steps: int, device: str, precision, *callbacks: Callback) -> Tr
     )
 
 
-def fit(trainer: Trainer, model, loader: DataLoader) -> List[float]:
+def fit(trainer: Trainer, model, loader: DataLoader) -> list[float]:
     """Trains the model in place; returns the loss curve.
 
     Raises:
@@ -96,5 +85,5 @@ def fit(trainer: Trainer, model, loader: DataLoader) -> List[float]:
     curve = next(each for each in trainer.callbacks if isinstance(each, LossCurve))
     trainer.fit(model, train_dataloaders=loader)
     if trainer.global_step < trainer.max_steps:
-        raise RuntimeError(f'training stopped after {trainer.global_step} of {trainer.max_steps} steps')
+        raise RuntimeError(f"training stopped after {trainer.global_step} of {trainer.max_steps} steps")
     return curve.means()

@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Speech with known phones: made, turned into features, and labelled for each encoder frame."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence
 
 import numpy as np
 import torch
@@ -26,7 +15,7 @@ from torch import Tensor
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
 
-DEMO = Path(__file__).resolve().parents[3] / 'examples/asr/speech_pretraining/demo'
+DEMO = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining/demo"
 STRIDE = 8  # feature frames per encoder frame
 FRAME_SECONDS = 0.08  # of an encoder frame
 
@@ -36,7 +25,7 @@ class Utterance:
     """Normalised log-mel `feats` (80, T), the phone of each of the T // 8 encoder frames, and who says it."""
 
     feats: Tensor
-    phones: List[str]
+    phones: list[str]
     voice: str
 
 
@@ -44,11 +33,11 @@ class Utterance:
 class Speech:
     """`train` and `validation` have no voice in common."""
 
-    train: List[Utterance]
-    validation: List[Utterance]
+    train: list[Utterance]
+    validation: list[Utterance]
 
 
-def frame_phones(phones: Sequence, n_frames: int) -> List[str]:
+def frame_phones(phones: Sequence, n_frames: int) -> list[str]:
     """The phone at the centre of each of `n_frames` encoder frames, 40 ms, 120 ms, ... after the start.
 
     Args:
@@ -56,7 +45,7 @@ def frame_phones(phones: Sequence, n_frames: int) -> List[str]:
     """
     ends = np.array([end for _, _, end in phones])
     centres = (np.arange(n_frames) + 0.5) * FRAME_SECONDS
-    places = np.minimum(np.searchsorted(ends, centres, side='right'), len(phones) - 1)
+    places = np.minimum(np.searchsorted(ends, centres, side="right"), len(phones) - 1)
     return [phones[place][0] for place in places]
 
 
@@ -67,20 +56,20 @@ def synthesise(folder: Path, minutes: float, seed: int):
         from make_demo_data import make_demo_data
     finally:
         sys.path.remove(str(DEMO))
-    make_demo_data(folder, minutes, seed, 'builtin')
+    make_demo_data(folder, minutes, seed, "builtin")
 
 
-def read_utterances(manifest: Path, preprocessor) -> List[Utterance]:
+def read_utterances(manifest: Path, preprocessor) -> list[Utterance]:
     """Every utterance that has an encoder frame, with features that are not normalised yet."""
     utterances = []
     for entry in read_manifest(manifest):
-        audio = AudioSegment.from_file(str(manifest.parent / entry['audio_filepath'])).samples
+        audio = AudioSegment.from_file(str(manifest.parent / entry["audio_filepath"])).samples
         signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
         feats, feats_len = preprocessor(input_signal=signal, length=length)
         feats = feats[0, :, : int(feats_len)]
         if feats.size(1) > STRIDE:
-            labels = frame_phones(entry['phones'], feats.size(1) // STRIDE)
-            utterances.append(Utterance(feats, labels, entry['voice']))
+            labels = frame_phones(entry["phones"], feats.size(1) // STRIDE)
+            utterances.append(Utterance(feats, labels, entry["voice"]))
     return utterances
 
 
@@ -98,5 +87,5 @@ def normalised(speech: Speech) -> Speech:
 def make_speech(folder: Path, minutes: float, seed: int, preprocessor) -> Speech:
     """The set of a seed, synthesised into `folder`."""
     synthesise(folder, minutes, seed)
-    parts = [read_utterances(folder / f'{part}.json', preprocessor) for part in ('train', 'validation')]
+    parts = [read_utterances(folder / f"{part}.json", preprocessor) for part in ("train", "validation")]
     return normalised(Speech(*parts))

@@ -1,20 +1,8 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The tiny causal Conformers that are compared, and the attention contexts that make the difference."""
 
-from typing import List
 
 import torch
 from omegaconf import DictConfig
@@ -24,29 +12,29 @@ from benchmarks.quality.synthetic.options import Options
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 
 UNLIMITED = -1
-VARIANTS = ('hierarchical', 'uniform', 'full')
+VARIANTS = ("hierarchical", "uniform", "full")
 
 
-def training_contexts(variant: str, options: Options) -> List[List[int]]:
+def training_contexts(variant: str, options: Options) -> list[list[int]]:
     """[left, right] of each layer in encoder frames, as a variant is trained.
 
     `uniform` has as many frames to attend to over all layers as `hierarchical`, hence the same cost and reach.
     """
-    if variant == 'hierarchical':
+    if variant == "hierarchical":
         return [[left, 0] for left in options.contexts]
-    if variant == 'uniform':
+    if variant == "uniform":
         return [[sum(options.contexts) // options.layers, 0]] * options.layers
-    if variant == 'full':
+    if variant == "full":
         return [[UNLIMITED, UNLIMITED]] * options.layers
     raise ValueError(f'variant={variant!r}: must be one of {", ".join(VARIANTS)}')
 
 
-def streaming_contexts(variant: str, options: Options) -> List[List[int]]:
+def streaming_contexts(variant: str, options: Options) -> list[list[int]]:
     """[left, right] of each layer as a variant is run in streaming mode: nothing ahead."""
     return [[left, 0] for left, _ in training_contexts(variant, options)]
 
 
-def overrides(options: Options) -> List[str]:
+def overrides(options: Options) -> list[str]:
     """What makes the streaming config a tiny one."""
     return f"""
         model.objective=masked_tokens model.train_ds=null model.validation_ds=null

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Every seed with every kind of features; processes of their own share the cores."""
 
@@ -19,7 +8,6 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -33,12 +21,12 @@ from benchmarks.quality.synthetic.probe import levels, probe
 from benchmarks.quality.workers import workers
 from nemo.utils import logging
 
-Row = Dict[str, object]
+Row = dict[str, object]
 # the trainings first: they take longest
-KINDS = ('full', 'hierarchical', 'uniform', 'log-mel', 'random')
+KINDS = ("full", "hierarchical", "uniform", "log-mel", "random")
 
 
-def run(options: Options) -> List[Row]:
+def run(options: Options) -> list[Row]:
     """A row for each seed and kind of features, in the order of the table."""
     threads = max(1, (os.cpu_count() or 1) // options.jobs)
     quiet = logging.temp_verbosity(logging.ERROR)
@@ -47,8 +35,8 @@ def run(options: Options) -> List[Row]:
         tasks = [(seed, kind) for seed in options.seeds for kind in KINDS]
         found = each(partial(rows_of, options, Path(folder)), tasks)
         rows = [row for rows in found for row in rows]
-    order = ('log-mel', 'random', 'hierarchical', 'uniform', 'full', 'full, offline')
-    return sorted(rows, key=lambda row: (order.index(row['features']), row['seed']))
+    order = ("log-mel", "random", "hierarchical", "uniform", "full", "full, offline")
+    return sorted(rows, key=lambda row: (order.index(row["features"]), row["seed"]))
 
 
 def set_up(threads: int):
@@ -59,16 +47,16 @@ def set_up(threads: int):
 
 def prepare(options: Options, folder: Path, seed: int):
     """Makes the speech of a seed and saves it in the folder."""
-    preprocessor = build('uniform', options, seed).cpu().preprocessor.eval()
-    speech = make_speech(folder / f'audio-{seed}', options.minutes, seed, preprocessor)
-    torch.save(speech, folder / f'{seed}.pt')
+    preprocessor = build("uniform", options, seed).cpu().preprocessor.eval()
+    speech = make_speech(folder / f"audio-{seed}", options.minutes, seed, preprocessor)
+    torch.save(speech, folder / f"{seed}.pt")
 
 
-def rows_of(options: Options, folder: Path, task: Tuple[int, str]) -> List[Row]:
+def rows_of(options: Options, folder: Path, task: tuple[int, str]) -> list[Row]:
     """The rows of one seed and kind of features, with what guessing reaches and how long it took in seconds."""
     seed, kind = task
     started = time.perf_counter()
-    speech = torch.load(folder / f'{seed}.pt', weights_only=False)
+    speech = torch.load(folder / f"{seed}.pt", weights_only=False)
     with threadpool_limits(torch.get_num_threads()):
         rows = measured(options, speech, seed, kind)
     for row in rows:
@@ -77,26 +65,26 @@ def rows_of(options: Options, folder: Path, task: Tuple[int, str]) -> List[Row]:
     return rows
 
 
-def measured(options: Options, speech: Speech, seed: int, kind: str) -> List[Row]:
+def measured(options: Options, speech: Speech, seed: int, kind: str) -> list[Row]:
     """Accuracies of one kind of features; `full` is run both as a stream and, for comparison, as it was trained."""
-    if kind == 'log-mel':
+    if kind == "log-mel":
         found = probe(log_mel_features(speech.train), log_mel_features(speech.validation), speech)
-        return [{'features': kind, **found}]
-    variant = 'hierarchical' if kind == 'random' else kind
+        return [{"features": kind, **found}]
+    variant = "hierarchical" if kind == "random" else kind
     model = build(variant, options, seed)
-    losses = {} if kind == 'random' else pretrain(model, speech.train, options, seed)
+    losses = {} if kind == "random" else pretrain(model, speech.train, options, seed)
     losses.update(measure(model, speech.validation, options, seed))
     streaming = streaming_contexts(variant, options)
-    rows = [encoder_row(model.encoder, streaming, speech, {'features': kind, **losses})]
-    if kind == 'full':
+    rows = [encoder_row(model.encoder, streaming, speech, {"features": kind, **losses})]
+    if kind == "full":
         offline = [[UNLIMITED, UNLIMITED]] * options.layers
-        rows.append(encoder_row(model.encoder, offline, speech, {'features': 'full, offline', **losses}))
+        rows.append(encoder_row(model.encoder, offline, speech, {"features": "full, offline", **losses}))
     return rows
 
 
-def encoder_row(encoder, contexts: List[List[int]], speech: Speech, row: Row) -> Row:
+def encoder_row(encoder, contexts: list[list[int]], speech: Speech, row: Row) -> Row:
     """The row with the probe's result under these contexts."""
     encoder.set_layer_contexts(contexts)
     train, validation = (encoder_features(encoder, part) for part in (speech.train, speech.validation))
     found = probe(train, validation, speech)
-    return {**row, **found, 'contexts': ' '.join(f'{left},{right}' for left, right in contexts)}
+    return {**row, **found, "contexts": " ".join(f"{left},{right}" for left, right in contexts)}

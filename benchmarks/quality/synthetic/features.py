@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """
 One vector for each encoder frame (80 ms) and each layer: what the probe sees.
@@ -23,7 +12,6 @@ Output j of the causal encoder is computed from feature frames up to 8 j. Encode
 8 i + 7 side by side have heard the same audio, less one feature frame.
 """
 
-from typing import Dict, List
 
 import torch
 from torch import Tensor
@@ -40,9 +28,9 @@ def log_mel(utterance: Utterance) -> Tensor:
 
 
 @torch.no_grad()
-def layer_outputs(encoder, utterance: Utterance) -> List[Tensor]:
+def layer_outputs(encoder, utterance: Utterance) -> list[Tensor]:
     """The outputs of every Conformer layer, lowest first, each (T // 8, d_model)."""
-    outputs: List[Tensor] = []
+    outputs: list[Tensor] = []
     hooks = [layer.register_forward_hook(lambda _, __, output: outputs.append(output)) for layer in encoder.layers]
     device = next(encoder.parameters()).device
     feats = utterance.feats.unsqueeze(0).to(device)
@@ -53,12 +41,12 @@ def layer_outputs(encoder, utterance: Utterance) -> List[Tensor]:
     return [output[0, LAG : frames + LAG].cpu() for output in outputs]
 
 
-def log_mel_features(utterances: List[Utterance]) -> Dict[str, List[Tensor]]:
+def log_mel_features(utterances: list[Utterance]) -> dict[str, list[Tensor]]:
     """{name of the layer: a matrix for each utterance}"""
-    return {'log-mel': [log_mel(utterance) for utterance in utterances]}
+    return {"log-mel": [log_mel(utterance) for utterance in utterances]}
 
 
-def encoder_features(encoder, utterances: List[Utterance]) -> Dict[str, List[Tensor]]:
+def encoder_features(encoder, utterances: list[Utterance]) -> dict[str, list[Tensor]]:
     """{name of the layer, from 1: a matrix for each utterance}"""
     encoder.eval()
     layers = zip(*(layer_outputs(encoder, utterance) for utterance in utterances))

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Masked-token pretraining in a plain loop: the same batches for every variant, drawn from the seed alone."""
 
 import math
-from typing import Dict, Iterator, List, Tuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -33,17 +22,17 @@ MASK_DRAWS = 5  # masks per utterance when the loss is measured
 LAST_SHARE = 0.1  # of the steps, over which the training loss is a mean
 GRADIENT_NORM = 1.0
 
-Batch = Tuple[Tensor, Tensor]  # features (B, 80, T), valid feature frames (B,)
+Batch = tuple[Tensor, Tensor]  # features (B, 80, T), valid feature frames (B,)
 
 
-def collate(crops: List[Tensor]) -> Batch:
+def collate(crops: list[Tensor]) -> Batch:
     """Crops (80, T) of different lengths in one batch, padded with zeros."""
     lengths = torch.tensor([crop.size(1) for crop in crops])
     longest = int(lengths.max())
     return torch.stack([pad(crop, (0, longest - crop.size(1))) for crop in crops]), lengths
 
 
-def batches(utterances: List[Utterance], options: Options, seed: int) -> Iterator[Batch]:
+def batches(utterances: list[Utterance], options: Options, seed: int) -> Iterator[Batch]:
     """Batches of random crops, one for each step; utterances are drawn in proportion to their length."""
     rng = np.random.default_rng([seed, 1])
     lengths = np.array([utterance.feats.size(1) for utterance in utterances])
@@ -76,7 +65,7 @@ def masked_loss(model, batch: Batch, metrics: MaskedTokenMetrics, device: str) -
     return predictions.loss
 
 
-def pretrain(model, utterances: List[Utterance], options: Options, seed: int) -> Dict[str, float]:
+def pretrain(model, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
     """Trains the model in place; returns loss and target entropy in bits per token, over the last steps."""
     torch.manual_seed(seed + 1)  # of the masks
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=1e-3)
@@ -91,26 +80,26 @@ def pretrain(model, utterances: List[Utterance], options: Options, seed: int) ->
         torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
         optimizer.step()
         schedule.step()
-    return in_bits(metrics, 'train')
+    return in_bits(metrics, "train")
 
 
 @torch.no_grad()
-def measure(model, utterances: List[Utterance], options: Options, seed: int) -> Dict[str, float]:
+def measure(model, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
     """Loss and target entropy in bits per token of voices that were not trained on, under the contexts of training."""
     torch.manual_seed(seed + 2)
     model.eval()
     metrics = new_metrics(options)
     for utterance in utterances * MASK_DRAWS:
         masked_loss(model, collate([utterance.feats]), metrics, options.device)
-    return in_bits(metrics, 'validation')
+    return in_bits(metrics, "validation")
 
 
 def new_metrics(options: Options) -> MaskedTokenMetrics:
     return MaskedTokenMetrics(options.classes).to(options.device)
 
 
-def in_bits(metrics: MaskedTokenMetrics, part: str) -> Dict[str, float]:
+def in_bits(metrics: MaskedTokenMetrics, part: str) -> dict[str, float]:
     """What the CSV has of the metrics."""
     values = metrics.compute()
-    names = ('loss_bits', 'target_entropy_bits', 'masked_share')
-    return {f'{part}_{name}': float(values[name]) for name in names}
+    names = ("loss_bits", "target_entropy_bits", "masked_share")
+    return {f"{part}_{name}": float(values[name]) for name in names}

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """
 A linear classifier of phones on frozen features.
@@ -21,7 +10,6 @@ it is trained on all training voices and tested, once, on the validation voices.
 
 import warnings
 from collections import Counter
-from typing import Dict, List, Tuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -36,14 +24,14 @@ PENALTIES = (0.03, 0.3, 3.0)  # scikit-learn's C, the inverse of the regularisat
 HELD_OUT_VOICES = 2
 MAX_ITERATIONS = 100
 
-Features = Dict[str, List[Tensor]]  # {layer: a matrix (frames, dimensions) for each utterance}
+Features = dict[str, list[Tensor]]  # {layer: a matrix (frames, dimensions) for each utterance}
 
 
-def labels(utterances: List[Utterance]) -> np.ndarray:
+def labels(utterances: list[Utterance]) -> np.ndarray:
     return np.array([phone for utterance in utterances for phone in utterance.phones])
 
 
-def stacked(matrices: List[Tensor], chosen: np.ndarray) -> np.ndarray:
+def stacked(matrices: list[Tensor], chosen: np.ndarray) -> np.ndarray:
     """The matrices of the chosen utterances below each other."""
     return np.concatenate([matrix.numpy() for matrix, wanted in zip(matrices, chosen) if wanted])
 
@@ -52,18 +40,18 @@ def fit(inputs: np.ndarray, phones: np.ndarray, penalty: float) -> Pipeline:
     """The classifier, trained without a warning if it stops at MAX_ITERATIONS."""
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=MAX_ITERATIONS, tol=1e-3))
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConvergenceWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return classifier.fit(inputs, phones)
 
 
-def held_out(utterances: List[Utterance]) -> np.ndarray:
+def held_out(utterances: list[Utterance]) -> np.ndarray:
     """Which utterances the last voices say, one flag for each; none if there are no other voices."""
     voices = sorted({utterance.voice for utterance in utterances})
     last = voices[-HELD_OUT_VOICES:] if len(voices) > HELD_OUT_VOICES else []
     return np.array([utterance.voice in last for utterance in utterances])
 
 
-def choose(features: Features, utterances: List[Utterance]) -> Tuple[str, float, float]:
+def choose(features: Features, utterances: list[Utterance]) -> tuple[str, float, float]:
     """(layer, penalty, accuracy) of what is best on the held-out training voices."""
     out = held_out(utterances)
     rest = out if not out.any() else ~out
@@ -77,18 +65,18 @@ def choose(features: Features, utterances: List[Utterance]) -> Tuple[str, float,
     return max(tried, key=lambda each: each[2])
 
 
-def probe(train: Features, validation: Features, speech: Speech) -> Dict[str, object]:
+def probe(train: Features, validation: Features, speech: Speech) -> dict[str, object]:
     """Accuracy on the validation voices, and what was chosen without them."""
     layer, penalty, held_out_accuracy = choose(train, speech.train)
     every = np.ones(len(speech.train), dtype=bool)
     classifier = fit(stacked(train[layer], every), labels(speech.train), penalty)
     tests = stacked(validation[layer], np.ones(len(speech.validation), dtype=bool))
     accuracy = classifier.score(tests, labels(speech.validation))
-    return {'accuracy': accuracy, 'held_out_accuracy': held_out_accuracy, 'layer': layer, 'penalty': penalty}
+    return {"accuracy": accuracy, "held_out_accuracy": held_out_accuracy, "layer": layer, "penalty": penalty}
 
 
-def levels(speech: Speech) -> Dict[str, float]:
+def levels(speech: Speech) -> dict[str, float]:
     """What guessing reaches on the validation voices: any phone of training at random, or always its most frequent."""
     counts = Counter(labels(speech.train).tolist())
     majority = np.mean(labels(speech.validation) == counts.most_common(1)[0][0])
-    return {'chance': 1 / len(counts), 'majority': float(majority)}
+    return {"chance": 1 / len(counts), "majority": float(majority)}

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A page on this machine that shows text while one speaks.
 
@@ -26,7 +15,6 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -113,7 +101,7 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-def check_message(data: Union[bytes, str]):
+def check_message(data: bytes | str):
     """Raises a ValueError if a message is larger than one may be, or the beginning of a WAV file."""
     if len(data) > LARGEST:
         raise ValueError(f"{len(data)} bytes in one message: must be at most {LARGEST}; send shorter pieces")
@@ -121,7 +109,7 @@ def check_message(data: Union[bytes, str]):
         raise ValueError("a WAV file: must be its samples alone, float32 from -1 to 1, mono")
 
 
-def close_code(data: Union[bytes, str]) -> int:
+def close_code(data: bytes | str) -> int:
     """What the protocol calls the fault of a message that is refused."""
     return WSCloseCode.MESSAGE_TOO_BIG if len(data) > LARGEST else WSCloseCode.UNSUPPORTED_DATA
 

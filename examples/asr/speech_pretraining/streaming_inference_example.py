@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Text of audio that comes in pieces, as it comes, from a recogniser; encoder features from any model that can stream.
 
@@ -30,8 +19,8 @@ argument that cannot be used.
 import argparse
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, Optional
 
 import numpy as np
 from streaming_inference.reports import largest_difference
@@ -42,7 +31,7 @@ DECODERS = ("ctc", "rnnt")
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
 
 
-def parse_arguments(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments, checked as far as that goes without the model."""
     parser = argparse.ArgumentParser(description="Streams audio through a model: text or encoder features.")
     parser.add_argument("inputs", nargs="*", help="audio files, manifests, or - for 16-bit mono PCM, raw or WAV")
@@ -157,7 +146,7 @@ def warm_up(args: argparse.Namespace, engine):
     engine.reset()
 
 
-def open_sources_of(args: argparse.Namespace, sample_rate: int, chunk: int, problems: List[str]) -> Iterator:
+def open_sources_of(args: argparse.Namespace, sample_rate: int, chunk: int, problems: list[str]) -> Iterator:
     """The sources that the arguments name; what cannot be read is added to `problems`."""
     if args.mic:
         return iter([MicrophoneSource(sample_rate, chunk)])
@@ -238,7 +227,7 @@ def stream_all(args: argparse.Namespace, engine) -> bool:
     return near and not problems
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     try:
         engine = open_engine(args, open_model(args))

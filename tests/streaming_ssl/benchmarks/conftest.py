@@ -1,4 +1,4 @@
-# Copyright (c) 2026, the streaming-ssl authors.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
 import sys

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The harness on real corpora: plans and data that cannot be are refused; what is drawn is the same each time."""
 
@@ -37,63 +26,63 @@ def corpus(tmp_path):
     return tmp_path
 
 
-def entries(count, speakers='abcdefghijklmnopqrst', seconds=3.0):
+def entries(count, speakers="abcdefghijklmnopqrst", seconds=3.0):
     return [
-        {'audio_filepath': f'{i}.wav', 'duration': seconds, 'speaker': speakers[i % len(speakers)], 'text': 'red'}
+        {"audio_filepath": f"{i}.wav", "duration": seconds, "speaker": speakers[i % len(speakers)], "text": "red"}
         for i in range(count)
     ]
 
 
 class TestPlan:
     def test_the_shipped_plan_is_valid(self):
-        plan = read_plan(REPOSITORY / 'benchmarks/quality/plans/speechocean.yaml')
+        plan = read_plan(REPOSITORY / "benchmarks/quality/plans/speechocean.yaml")
         assert len({run.name for run in plan.runs}) == len(plan.runs) > 0
 
     def test_runs_are_in_the_order_of_the_file_and_each_is_there_once(self, corpus):
-        text = PLAN + '  - {arms: [scratch, masked], minutes: [all], seeds: [0, 3], steps: [1, 2]}\n'
-        (corpus / 'plan.yaml').write_text(text + '  - {arms: [scratch], minutes: [0.1], seeds: [3]}\n')
-        runs = read_plan(corpus / 'plan.yaml').runs
+        text = PLAN + "  - {arms: [scratch, masked], minutes: [all], seeds: [0, 3], steps: [1, 2]}\n"
+        (corpus / "plan.yaml").write_text(text + "  - {arms: [scratch], minutes: [0.1], seeds: [3]}\n")
+        runs = read_plan(corpus / "plan.yaml").runs
         assert [(run.arm, run.steps, run.finetune_steps, run.on) for run in runs[:5]] == [
-            ('scratch', 0, 2, 'test'),
-            ('masked', 3, 2, 'test'),
-            ('noisy', 2, 2, 'test'),
-            ('masked', 3, 2, 'dev'),
-            ('masked', 3, 1, 'test'),
+            ("scratch", 0, 2, "test"),
+            ("masked", 3, 2, "test"),
+            ("noisy", 2, 2, "test"),
+            ("masked", 3, 2, "dev"),
+            ("masked", 3, 1, "test"),
         ]
         assert len(runs) == 5 + 8 and [run.seed for run in runs[5:]] == [0] * 4 + [3] * 4
 
     @pytest.mark.parametrize(
-        'old, new, message',
+        "old, new, message",
         [
-            ('batch_size: 2\n', 'batch: 2\n', 'common.batch: unknown key'),
-            ('steps: 2, batch', 'step: 2, batch', 'common.finetune.step: unknown key'),
-            ('scratch: {steps: 0}', 'scratch: {stesp: 0}', 'arms.scratch.stesp: unknown key'),
-            ('scratch: {steps: 0}', 'scratch: {steps: -1}', r'arms.scratch.steps=-1'),
+            ("batch_size: 2\n", "batch: 2\n", "common.batch: unknown key"),
+            ("steps: 2, batch", "step: 2, batch", "common.finetune.step: unknown key"),
+            ("scratch: {steps: 0}", "scratch: {stesp: 0}", "arms.scratch.stesp: unknown key"),
+            ("scratch: {steps: 0}", "scratch: {steps: -1}", r"arms.scratch.steps=-1"),
             (
-                'arms: [masked], minutes: [0.1], seeds: [3], on',
-                'arms: [maskd], minutes: [0.1], seeds: [3], on',
-                r'runs\[1\].arms=maskd: must be one of scratch',
+                "arms: [masked], minutes: [0.1], seeds: [3], on",
+                "arms: [maskd], minutes: [0.1], seeds: [3], on",
+                r"runs\[1\].arms=maskd: must be one of scratch",
             ),
-            ('on: dev', 'on: train', r'runs\[1\].on=train: must be test or dev'),
-            ('minutes: [0.1], seeds: [3], on', 'minutes: [0], seeds: [3], on', r'runs\[1\].minutes=0'),
-            ('seeds: [3], on', 'seeds: 3, on', r'runs\[1\].seeds=3: must be a list'),
-            ('finetune_steps: [1]', 'finetune_steps: [0]', r'runs\[2\].finetune_steps=0: must be above 0'),
-            ('finetune_steps: [1]', 'finetune_steps: 1', r'runs\[2\].finetune_steps=1: must be a list'),
-            ('finetune_steps: [1]', 'tune_steps: [1]', r'runs\[2\]=tune_steps: must be one of arms, minutes'),
-            ('crop_seconds: 1', 'crop_seconds: 0', 'common.crop_seconds=0'),
-            ('[model.masking.mask_prob=0.06, model.masking.block_size=8]', 'x=1', 'overrides=x=1: must be a list'),
-            ('runs:', 'run:', 'plan=run: must be common, arms or runs'),
+            ("on: dev", "on: train", r"runs\[1\].on=train: must be test or dev"),
+            ("minutes: [0.1], seeds: [3], on", "minutes: [0], seeds: [3], on", r"runs\[1\].minutes=0"),
+            ("seeds: [3], on", "seeds: 3, on", r"runs\[1\].seeds=3: must be a list"),
+            ("finetune_steps: [1]", "finetune_steps: [0]", r"runs\[2\].finetune_steps=0: must be above 0"),
+            ("finetune_steps: [1]", "finetune_steps: 1", r"runs\[2\].finetune_steps=1: must be a list"),
+            ("finetune_steps: [1]", "tune_steps: [1]", r"runs\[2\]=tune_steps: must be one of arms, minutes"),
+            ("crop_seconds: 1", "crop_seconds: 0", "common.crop_seconds=0"),
+            ("[model.masking.mask_prob=0.06, model.masking.block_size=8]", "x=1", "overrides=x=1: must be a list"),
+            ("runs:", "run:", "plan=run: must be common, arms or runs"),
         ],
     )
     def test_what_cannot_be_is_named(self, corpus, old, new, message):
         assert PLAN.count(old) == 1
-        (corpus / 'plan.yaml').write_text(PLAN.replace(old, new))
+        (corpus / "plan.yaml").write_text(PLAN.replace(old, new))
         with pytest.raises(ValueError, match=message):
-            read_plan(corpus / 'plan.yaml')
+            read_plan(corpus / "plan.yaml")
 
     def test_a_difference_names_the_key_and_both_values(self):
-        there, wanted = {'arm': {'lr': 1, 'old': 2}}, {'arm': {'lr': 3, 'new': 4}}
-        assert list(differences(there, wanted)) == ['arm.lr=1, the plan has 3']
+        there, wanted = {"arm": {"lr": 1, "old": 2}}, {"arm": {"lr": 3, "new": 4}}
+        assert list(differences(there, wanted)) == ["arm.lr=1, the plan has 3"]
 
 
 class TestData:
@@ -101,43 +90,43 @@ class TestData:
         said = entries(60)
         chosen = prepare.dev_speakers(said)
         assert len(chosen) == 2 and prepare.dev_speakers(said[::-1]) == chosen
-        assert prepare.dev_speakers(entries(3, 'ab')) < {'a', 'b'}
+        assert prepare.dev_speakers(entries(3, "ab")) < {"a", "b"}
 
-    @pytest.mark.parametrize('duration, count', [(0.4, 1), (8.0, 1), (8.1, 2), (30.0, 4)])
+    @pytest.mark.parametrize("duration, count", [(0.4, 1), (8.0, 1), (8.1, 2), (30.0, 4)])
     def test_pieces_cover_the_utterance(self, duration, count):
-        cut = prepare.pieces({'duration': duration, 'offset': 2.0, 'text': 'x'}, 8.0)
-        ends = [piece['offset'] + piece['duration'] for piece in cut]
-        assert len(cut) == count and max(piece['duration'] for piece in cut) <= 8.0
-        assert [piece['offset'] for piece in cut] == pytest.approx([2.0, *ends[:-1]])
+        cut = prepare.pieces({"duration": duration, "offset": 2.0, "text": "x"}, 8.0)
+        ends = [piece["offset"] + piece["duration"] for piece in cut]
+        assert len(cut) == count and max(piece["duration"] for piece in cut) <= 8.0
+        assert [piece["offset"] for piece in cut] == pytest.approx([2.0, *ends[:-1]])
         assert ends[-1] == pytest.approx(2.0 + duration)
 
     def test_a_subset_is_part_of_every_larger_one(self):
         said = entries(100)
-        small, large, everything = (drawn(said, minutes, seed=1) for minutes in (1, 2.5, 'all'))
+        small, large, everything = (drawn(said, minutes, seed=1) for minutes in (1, 2.5, "all"))
         assert (len(small), len(large), len(everything)) == (20, 50, 100)
         assert large[:20] == small and everything[:50] == large
         assert drawn(said, 1, seed=2) != small
 
     def test_phones_are_letters_and_stress_does_not_count(self, tmp_path):
-        (tmp_path / 'words.txt').write_text('A\tAH0\nA\tEY1\nBEE\tB IY1\nEAB\tIY0 AH2 B\n')
-        phones = Phones(tmp_path / 'words.txt')
-        assert phones.spelled('a bee') == phones.letters['AH'] + phones.letters['B'] + phones.letters['IY']
-        assert sorted(phones.spelled('eab')) == sorted(phones.spelled('a bee'))
-        assert Characters().spelled('a bee') == 'a bee'
+        (tmp_path / "words.txt").write_text("A\tAH0\nA\tEY1\nBEE\tB IY1\nEAB\tIY0 AH2 B\n")
+        phones = Phones(tmp_path / "words.txt")
+        assert phones.spelled("a bee") == phones.letters["AH"] + phones.letters["B"] + phones.letters["IY"]
+        assert sorted(phones.spelled("eab")) == sorted(phones.spelled("a bee"))
+        assert Characters().spelled("a bee") == "a bee"
 
     def test_words_that_the_lexicon_lacks_are_named_with_an_utterance(self, corpus):
-        said = [{**entry, 'text': f'red word{i}'} for i, entry in enumerate(entries(12))]
-        with pytest.raises(ValueError, match=r'lacks 12 words: WORD0 \(0.wav\)') as error:
-            Phones(corpus / 'words.txt').check(said)
-        assert 'WORD9' in str(error.value) and 'WORD10' not in str(error.value)
+        said = [{**entry, "text": f"red word{i}"} for i, entry in enumerate(entries(12))]
+        with pytest.raises(ValueError, match=r"lacks 12 words: WORD0 \(0.wav\)") as error:
+            Phones(corpus / "words.txt").check(said)
+        assert "WORD9" in str(error.value) and "WORD10" not in str(error.value)
 
-    @pytest.mark.parametrize('lost', ['text', 'speaker', 'duration', 'audio_filepath'])
+    @pytest.mark.parametrize("lost", ["text", "speaker", "duration", "audio_filepath"])
     def test_a_key_that_is_missing_is_named_with_its_line(self, corpus, lost):
-        lines = (corpus / 'train.json').read_text().splitlines()
+        lines = (corpus / "train.json").read_text().splitlines()
         lines[1] = json.dumps({key: value for key, value in json.loads(lines[1]).items() if key != lost})
-        (corpus / 'train.json').write_text('\n'.join(lines))
-        with pytest.raises(ValueError, match=f'train.json, line 2: has no {lost}'):
-            manifests.read(corpus / 'train.json', ('text', 'speaker'))
+        (corpus / "train.json").write_text("\n".join(lines))
+        with pytest.raises(ValueError, match=f"train.json, line 2: has no {lost}"):
+            manifests.read(corpus / "train.json", ("text", "speaker"))
 
     def test_batches_come_from_seed_and_epoch_alone(self):
         durations = list(np.random.default_rng(0).uniform(1, 8, 50))
@@ -155,15 +144,15 @@ class TestData:
 
 
 class TestCommand:
-    @pytest.mark.representative('train.json-green-purple-lexicon: lacks 1 words: PURPLE (train0.wav)')
+    @pytest.mark.representative("train.json-green-purple-lexicon: lacks 1 words: PURPLE (train0.wav)")
     @pytest.mark.parametrize(
-        'file, old, new, message',
+        "file, old, new, message",
         [
-            ('test.json', '"z"', '"b"', 'train: has speakers of the test: b'),
-            ('train.json', 'green', 'purple', 'lexicon: lacks 1 words: PURPLE (train0.wav)'),
-            ('train.json', 'train1.wav', 'gone.wav', 'there is no such file'),
-            ('plan.yaml', 'minutes: [0.1], seeds: [3]}', 'minutes: [9], seeds: [3]}', 'minutes=9: must be at most'),
-            ('plan.yaml', 'model.num_classes=16', 'model.classes=16', 'model.classes'),
+            ("test.json", '"z"', '"b"', "train: has speakers of the test: b"),
+            ("train.json", "green", "purple", "lexicon: lacks 1 words: PURPLE (train0.wav)"),
+            ("train.json", "train1.wav", "gone.wav", "there is no such file"),
+            ("plan.yaml", "minutes: [0.1], seeds: [3]}", "minutes: [9], seeds: [3]}", "minutes=9: must be at most"),
+            ("plan.yaml", "model.num_classes=16", "model.classes=16", "model.classes"),
         ],
     )
     def test_bad_data_are_refused_before_anything_is_made(self, corpus, capsys, file, old, new, message):
@@ -171,19 +160,19 @@ class TestCommand:
         assert old in text
         (corpus / file).write_text(text.replace(old, new))
         assert main(command(corpus)) == 2 and message in capsys.readouterr().err
-        assert not (corpus / 'work' / 'data').exists()
+        assert not (corpus / "work" / "data").exists()
 
     def test_a_device_that_is_not_there_is_refused(self, corpus, capsys):
-        assert main(command(corpus, '--device', 'cuda:99')) == 2
-        assert 'device=cuda:99: is not on this machine' in capsys.readouterr().err
+        assert main(command(corpus, "--device", "cuda:99")) == 2
+        assert "device=cuda:99: is not on this machine" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
-        'flags, message',
+        "flags, message",
         [
-            (['--test', 'gone.json'], 'test=gone.json: there is no such file'),
-            (['--jobs', '0'], 'jobs=0'),
-            (['--only', '('], "only='('"),
-            (['--device', 'abacus'], 'device=abacus'),
+            (["--test", "gone.json"], "test=gone.json: there is no such file"),
+            (["--jobs", "0"], "jobs=0"),
+            (["--only", "("], "only='('"),
+            (["--device", "abacus"], "device=abacus"),
         ],
     )
     def test_bad_flags_are_refused(self, corpus, capsys, flags, message):
@@ -193,10 +182,10 @@ class TestCommand:
 
     def test_noise_is_asked_for_by_arms_that_need_it(self, corpus, capsys):
         flags = command(corpus)
-        place = flags.index('--noise')
+        place = flags.index("--noise")
         assert main(flags[:place] + flags[place + 2 :]) == 2
-        assert 'noise: must be given' in capsys.readouterr().err
+        assert "noise: must be given" in capsys.readouterr().err
 
     def test_a_report_needs_rows(self, tmp_path, capsys):
-        assert main(['--report', str(tmp_path / 'none.csv')]) == 2
-        assert 'has no rows' in capsys.readouterr().err
+        assert main(["--report", str(tmp_path / "none.csv")]) == 2
+        assert "has no rows" in capsys.readouterr().err

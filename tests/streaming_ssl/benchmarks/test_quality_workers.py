@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Workers of the benchmarks do not outlive the command that was killed."""
 
@@ -38,10 +27,10 @@ if __name__ == '__main__':
 
 @pytest.mark.any_release
 def test_workers_end_when_the_command_is_killed(tmp_path):
-    (tmp_path / 'command.py').write_text(COMMAND)
-    environment = {'PYTHONPATH': str(REPOSITORY), 'PYTHONUNBUFFERED': '1'}
+    (tmp_path / "command.py").write_text(COMMAND)
+    environment = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(
-        [sys.executable, tmp_path / 'command.py'], env=environment, stdout=subprocess.PIPE, timeout=60, check=False
+        [sys.executable, tmp_path / "command.py"], env=environment, stdout=subprocess.PIPE, timeout=60, check=False
     )
     assert done.returncode == -9
-    assert b'begun' in done.stdout
+    assert b"begun" in done.stdout

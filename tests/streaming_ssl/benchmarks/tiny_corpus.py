@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A corpus of noise with words, on which the quality harness can be run within seconds; and a plan."""
 
@@ -36,26 +25,26 @@ runs:
   - {arms: [masked], minutes: [0.1], seeds: [3], on: dev}
   - {arms: [masked], minutes: [0.1], seeds: [3], finetune_steps: [1]}
 """
-WORDS = {'red': 'R EH1 D', 'green': 'G R IY1 N', 'blue': 'B L UW1'}
+WORDS = {"red": "R EH1 D", "green": "G R IY1 N", "blue": "B L UW1"}
 
 
 def write_corpus(folder):
     """Manifests `train` (five speakers), `test` (another one) and `noise`, a lexicon, and the plan."""
     rng = np.random.default_rng(0)
-    for name, speakers in (('train', 'abcde'), ('test', 'z'), ('noise', 'n')):
+    for name, speakers in (("train", "abcde"), ("test", "z"), ("noise", "n")):
         entries = []
         for index, speaker in enumerate(speakers * 2):
             length = 20000 + 1600 * index
-            soundfile.write(folder / f'{name}{index}.wav', 0.1 * rng.standard_normal(length), 16000)
-            entry = {'audio_filepath': f'{name}{index}.wav', 'duration': length / 16000, 'speaker': speaker}
-            entries.append({**entry, 'text': 'red green blue'})
-        manifests.write(folder / f'{name}.json', entries)
-    (folder / 'words.txt').write_text(''.join(f'{word.upper()}\t{phones}\n' for word, phones in WORDS.items()))
-    (folder / 'plan.yaml').write_text(PLAN)
+            soundfile.write(folder / f"{name}{index}.wav", 0.1 * rng.standard_normal(length), 16000)
+            entry = {"audio_filepath": f"{name}{index}.wav", "duration": length / 16000, "speaker": speaker}
+            entries.append({**entry, "text": "red green blue"})
+        manifests.write(folder / f"{name}.json", entries)
+    (folder / "words.txt").write_text("".join(f"{word.upper()}\t{phones}\n" for word, phones in WORDS.items()))
+    (folder / "plan.yaml").write_text(PLAN)
 
 
 def command(folder, *others):
     """The command line for a corpus."""
-    flags = dict(plan='plan.yaml', pretrain='train.json', train='train.json', test='test.json', noise='noise.json')
-    flags.update(lexicon='words.txt', work='work')
-    return [*(part for name, file in flags.items() for part in (f'--{name}', str(folder / file))), *others]
+    flags = dict(plan="plan.yaml", pretrain="train.json", train="train.json", test="test.json", noise="noise.json")
+    flags.update(lexicon="words.txt", work="work")
+    return [*(part for name, file in flags.items() for part in (f"--{name}", str(folder / file))), *others]

@@ -1,4 +1,4 @@
-# Copyright (c) 2026, the streaming-ssl authors.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
 """Processes of tests that have NeMo from their start: a fork server of the run makes them (`fork_server.py`)."""
@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from filelock import FileLock
 
@@ -84,7 +84,7 @@ class Children:
         assert finished.returncode == 0, f"{words}: exit code {finished.returncode}\n{finished.stderr[-5000:]}"
         return finished
 
-    def ranks(self, *words, count: int = 2, timeout: float = 240, check: bool = True) -> List[Finished]:
+    def ranks(self, *words, count: int = 2, timeout: float = 240, check: bool = True) -> list[Finished]:
         """Runs `python WORDS` as ranks that start together, as torchrun and SLURM do. `check`: all must end with 0."""
         world = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "localhost"}
         world.update(MASTER_PORT=str(free_port()), TORCHELASTIC_RUN_ID="none", GROUP_RANK="0")

@@ -1,4 +1,4 @@
-# Copyright (c) 2026, the streaming-ssl authors.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
 """A process that has imported NeMo and forks a child for each command that a test runs: importing takes ten seconds.

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 
 import numpy as np
@@ -115,7 +104,7 @@ class TestMaskedTokenMetrics:
             lengths = torch.tensor([6, 3])
             in_loss = tokens_in_loss(log_probs, tokens, masked, lengths, ignore_index=-100)
             metrics.update(read_log_probs(log_probs, tokens, in_loss), tokens, lengths)
-            for b, t in ((b, t) for b in range(2) for t in range(int(lengths[b]))):
+            for b, t in [(row, step) for row in range(2) for step in range(int(lengths[row]))]:
                 valid_steps += 1
                 masked_steps += int(masked[b, t])
                 for book in range(books):

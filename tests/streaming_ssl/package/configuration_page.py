@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """docs/configuration.md as data: the rows of its tables, and the values that it says are refused.
 
@@ -19,8 +8,9 @@ the cells. Read are the key, the values of the default, and refused values with 
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
@@ -54,7 +44,7 @@ class Row(NamedTuple):
 
     key: str
     is_ours: bool
-    defaults: Dict[str, Any]
+    defaults: dict[str, Any]
     errors: str
 
     def label_for(self, config: str) -> str:
@@ -85,7 +75,7 @@ def value_of(text: str) -> Any:
     return OmegaConf.to_container(OmegaConf.create(f"value: {text}"), resolve=False)["value"]
 
 
-def tables() -> Iterator[Tuple[str, List[str]]]:
+def tables() -> Iterator[tuple[str, list[str]]]:
     """The first word of the header, and the cells, of each row of the page's tables."""
     header = ""
     for line in PAGE.splitlines():
@@ -98,7 +88,7 @@ def tables() -> Iterator[Tuple[str, List[str]]]:
         header = header or cells[0]
 
 
-def cells_of(header: str) -> Dict[str, List[str]]:
+def cells_of(header: str) -> dict[str, list[str]]:
     """The rows of a table, by the code in their first cell."""
     return {cells[0].strip("`"): cells for found, cells in tables() if found == header}
 
@@ -125,7 +115,7 @@ def read_refused() -> Iterator[Refused]:
                 yield Refused(row.key, value_of(text), found[3], in_fine_tuning)
 
 
-def leaves(section: Dict[str, Any], prefix: str = "") -> Iterator[Tuple[str, Any]]:
+def leaves(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys and values of a config; a list is a value."""
     for name, value in section.items():
         if isinstance(value, dict) and value:

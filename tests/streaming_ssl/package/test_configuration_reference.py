@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """docs/configuration.md says what the shipped configs and the code say: every key, its default, and which are ours."""
 
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 from configuration_page import CODE, CONFIGS, MISSING, ROOT, TINY, cells_of, leaves, read_rows
@@ -122,7 +111,7 @@ class TestMissingKeys:
         assert {key: meant[key] for key in found} == found
 
 
-def read_without_keys(compose_config) -> Dict[str, Any]:
+def read_without_keys(compose_config) -> dict[str, Any]:
     """What is read from a config, or made of it, that has none of the keys."""
     from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
     from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedule

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a fork gets must not meet what it has, and must run by the fork's own settings; tests/inside_a_fork.py is the
 proof with a whole fork."""
@@ -31,27 +20,27 @@ from nemo_streaming_ssl.vendoring.contents import vendored_files
 
 # Of the folders below `examples` that ours go to, wheels have nothing. This is what NeMo's repository has there.
 OF_NEMOS_REPOSITORY = {
-    'examples/asr/conf/ssl/nest/nest_fast-conformer.yaml',
-    *(f'examples/asr/conf/ssl/nest/multi_layer_feat/nest_{name}_small.yaml' for name in ('ecapa_tdnn', 'titanet')),
+    "examples/asr/conf/ssl/nest/nest_fast-conformer.yaml",
+    *(f"examples/asr/conf/ssl/nest/multi_layer_feat/nest_{name}_small.yaml" for name in ("ecapa_tdnn", "titanet")),
     *(
-        f'examples/asr/speech_pretraining/{name}.py'
-        for name in ('masked_token_pred_pretrain', 'speech_pre_training', 'extract_embeddings', 'load_wav2vec_weights')
+        f"examples/asr/speech_pretraining/{name}.py"
+        for name in ("masked_token_pred_pretrain", "speech_pre_training", "extract_embeddings", "load_wav2vec_weights")
     ),
-    'examples/asr/speech_pretraining/downstream/speech_classification_mfa_train.py',
-    'examples/asr/speech_pretraining/README.md',
+    "examples/asr/speech_pretraining/downstream/speech_classification_mfa_train.py",
+    "examples/asr/speech_pretraining/README.md",
 }
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope="module")
 def ours(stub):
     """The paths in a fork that are written."""
     return {PurePosixPath(name) for name in vendored_files(stub.repository)}
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope="module")
 def nemos():
     """The paths that the installed wheel has, and those of NeMo's repository that a wheel leaves out."""
-    return {PurePosixPath(file) for file in metadata.files('nemo_toolkit')} | set(
+    return {PurePosixPath(file) for file in metadata.files("nemo_toolkit")} | set(
         map(PurePosixPath, OF_NEMOS_REPOSITORY)
     )
 
@@ -59,38 +48,38 @@ def nemos():
 @pytest.fixture
 def script(stub, monkeypatch):
     """tests/inside_a_fork.py"""
-    monkeypatch.syspath_prepend(str(stub.repository / 'tests'))
-    yield importlib.import_module('inside_a_fork')
-    for name in ('inside_a_fork', 'nemo_test_data'):
+    monkeypatch.syspath_prepend(str(stub.repository / "tests"))
+    yield importlib.import_module("inside_a_fork")
+    for name in ("inside_a_fork", "nemo_test_data"):
         sys.modules.pop(name, None)
 
 
 class TestNamesThatMeetNoneOfNemos:
     def test_files_beside_the_patches(self, ours, nemos):
-        meeting = {path for path in ours & nemos if path.parts[0] != 'nemo'}
+        meeting = {path for path in ours & nemos if path.parts[0] != "nemo"}
         assert len(ours) > 100 and len(nemos) > 500 and not meeting
 
     def test_test_files_of_which_python_knows_the_last_name_only(self, ours, nemos):
         # pytest's default mode imports them so: of two modules with one name it refuses the second
-        names = [path.name for path in ours if path.parts[0] == 'tests' and path.suffix == '.py']
-        tests_of_nemo = {path.name for path in nemos if path.parts[0] == 'tests'}
+        names = [path.name for path in ours if path.parts[0] == "tests" and path.suffix == ".py"]
+        tests_of_nemo = {path.name for path in nemos if path.parts[0] == "tests"}
         assert len(set(names)) == len(names)
-        assert set(names) & tests_of_nemo <= {'conftest.py'}
+        assert set(names) & tests_of_nemo <= {"conftest.py"}
 
     def test_folders_that_nemos_settings_keep_pytest_out_of(self, ours, script):
         settings = configparser.ConfigParser()
         settings.read_string(script.SETUP_CFG)
-        patterns = settings['tool:pytest']['norecursedirs'].split()
-        folders = {part for path in ours if path.parts[0] == 'tests' for part in path.parts[:-1]}
+        patterns = settings["tool:pytest"]["norecursedirs"].split()
+        folders = {part for path in ours if path.parts[0] == "tests" for part in path.parts[:-1]}
         assert not [folder for folder in folders if any(fnmatch(folder, pattern) for pattern in patterns)]
 
     def test_nothing_of_what_a_fork_lacks_is_used(self, stub, ours):
-        files = [stub.repository / path for path in ours if path.parts[0] == 'tests' and path.suffix == '.py']
-        words = ('nemo_streaming_ssl', '"NEMO_STREAMING_SSL"', 'from benchmarks', 'import benchmarks')
+        files = [stub.repository / path for path in ours if path.parts[0] == "tests" and path.suffix == ".py"]
+        words = ("nemo_streaming_ssl", '"NEMO_STREAMING_SSL"', "from benchmarks", "import benchmarks")
         assert not [file for file in files if any(word in file.read_text() for word in words)]
 
 
-OURS = '''
+OURS = """
 import hypothesis
 import pytest
 import torch
@@ -110,8 +99,8 @@ IN_FORCE = hypothesis.settings(max_examples=1)
 @pytest.mark.run_only_on("GPU")
 def test_on_a_gpu():
     assert torch.cuda.is_available()
-'''
-CONFTEST_OF_THE_FORK = '''
+"""
+CONFTEST_OF_THE_FORK = """
 import torch
 
 torch.set_num_threads(2)
@@ -119,8 +108,8 @@ torch.set_num_threads(2)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "run_only_on(device): as in NeMo, but nothing comes of it")
-'''
-OF_THE_FORK = '''
+"""
+OF_THE_FORK = """
 import hypothesis
 import pytest
 import torch
@@ -137,7 +126,7 @@ IN_FORCE = hypothesis.settings(max_examples=1)
 @pytest.mark.run_only_on("GPU")
 def test_that_decides_by_itself():
     pass
-'''
+"""
 
 
 class TestConftest:
@@ -146,38 +135,38 @@ class TestConftest:
     @pytest.fixture
     def fork(self, stub, tmp_path, script):
         files = {
-            'setup.cfg': script.SETUP_CFG,
-            'tests/__init__.py': '',
-            'tests/conftest.py': CONFTEST_OF_THE_FORK,
-            'tests/before/test_a.py': OF_THE_FORK,
-            'tests/streaming_ssl/room/test_ours.py': OURS,
-            'tests/tts/test_b.py': OF_THE_FORK,
+            "setup.cfg": script.SETUP_CFG,
+            "tests/__init__.py": "",
+            "tests/conftest.py": CONFTEST_OF_THE_FORK,
+            "tests/before/test_a.py": OF_THE_FORK,
+            "tests/streaming_ssl/room/test_ours.py": OURS,
+            "tests/tts/test_b.py": OF_THE_FORK,
         }
         stub.files(tmp_path, files)
-        shutil.copy(stub.repository / 'tests/streaming_ssl/conftest.py', tmp_path / 'tests/streaming_ssl')
-        shutil.copytree(stub.repository / 'tests/streaming_ssl/helpers', tmp_path / 'tests/streaming_ssl/helpers')
-        configs = 'examples/asr/conf/ssl/nest'
+        shutil.copy(stub.repository / "tests/streaming_ssl/conftest.py", tmp_path / "tests/streaming_ssl")
+        shutil.copytree(stub.repository / "tests/streaming_ssl/helpers", tmp_path / "tests/streaming_ssl/helpers")
+        configs = "examples/asr/conf/ssl/nest"
         shutil.copytree(stub.repository / configs, tmp_path / configs)
         return tmp_path
 
     def test_our_settings_hold_for_our_tests_only(self, fork):
-        command = [sys.executable, '-m', 'pytest', 'tests', '-p', 'no:cacheprovider']
+        command = [sys.executable, "-m", "pytest", "tests", "-p", "no:cacheprovider"]
         # Hypothesis has settings of its own for CI
-        env = {name: value for name, value in os.environ.items() if name not in ('CI', 'PYTEST_ADDOPTS')}
-        env.update(CUDA_VISIBLE_DEVICES='', HYPOTHESIS_PROFILE='default')
+        env = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
+        env.update(CUDA_VISIBLE_DEVICES="", HYPOTHESIS_PROFILE="default")
         done = subprocess.run(command, cwd=fork, env=env, capture_output=True, text=True)
-        assert '5 passed, 1 skipped' in done.stdout, done.stdout + done.stderr
+        assert "5 passed, 1 skipped" in done.stdout, done.stdout + done.stderr
 
 
 class TestScript:
     def test_what_tests_leave_in_the_tree_is_a_problem(self, script, stub, tmp_path, monkeypatch):
-        done = subprocess.CompletedProcess([], 1, 'ours.py was edited')
-        monkeypatch.setattr(script, 'vendor', lambda fork, *words: done)
-        stub.files(tmp_path, {'.gitignore': script.GITIGNORE, 'a.py': ''})
-        script.git(tmp_path, 'init', '--quiet')
-        script.commit(tmp_path, 'all')
+        done = subprocess.CompletedProcess([], 1, "ours.py was edited")
+        monkeypatch.setattr(script, "vendor", lambda fork, *words: done)
+        stub.files(tmp_path, {".gitignore": script.GITIGNORE, "a.py": ""})
+        script.git(tmp_path, "init", "--quiet")
+        script.commit(tmp_path, "all")
         stub.files(
-            tmp_path, {'a.py': 'x = 1', 'lightning_logs/log': '', 'tests/.data/archive': '', '.hypothesis/x': ''}
+            tmp_path, {"a.py": "x = 1", "lightning_logs/log": "", "tests/.data/archive": "", ".hypothesis/x": ""}
         )
-        left = [f'the tests left in the tree: {line}' for line in (' M a.py', '?? lightning_logs/')]
-        assert script.what_is_left(tmp_path) == [*left, 'vendor --verify: ours.py was edited']
+        left = [f"the tests left in the tree: {line}" for line in (" M a.py", "?? lightning_logs/")]
+        assert script.what_is_left(tmp_path) == [*left, "vendor --verify: ours.py was edited"]

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The fixture `made_once`: what several tests and workers use is whole, and made once."""
 
@@ -25,9 +14,9 @@ def makes(tmp_path):
     """A `make` that fills a folder and counts how often it did."""
 
     def make(folder):
-        (folder / 'all').touch()
-        with open(tmp_path / 'count', 'a') as count:
-            count.write('x')
+        (folder / "all").touch()
+        with open(tmp_path / "count", "a") as count:
+            count.write("x")
 
     return make
 
@@ -46,16 +35,16 @@ def in_a_child(work) -> int:
 
 class TestMadeOnce:
     def test_processes_that_ask_for_the_same_get_the_same(self, made_once, tmp_path):
-        children = [in_a_child(lambda: made_once('of many', makes(tmp_path))) for _ in range(3)]
+        children = [in_a_child(lambda: made_once("of many", makes(tmp_path))) for _ in range(3)]
         assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
-        folder = made_once('of many', makes(tmp_path))
-        assert (folder / 'all').is_file() and (tmp_path / 'count').read_text() == 'x'
+        folder = made_once("of many", makes(tmp_path))
+        assert (folder / "all").is_file() and (tmp_path / "count").read_text() == "x"
 
     def test_of_what_failed_nothing_is_left_for_the_next(self, made_once, tmp_path):
         def fails(folder):
-            (folder / 'half').touch()
-            raise OSError('no space left on device')
+            (folder / "half").touch()
+            raise OSError("no space left on device")
 
-        with pytest.raises(OSError, match='no space'):
-            made_once('of a failure', fails)
-        assert [file.name for file in made_once('of a failure', makes(tmp_path)).iterdir()] == ['all']
+        with pytest.raises(OSError, match="no space"):
+            made_once("of a failure", fails)
+        assert [file.name for file in made_once("of a failure", makes(tmp_path)).iterdir()] == ["all"]

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The table of replaced methods says what runs, and is up to date."""
 
@@ -27,12 +16,12 @@ from nemo_streaming_ssl.replaced_list import replaced_in
 from nemo_streaming_ssl.replaced_methods import FILE, known_methods
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-TOY = 'nemo/collections/toy/'
+TOY = "nemo/collections/toy/"
 
 ORIGINALS = {
-    f'{TOY}core.py': 'class Core:\n    def setup(self): pass\n    def save(self): pass\n    def other(self): pass\n',
-    f'{TOY}__init__.py': 'from nemo.collections.toy.core import Core\n',
-    f'{TOY}masking.py': '''
+    f"{TOY}core.py": "class Core:\n    def setup(self): pass\n    def save(self): pass\n    def other(self): pass\n",
+    f"{TOY}__init__.py": "from nemo.collections.toy.core import Core\n",
+    f"{TOY}masking.py": """
 import torch
 from nemo.collections.toy import Core
 
@@ -63,17 +52,17 @@ class Masking(torch.nn.Module, Core):
 
 class Kept(Masking):
     def always(self): return super().always()
-''',
+""",
 }
 OURS = {
-    f'{TOY}mixin.py': '''
+    f"{TOY}mixin.py": """
 class Mixin:
     def always(self): return super().always()
     def setup(self): return super().setup()
     def save(self): return 1
     def ours(self): return 1
-''',
-    f'{TOY}masking.py': '''
+""",
+    f"{TOY}masking.py": """
 from nemo.collections.toy import _masking_base as base
 from nemo.collections.toy.mixin import Mixin
 from nemo.utils.shadowing import inherit_module
@@ -104,22 +93,22 @@ class Masking(Mixin, base.Masking):
 
 class Kept(base.Kept, Masking):
     pass
-''',
+""",
 }
 EXPECTED = {
-    'core.py': {'Core.setup': 'extended', 'Core.save': 'replaced'},
-    'masking.py': {
-        'helper': 'extended',
-        'Masking.name': 'replaced',
-        'Masking.forward': 'replaced',
-        'Masking.step': 'unused',
-        'only_for_step': 'unused',
-        'Masking._recursive': 'unused',
-        'Masking.always': 'extended',
-        'Masking.first': 'extended',
-        'Masking.sometimes': 'partly',
-        'Masking.in_part': 'partly',
-        'Masking.after_a_return': 'partly',
+    "core.py": {"Core.setup": "extended", "Core.save": "replaced"},
+    "masking.py": {
+        "helper": "extended",
+        "Masking.name": "replaced",
+        "Masking.forward": "replaced",
+        "Masking.step": "unused",
+        "only_for_step": "unused",
+        "Masking._recursive": "unused",
+        "Masking.always": "extended",
+        "Masking.first": "extended",
+        "Masking.sometimes": "partly",
+        "Masking.in_part": "partly",
+        "Masking.after_a_return": "partly",
     },
 }
 
@@ -127,8 +116,8 @@ EXPECTED = {
 @pytest.fixture
 def toy(tmp_path, stub):
     """What the table says of a NeMo of three modules, by file and name."""
-    nemo, overlay = stub.files(tmp_path / 'real', ORIGINALS), stub.files(tmp_path / 'overlay', OURS)
-    found = replaced_in(nemo / 'nemo', overlay / 'nemo')
+    nemo, overlay = stub.files(tmp_path / "real", ORIGINALS), stub.files(tmp_path / "overlay", OURS)
+    found = replaced_in(nemo / "nemo", overlay / "nemo")
     return {(method.file, method.name): method for method in found}
 
 
@@ -144,47 +133,47 @@ class TestWhatBecomesOfAMethod:
     def test_names_that_only_ours_have_are_there_without_a_hash(self, toy):
         alone = {name: method.kind for (_, name), method in toy.items() if not method.hash}
         # `Kept` comes before our `Masking`: whatever a fork adds there stays
-        assert alone == {'Masking.ours': 'replaced', 'Masking.save': 'replaced', 'Masking.setup': 'extended'}
+        assert alone == {"Masking.ours": "replaced", "Masking.save": "replaced", "Masking.setup": "extended"}
 
 
 class TestTheTable:
     def test_is_that_of_the_installed_release(self):
-        nemo = Path(importlib.util.find_spec('nemo').origin).parent
+        nemo = Path(importlib.util.find_spec("nemo").origin).parent
         version = version_in(nemo)
         table = [method for methods in known_methods(version).values() for method in methods]
         assert set(table) == set(
-            replaced_in(nemo, REPOSITORY / 'nemo')
-        ), 'made from other sources: `make replaced` makes it anew'
+            replaced_in(nemo, REPOSITORY / "nemo")
+        ), "made from other sources: `make replaced` makes it anew"
 
     @pytest.mark.any_release
     def test_has_every_tested_release_and_says_each_thing_once(self):
-        rows = list(csv.DictReader(FILE.open(encoding='utf-8', newline='')))
-        said = [(row['file'], row['name'], version) for row in rows for version in row['releases'].split()]
+        rows = list(csv.DictReader(FILE.open(encoding="utf-8", newline="")))
+        said = [(row["file"], row["name"], version) for row in rows for version in row["releases"].split()]
         assert len(set(said)) == len(said) and {version for *_, version in said} == set(TESTED_NEMO)
 
 
 @pytest.mark.any_release
 class TestTheCommand:
     def test_reads_wheels_and_folders(self, tmp_path, stub, monkeypatch):
-        overlay = stub.files(tmp_path / 'overlay', OURS)
-        monkeypatch.setattr(replaced_list, 'overlay_root', lambda: str(overlay))
-        monkeypatch.setattr(replaced_list, 'FILE', tmp_path / 'table.csv')
+        overlay = stub.files(tmp_path / "overlay", OURS)
+        monkeypatch.setattr(replaced_list, "overlay_root", lambda: str(overlay))
+        monkeypatch.setattr(replaced_list, "FILE", tmp_path / "table.csv")
         places = []
         for version in TESTED_NEMO:
-            folder = stub.nemo(tmp_path / version, (*map(int, version.split('.')), ''))
+            folder = stub.nemo(tmp_path / version, (*map(int, version.split(".")), ""))
             stub.files(folder, ORIGINALS)
             places.append(str(zipped(folder)) if version == TESTED_NEMO[0] else str(folder))
         assert replaced_list.main(places) == 0
-        rows = list(csv.DictReader((tmp_path / 'table.csv').open()))
-        assert len(rows) > 10 and {row['releases'] for row in rows} == {' '.join(TESTED_NEMO)}
-        with pytest.raises(SystemExit, match='2.5.3, 2.6.2, 2.7.3, 3.0.0; given: .*3.0.0'):
+        rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+        assert len(rows) > 10 and {row["releases"] for row in rows} == {" ".join(TESTED_NEMO)}
+        with pytest.raises(SystemExit, match="2.5.3, 2.6.2, 2.7.3, 3.0.0; given: .*3.0.0"):
             replaced_list.main(places[1:])
 
 
 def zipped(folder: Path) -> Path:
     """A wheel with what is in a folder."""
-    wheel = folder.with_suffix('.whl')
-    with zipfile.ZipFile(wheel, 'w') as archive:
-        for file in folder.rglob('*.py'):
+    wheel = folder.with_suffix(".whl")
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file in folder.rglob("*.py"):
             archive.write(file, file.relative_to(folder))
     return wheel

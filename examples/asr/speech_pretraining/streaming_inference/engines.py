@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What audio is pushed into, and what comes out for each stream: features or text."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, List, Optional
 
 import numpy as np
 import torch
@@ -31,18 +20,18 @@ class FeatureEngine:
         keep: whether sinks are to have their audio and features
     """
 
-    def __init__(self, session, output: Optional[Path] = None, keep: bool = False):
+    def __init__(self, session, output: Path | None = None, keep: bool = False):
         self.session, self.output, self.keep = session, output, keep
 
     def sink(self, source) -> FeatureSink:
         """Where the features of a source go."""
         return FeatureSink(self.output / f"{source.name}.npy" if self.output else None, self.keep)
 
-    def push(self, batch: np.ndarray, lengths: List[int]) -> List[np.ndarray]:
+    def push(self, batch: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
         """One chunk (B, N) of all streams."""
         return self._features(self.session.push(torch.from_numpy(batch), lengths=lengths))
 
-    def flush(self, ended: List[bool]) -> List[np.ndarray]:
+    def flush(self, ended: list[bool]) -> list[np.ndarray]:
         """Ends streams, whose places are new then."""
         return self._features(self.session.flush(ended))
 
@@ -51,7 +40,7 @@ class FeatureEngine:
         self.session.reset()
 
     @staticmethod
-    def _features(output) -> List[np.ndarray]:
+    def _features(output) -> list[np.ndarray]:
         """On the CPU, so that the step has really been done."""
         features, lengths = output.features.float().cpu().numpy(), output.lengths.tolist()
         return [own[:, :length].T for own, length in zip(features, lengths)]
@@ -74,11 +63,11 @@ class TextEngine:
         """Where the text of a source goes: one stream alone is shown as it comes."""
         return TextSink(source.name, self.write, live=self.session.batch_size == 1, keep=self.keep)
 
-    def push(self, batch: np.ndarray, lengths: List[int]) -> list:
+    def push(self, batch: np.ndarray, lengths: list[int]) -> list:
         """One chunk (B, N) of all streams."""
         return self.recognizer.push(torch.from_numpy(batch), lengths)
 
-    def flush(self, ended: List[bool]) -> list:
+    def flush(self, ended: list[bool]) -> list:
         """Ends streams, whose places are new then."""
         return self.recognizer.flush(ended)
 

@@ -1,22 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Many sources of audio through one engine, side by side."""
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Callable, Iterator, List, Optional, Union
 
 import numpy as np
 from streaming_inference.engines import FeatureEngine, TextEngine
@@ -29,7 +18,7 @@ class Stream:
     """One source on its way, where its results go, and how many of its samples were not finite."""
 
     source: object
-    sink: Union[FeatureSink, TextSink]
+    sink: FeatureSink | TextSink
     nonfinite: int = 0
 
 
@@ -44,10 +33,10 @@ class ParallelStreams:
         tell: called with the seconds of audio of each step
     """
 
-    def __init__(self, engine: Union[FeatureEngine, TextEngine], chunk: int, tell: Callable = lambda seconds: None):
+    def __init__(self, engine: FeatureEngine | TextEngine, chunk: int, tell: Callable = lambda seconds: None):
         self.engine, self.chunk, self.tell = engine, chunk, tell
         self.measured = Measurements()
-        self.slots: List[Optional[Stream]] = [None] * engine.session.batch_size
+        self.slots: list[Stream | None] = [None] * engine.session.batch_size
 
     def run(self, sources: Iterator) -> Iterator[Stream]:
         """Streams all sources and yields each as it is finished."""
@@ -66,7 +55,7 @@ class ParallelStreams:
                 self.measured.streams += 1
         return any(self.slots)
 
-    def _push(self) -> List[bool]:
+    def _push(self) -> list[bool]:
         """One step of all streams; returns which of them have ended."""
         pieces = [stream.source.read(self.chunk) if stream else np.zeros(0, np.float32) for stream in self.slots]
         batch = np.zeros((len(pieces), self.chunk), np.float32)
@@ -81,7 +70,7 @@ class ParallelStreams:
         self.tell(seconds)
         return [stream is not None and length < self.chunk for stream, length in zip(self.slots, lengths)]
 
-    def _finish(self, ended: List[bool]) -> Iterator[Stream]:
+    def _finish(self, ended: list[bool]) -> Iterator[Stream]:
         if not any(ended):
             return
         nonfinite = self.engine.session.nonfinite_samples  # which begins anew with a flush

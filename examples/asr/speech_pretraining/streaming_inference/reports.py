@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What streaming_inference_example.py writes and prints: features as `.npy`, and the closing table."""
 
 import os
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Optional
 
 import numpy as np
 
@@ -85,7 +74,7 @@ class Measurements:
         yield f"{'state memory':<24}{state_bytes / 2**20:.2f} MiB"
 
 
-def largest_difference(streamed: np.ndarray, offline: np.ndarray) -> Optional[float]:
+def largest_difference(streamed: np.ndarray, offline: np.ndarray) -> float | None:
     """The largest absolute difference of two (T', D); None if they are not of the same shape."""
     if streamed.shape != offline.shape:
         return None

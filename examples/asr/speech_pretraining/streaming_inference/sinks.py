@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Where the results of one source go: features into a file, text onto the terminal."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, List, Optional
 
 import numpy as np
 from streaming_inference.reports import FeatureFile
@@ -30,7 +19,7 @@ class Sink:
 
     def __init__(self, keep: bool):
         self.keep = keep
-        self.audio: List[np.ndarray] = []
+        self.audio: list[np.ndarray] = []
 
     def add_audio(self, samples: np.ndarray):
         """Takes what has been pushed."""
@@ -46,10 +35,10 @@ class FeatureSink(Sink):
         keep: remember audio and features, for --compare-offline
     """
 
-    def __init__(self, path: Optional[Path] = None, keep: bool = False):
+    def __init__(self, path: Path | None = None, keep: bool = False):
         super().__init__(keep)
         self.file = FeatureFile(path) if path else None
-        self.features: List[np.ndarray] = []
+        self.features: list[np.ndarray] = []
 
     def add(self, features: np.ndarray):
         """Takes features (T, D)."""

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Where streaming_inference_example.py takes audio from: files, manifests, raw PCM, a microphone.
 
@@ -22,9 +11,10 @@ import itertools
 import queue
 import struct
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
+from typing import BinaryIO
 
 import numpy as np
 
@@ -52,7 +42,7 @@ class Entry:
     path: Path
     name: str
     offset: float = 0.0
-    duration: Optional[float] = None
+    duration: float | None = None
 
 
 class ArraySource:
@@ -155,7 +145,7 @@ class MicrophoneSource:
         self.pieces.put(samples[:, 0].copy())
 
 
-def list_entries(inputs: Sequence[str]) -> Tuple[List[Entry], List[str]]:
+def list_entries(inputs: Sequence[str]) -> tuple[list[Entry], list[str]]:
     """The entries of audio files and manifests, each with a name of its own, and what is wrong with manifests."""
     found, problems = [], []
     for text in inputs:
@@ -167,7 +157,7 @@ def list_entries(inputs: Sequence[str]) -> Tuple[List[Entry], List[str]]:
     return [Entry(path, name, *part) for (path, *part), name in zip(found, names)], problems
 
 
-def open_sources(entries: Sequence[Entry], sample_rate: int, problems: List[str]) -> Iterator[ArraySource]:
+def open_sources(entries: Sequence[Entry], sample_rate: int, problems: list[str]) -> Iterator[ArraySource]:
     """Reads one entry after the other, when it is its turn; one that cannot be read is added to `problems`."""
     for entry in entries:
         try:
@@ -201,7 +191,7 @@ def read_audio(entry: Entry, sample_rate: int) -> np.ndarray:
     return samples
 
 
-def _read_manifest(manifest: Path, found: list, problems: List[str]):
+def _read_manifest(manifest: Path, found: list, problems: list[str]):
     """Adds (path, offset, duration) of each entry; a relative path is relative to the manifest."""
     from nemo.collections.asr.parts.manifests.entries import Entry as Line
     from nemo.collections.asr.parts.manifests.entries import parse_entry
@@ -222,7 +212,7 @@ def _read_manifest(manifest: Path, found: list, problems: List[str]):
         problems.append(f"{manifest}: cannot be decoded: {how_to_decode(str(manifest), error)}")
 
 
-def _own_names(stems: Sequence[str]) -> List[str]:
+def _own_names(stems: Sequence[str]) -> list[str]:
     """Each stem, with -2, -3, ... where there is one already."""
     names, taken = [], set(stems)
     for stem in stems:

@@ -1,19 +1,7 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 import math
-from typing import Dict
 
 import torch
 from torch import Tensor
@@ -97,11 +85,11 @@ class MaskedTokenMetrics(Metric):
         # of this batch alone, because a device may scatter into 32 bits
         self.codes += torch.zeros_like(self.codes).scatter_add_(1, tokens.flatten(0, 1).t(), weights.flatten(0, 1).t())
 
-    def shown(self) -> Dict[str, Tensor]:
+    def shown(self) -> dict[str, Tensor]:
         """What the progress bar shows, of this rank."""
         return {"acc": self.num_correct / self.masked.clamp(min=1)}
 
-    def pop(self, prefix: str) -> Dict[str, Tensor]:
+    def pop(self, prefix: str) -> dict[str, Tensor]:
         """The values since the last call, over all ranks, as `{prefix}_{name}`; empty if nothing was counted."""
         if not self.update_called:
             return {}
@@ -109,7 +97,7 @@ class MaskedTokenMetrics(Metric):
         self.reset()
         return {f"{prefix}_{name}": value for name, value in values.items()}
 
-    def compute(self) -> Dict[str, Tensor]:
+    def compute(self) -> dict[str, Tensor]:
         """The values since the last `reset`, over all ranks; see the class."""
         shares = self.codes / self.codes.sum(dim=1, keepdim=True).clamp(min=1)
         entropy = -torch.special.xlogy(shares, shares).sum(dim=1)

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Counts of next-token prediction, also for each of the predicted tokens by itself."""
 
 import math
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -54,12 +43,12 @@ class NextTokenMetrics(MaskedTokenMetrics):
     def _by_offset(self, heads: Tensor) -> Tensor:
         return heads.reshape(len(self.offsets), -1).sum(dim=1)
 
-    def shown(self) -> Dict[str, Tensor]:
+    def shown(self) -> dict[str, Tensor]:
         """Also the accuracy of each offset."""
         shares = self.correct_at / self.predicted_at.clamp(min=1)
         return {**super().shown(), **{f"acc_{offset}": share for offset, share in zip(self.offsets, shares)}}
 
-    def compute(self) -> Dict[str, Tensor]:
+    def compute(self) -> dict[str, Tensor]:
         """The values since the last `reset`, over all ranks; see the class."""
         values = super().compute()
         del values["masked_share"]

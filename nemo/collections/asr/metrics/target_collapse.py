@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Notices early in the training that the targets are nearly all the same, so that the encoder can learn nothing."""
 
-from typing import Mapping, Optional
+from collections.abc import Mapping
 
 from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
 from nemo.utils import logging
@@ -30,7 +19,7 @@ class CollapseWarning:
     def __init__(self):
         self.was_given = False
 
-    def check(self, metrics: Optional[MaskedTokenMetrics], step: int, cfg: Mapping) -> None:
+    def check(self, metrics: MaskedTokenMetrics | None, step: int, cfg: Mapping) -> None:
         """Gives the warning, once, if hardly any code is used.
 
         Args:

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What files of a model that predicts masked tokens have in them, and how files with other targets are read."""
 
+from collections.abc import Mapping
 from copy import copy
-from typing import Dict, Mapping, Optional
 
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
@@ -41,7 +30,7 @@ class MaskedTokenCheckpoints(SavesContexts):
             if not self.masked_only_decoding:
                 cfg.masked_only_decoding = False
 
-    def load_state_dict(self, state_dict: Dict[str, Tensor], *args, **kwargs):
+    def load_state_dict(self, state_dict: dict[str, Tensor], *args, **kwargs):
         """PyTorch's, also where `mask_position: post_conv` makes a token of other encoder frames than the weights do.
 
         Plain NeMo makes one of `subsampling_factor` encoder frames, so that targets are eight times too few. Here it
@@ -69,14 +58,14 @@ class MaskedTokenCheckpoints(SavesContexts):
             return state_dict
         return forget_moments(optimizer, state_dict, of=self.decoder.parameters())
 
-    def _frames_per_token(self, projection: Optional[Tensor]) -> Optional[int]:
+    def _frames_per_token(self, projection: Tensor | None) -> int | None:
         """Encoder frames per token with these weights; None if there is nothing to choose, or they are of no model."""
         if projection is None or self.pre_encoder is None or not hasattr(self.quantizer, "combine_time_steps"):
             return None
         frames, rest = divmod(projection.shape[1], self.cfg.encoder.d_model)
         return frames if rest == 0 and frames in (1, self._subsampling_factor()) else None
 
-    def _with_one_frame_per_token(self, state_dict: Dict[str, Tensor], frames: int) -> Dict[str, Tensor]:
+    def _with_one_frame_per_token(self, state_dict: dict[str, Tensor], frames: int) -> dict[str, Tensor]:
         """Weights for a quantizer of one encoder frame per token, which the model has from now on."""
         if self.quantizer.combine_time_steps != 1:
             with open_dict(self.cfg):

@@ -1,22 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What masked token prediction does not train is frozen while a trainer fits it, because DDP waits for gradients."""
 
 import inspect
 from itertools import chain, takewhile
-from typing import List, Set
 
 from lightning.pytorch import Callback, LightningModule
 from torch.nn import Parameter
@@ -28,7 +16,7 @@ OURS = "nemo.collections.asr.models.ssl_models"
 STEP = ("training_step", "forward", "_loss_of", "_encode", "_encode_post_conv", "_tokens")
 
 
-def untrained_parameters(model: LightningModule) -> List[Parameter]:
+def untrained_parameters(model: LightningModule) -> list[Parameter]:
     """Parameters that get no gradient in a training step; none are known of a subclass that changes the step.
 
     - With `mask_position: post_conv` the encoder's subsampling and the vector that replaces masked frames: the
@@ -54,7 +42,7 @@ class FreezeUntrained(Callback):
     """
 
     def __init__(self):
-        self._frozen: Set[str] = set()  # names, because FSDP2 puts other parameters in their place
+        self._frozen: set[str] = set()  # names, because FSDP2 puts other parameters in their place
 
     def setup(self, trainer, pl_module, stage):
         """Lightning's hook, before DDP is told which parameters there are."""

@@ -1,21 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What training adds to token prediction: checked data, the curriculum, and what a step computes and logs."""
 
 import math
-from typing import Dict, List, Optional, Tuple
 
 from lightning.pytorch import Callback
 from torch import Tensor
@@ -50,7 +38,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
 
     _unreadable_audio = ""  # what rank 0 has found, until it can tell the others
 
-    def _setup_dataloader_from_config(self, config: Optional[Dict]):
+    def _setup_dataloader_from_config(self, config: dict | None):
         on_bad_audio = self.cfg.get("on_bad_audio")
         self._unreadable_audio += check_on_ranks(config, on_bad_audio, self._trainer)
         loader = super()._setup_dataloader_from_config(config)
@@ -58,7 +46,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
             loader = name_utterances(loader)
         return checked_loader(loader, config, on_bad_audio)
 
-    def setup(self, stage: Optional[str] = None):
+    def setup(self, stage: str | None = None):
         """Lightning's hook: here all ranks are there, and fail together if one has found bad data."""
         super().setup(stage)
         unreadable, self._unreadable_audio = self._unreadable_audio, ""
@@ -66,7 +54,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         if stage == "fit":
             require_unheard(self.objective, self)
 
-    def configure_callbacks(self) -> List[Callback]:
+    def configure_callbacks(self) -> list[Callback]:
         """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for, and exact resuming."""
         others = super().configure_callbacks()
         others = [*([others] if isinstance(others, Callback) else others), FreezeUntrained()]
@@ -96,7 +84,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         self._collapse_warning = CollapseWarning()
         self._bad_audio = {mode: BadAudioLog(mode) for mode in ("train", "val")}
 
-    def _new_metrics(self) -> Optional[MaskedTokenMetrics]:
+    def _new_metrics(self) -> MaskedTokenMetrics | None:
         """None for a quantizer of a fork that does not say how many tokens it knows."""
         sizes = [getattr(self.quantizer, name, None) for name in ("num_classes", "num_books")]
         return self.objective.new_metrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
@@ -144,7 +132,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
             results.setdefault("log", {}).update(skipped)
         return results
 
-    def _skipped(self, mode: str, batches: float = 0) -> Dict[str, float]:
+    def _skipped(self, mode: str, batches: float = 0) -> dict[str, float]:
         """How much bad audio was skipped, to be asked for on all ranks; empty if none is ever."""
         if self.cfg.get("on_bad_audio") != "skip":
             return {}
@@ -167,7 +155,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def _warn_of_collapse(self):
         self._collapse_warning.check(self.train_metrics, self.trainer.global_step, self.cfg)
 
-    def _loss_of(self, batch, apply_mask: bool, metrics: Optional[MaskedTokenMetrics]) -> Tensor:
+    def _loss_of(self, batch, apply_mask: bool, metrics: MaskedTokenMetrics | None) -> Tensor:
         """The loss of a batch; counts it, except for a fork's own loss, which does not say what is in it."""
         signals, apply_mask = self._signals(batch), apply_mask and self.objective.masks_frames
         if self._decodes_masked_only():
@@ -187,7 +175,7 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
             metrics.update(predictions, answers.tokens, answers.lengths)
         return loss
 
-    def _outputs(self, signals: Signals, apply_mask: bool) -> Tuple[Tuple[Tensor, ...], Tensor]:
+    def _outputs(self, signals: Signals, apply_mask: bool) -> tuple[tuple[Tensor, ...], Tensor]:
         """What `forward` returns, and how many tokens lie within each utterance, (B,)."""
         if not self._forward_is_known():
             # of a fork's own, the lengths of the utterances are known in encoder steps only

@@ -1,21 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Models that learn speech by predicting tokens; their training steps are in `masked_token_training`."""
 
 import inspect
-from typing import Dict, Optional, Tuple, Union
 
 import torch
 from lightning.pytorch import Trainer
@@ -103,7 +91,7 @@ class EncDecMaskedTokenPredModel(
         return getattr(self.encoder, "subsampling_factor", getattr(mlm_loss_of(self.loss), "combine_time_steps", 1))
 
     @property
-    def input_types(self) -> Optional[Dict[str, NeuralType]]:
+    def input_types(self) -> dict[str, NeuralType] | None:
         """What `forward` takes."""
         return {**super().input_types, "current_frame": NeuralType(optional=True)}
 
@@ -158,14 +146,14 @@ class EncDecMaskedTokenPredModel(
         name = "processed_signal" if has_features else "input_signal"
         return {name: batch[0], f"{name}_length": batch[1]}
 
-    def _heard_and_clean(self, signals: Signals) -> Tuple[Features, Features]:
+    def _heard_and_clean(self, signals: Signals) -> tuple[Features, Features]:
         """Features that are masked and encoded, and features that the tokens are made of: here the same ones."""
         feats = resolve_features(self.preprocessor, signals, "input_signal", "processed_signal")
         return feats, feats
 
     def mask_features(
-        self, feats: Tensor, lengths: Tensor, current_frame: Union[int, Tensor, None] = None
-    ) -> Tuple[Tensor, Tensor]:
+        self, feats: Tensor, lengths: Tensor, current_frame: int | Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Masks features with the model's `mask_processor`, within the encoder's tightest left context.
 
         Args:
@@ -178,7 +166,7 @@ class EncDecMaskedTokenPredModel(
         left_context = tightest_left(attention_contexts(self.encoder))
         return mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
 
-    def _encode(self, heard: Features, clean: Features, apply_mask: bool, current_frame=None) -> Tuple[Tensor, ...]:
+    def _encode(self, heard: Features, clean: Features, apply_mask: bool, current_frame=None) -> tuple[Tensor, ...]:
         """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns."""
         self.objective.check_mask(apply_mask)
         if self.pre_encoder is not None:
@@ -235,14 +223,14 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
             "noisy_input_signal_length": batch.noisy_audio_len,
         }
 
-    def _heard_and_clean(self, signals: Signals) -> Tuple[Features, Features]:
+    def _heard_and_clean(self, signals: Signals) -> tuple[Features, Features]:
         """Features of the noisy audio, which is masked and encoded, and of the clean audio."""
         _, clean = super()._heard_and_clean(signals)
         noisy = resolve_features(self.preprocessor, signals, "noisy_input_signal", "processed_noisy_input_signal")
         return noisy, clean
 
     @property
-    def input_types(self) -> Optional[Dict[str, NeuralType]]:
+    def input_types(self) -> dict[str, NeuralType] | None:
         """What `forward` takes."""
         # NeMo's list spells the arguments of its own forward for processed signals differently
         processed = {

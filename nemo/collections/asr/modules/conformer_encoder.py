@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Mapping, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -76,15 +65,15 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
         check_choice("encoder.banded_attention", options.get("banded_attention"), BANDED_ATTENTION)
 
     @property
-    def banded_attention(self) -> Optional[str]:
+    def banded_attention(self) -> str | None:
         """One of `BANDED_ATTENTION`; can be set at any time."""
         return self._banded_attention
 
     @banded_attention.setter
-    def banded_attention(self, choice: Optional[str]):
+    def banded_attention(self, choice: str | None):
         self._banded_attention = check_choice("banded_attention", choice, BANDED_ATTENTION)
 
-    def set_default_att_context_size(self, att_context_size: Optional[Sequence[int]]):
+    def set_default_att_context_size(self, att_context_size: Sequence[int] | None):
         """NeMo's; where layers have contexts of their own, it sets `context_cap`, and `[-1, -1]` takes the cap away.
 
         Args:
@@ -145,7 +134,7 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
             self._check_kind()
             self._put_in_force(kept.in_force, kept.cap)
 
-    def _leave_local_attention(self) -> Optional[nn.Module]:
+    def _leave_local_attention(self) -> nn.Module | None:
         """Turns local attention into `rel_pos` attention, whose masks can be different for each layer; returns the
         positional encoding that it had.
 
@@ -192,7 +181,7 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
         windows = AttentionWindows(make_mask, make_band, drawn, self._layer_contexts.cap, style)
         return padding_mask(padding_length, max_audio_length, offset), windows
 
-    def _choice_of_blocks(self, lengths: Tensor, offset: Optional[Tensor]) -> str:
+    def _choice_of_blocks(self, lengths: Tensor, offset: Tensor | None) -> str:
         """Whether layers attend in blocks: `always`, `never`, or `auto`, by size."""
         choice = self.banded_attention or ("never" if self._layer_contexts.in_force is None else "auto")
         has_cache, is_local = offset is not None, self.self_attention_model == "rel_pos_local_attn"

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A map-style dataset of NeMo's that says which of its utterances are bad, and batches without them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,7 +35,7 @@ class CheckedItem(NamedTuple):
 class CheckedNoiseBatch(AudioNoiseBatch):
     """NeMo's batch, and what was left out of it."""
 
-    bad_audio: Optional[BadAudioReport] = None
+    bad_audio: BadAudioReport | None = None
 
 
 class CheckedFeaturizer(WaveformFeaturizer):
@@ -86,14 +76,14 @@ class CheckedDataset(Dataset):
         dataset: _AudioTextDataset,
         collate_fn: Callable,
         skip: bool,
-        manifests: List[str],
-        noise_manifests: List[str],
+        manifests: list[str],
+        noise_manifests: list[str],
         fills: bool = False,
     ):
         self.dataset, self.skip, self.manifests, self.noise_manifests = dataset, skip, manifests, noise_manifests
         self._collate, self._fills = collate_fn, fills
         dataset.featurizer = CheckedFeaturizer(dataset.featurizer)
-        self._noise: Optional[CheckedNoise] = None
+        self._noise: CheckedNoise | None = None
         if isinstance(dataset, AudioNoiseDataset):
             self._entries, dataset.noise_data = dataset.noise_data, []  # drawn here, not there
             self._noise = CheckedNoise(self._entries, dataset.featurizer.sample_rate, self._describe_noise)
@@ -134,7 +124,7 @@ class CheckedDataset(Dataset):
     def _describe_noise(self, position: int, error: Exception) -> str:
         return describe_entry("noise_manifest", self.noise_manifests, position, self._entries[position], error)
 
-    def collate_fn(self, batch: List[CheckedItem]) -> Any:
+    def collate_fn(self, batch: list[CheckedItem]) -> Any:
         """NeMo's batch of the good utterances, with a report of the others; of length 0 if there are no good ones.
 
         For `AudioNoiseDataset` it is a `CheckedNoiseBatch`, otherwise NeMo's tuple with the report as its last item.

@@ -1,20 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Makes a data loader of NeMo's one that says which audio is bad."""
 
-from typing import Any, Dict, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -26,7 +16,7 @@ from nemo.collections.common.data.dataset import ConcatDataset
 from nemo.utils import logging
 
 
-def checked_loader(loader: Any, config: Mapping, on_bad_audio: Optional[str], fills: bool = False) -> Any:
+def checked_loader(loader: Any, config: Mapping, on_bad_audio: str | None, fills: bool = False) -> Any:
     """The loader, with its map-style datasets replaced by `CheckedDataset`s.
 
     Args:
@@ -53,7 +43,7 @@ def checked_loader(loader: Any, config: Mapping, on_bad_audio: Optional[str], fi
     return loader
 
 
-def _settings(loader: DataLoader) -> Dict[str, Any]:
+def _settings(loader: DataLoader) -> dict[str, Any]:
     """How a loader was made, but for the dataset and what makes a batch of it."""
     batches = ("batch_sampler",) if loader.batch_size is None else ("batch_size", "sampler", "drop_last")
     return {name: getattr(loader, name) for name in (*batches, "generator")} | loader_settings(loader)
@@ -63,7 +53,7 @@ def _is_concat_of_maps(dataset: Any) -> bool:
     return isinstance(dataset, ConcatDataset) and all(isinstance(d, _AudioTextDataset) for d in dataset.datasets)
 
 
-def _check_concat(loader: DataLoader, config: Mapping, skip: bool, noise: List[str], fills: bool):
+def _check_concat(loader: DataLoader, config: Mapping, skip: bool, noise: list[str], fills: bool):
     """Replaces the datasets within NeMo's `ConcatDataset`: one for each item of `manifest_filepath`."""
     concat, collate = loader.dataset, loader.collate_fn
     items = config["manifest_filepath"]

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Drawing noise as NeMo does, and saying what could not be used.
 
@@ -18,7 +7,7 @@ NeMo's `sample_noise` draws again after an error, with a warning in a worker pro
 silence. It takes what has no samples as silence at once, and NaN samples as noise.
 """
 
-from typing import Callable, Dict, List, Sequence, Tuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -40,16 +29,16 @@ class CheckedNoise:
         describe: text of a bad entry, from its position and the error
     """
 
-    def __init__(self, entries: Sequence[Dict], sample_rate: int, describe: Callable[[int, Exception], str]):
+    def __init__(self, entries: Sequence[dict], sample_rate: int, describe: Callable[[int, Exception], str]):
         self.entries, self.sample_rate, self.describe = entries, sample_rate, describe
 
-    def draw(self, length: int) -> Tuple[Tensor, Tensor, List[str]]:
+    def draw(self, length: int) -> tuple[Tensor, Tensor, list[str]]:
         """Noise of `length` samples, silence if none can be read; its valid samples; and what could not be used.
 
         Raises:
             BadAudioError: what reads such files is not installed
         """
-        bad: List[str] = []
+        bad: list[str] = []
         while self.entries and len(bad) < TRIALS:
             position = np.random.randint(len(self.entries))
             try:
@@ -64,7 +53,7 @@ class CheckedNoise:
         """How often noise was drawn for an utterance, of which these could not be used."""
         return 0 if not self.entries else min(len(bad) + 1, TRIALS)
 
-    def _load(self, position: int, length: int) -> Tuple[Tensor, Tensor]:
+    def _load(self, position: int, length: int) -> tuple[Tensor, Tensor]:
         noise, noise_len = load_noise_audio(self._piece(position, length), self.sample_rate, length)
         if noise_len == 0:
             raise ValueError("it has no samples")
@@ -72,7 +61,7 @@ class CheckedNoise:
             raise ValueError("it has NaN or infinite samples")
         return noise, noise_len
 
-    def _piece(self, position: int, length: int) -> Dict:
+    def _piece(self, position: int, length: int) -> dict:
         """A random piece of an entry, as long as the utterance; all of an entry that is not longer.
 
         NeMo itself takes a piece whose samples add up to less than zero for silence, and reads up to a hundred.

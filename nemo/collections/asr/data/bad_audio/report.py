@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What of a batch could not be used.
 
@@ -18,8 +7,9 @@ A report is made where the batch is loaded, travels in it, is counted in the mai
 """
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any
 
 from nemo.collections.asr.parts.manifests import MOST_BAD, too_many
 from nemo.utils import logging
@@ -53,8 +43,8 @@ class BadAudioReport:
 
     def __init__(
         self,
-        utterances: List[str],
-        noise: List[str],
+        utterances: list[str],
+        noise: list[str],
         is_empty: bool,
         utterances_read: int = 0,
         noise_read: int = 0,
@@ -67,7 +57,7 @@ class BadAudioReport:
         return iter(())
 
 
-def report_of(batch: Any) -> Optional[BadAudioReport]:
+def report_of(batch: Any) -> BadAudioReport | None:
     """The report that travels in a batch; None if it has none."""
     if isinstance(batch, (tuple, list)):
         return next((item for item in batch if isinstance(item, BadAudioReport)), None)
@@ -141,7 +131,7 @@ class BadAudioLog:
                 raise BadAudioError(self._error(said, named))
             self._check(kind, sum(read), sum(bad), named, batches)
 
-    def pop(self, batches: float = 0, is_trial: bool = False) -> Dict[str, float]:
+    def pop(self, batches: float = 0, is_trial: bool = False) -> dict[str, float]:
         """Lists what was skipped since the last call, over all ranks, each of which must call this.
 
         Args:
@@ -166,7 +156,7 @@ class BadAudioLog:
         self._reset()
         return values
 
-    def _check(self, kind: str, read: int, bad: int, items: List[str], batches: float):
+    def _check(self, kind: str, read: int, bad: int, items: list[str], batches: float):
         """Raises if too much is bad of what the whole epoch reads, as far as the batches of this process tell."""
         whole = read * max(1.0, batches / max(1, self._batches)) if batches != float("inf") else read
         if too_many(bad, len(items), whole):
@@ -174,7 +164,7 @@ class BadAudioLog:
             said = f"none of the {read} {of} can be used" if bad >= read else f"{bad} of the {read} {of} are bad"
             raise BadAudioError(self._error(said, items))
 
-    def _error(self, said: str, items: List[str]) -> str:
+    def _error(self, said: str, items: list[str]) -> str:
         first = "\n".join(f"  {text}" for text in items[:NAMED])
         return (
             f"{self.name}: {said}. on_bad_audio=skip leaves out single ones, up to {MOST_BAD:.0%}; this is more. "

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Decoding of the masked encoder steps only: the others are not in the loss, and most steps are others.
 
@@ -20,7 +9,6 @@ logits are kept for the backward pass.
 """
 
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -170,7 +158,7 @@ class _LinearDecoding(torch.autograd.Function):
 class _Gradients:
     """Gradients of a linear layer, summed over chunks of its input; those of the parameters not in half precision."""
 
-    def __init__(self, frames: Tensor, weight: Tensor, bias: Optional[Tensor]):
+    def __init__(self, frames: Tensor, weight: Tensor, bias: Tensor | None):
         self.frames, self.dtype = torch.empty_like(frames), weight.dtype
         self.weight = torch.zeros_like(weight, dtype=at_least_float32(weight))
         self.bias = None if bias is None else torch.zeros_like(bias, dtype=at_least_float32(bias))

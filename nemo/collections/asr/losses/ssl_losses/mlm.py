@@ -1,18 +1,6 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
-from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +52,7 @@ class MLMLoss(base.MLMLoss):
         flags = None if masks is None else masked_steps(masks, self.combine_time_steps, self.mask_threshold)
         return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, self.nll_loss.ignore_index)
 
-    def select_tokens(self, outputs: Tensor, lengths: Tensor, masks: Tensor, tokens: Tensor) -> Tuple[Tensor, Tensor]:
+    def select_tokens(self, outputs: Tensor, lengths: Tensor, masks: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Which tokens the loss is about.
 
         Args:
@@ -129,7 +117,7 @@ class MultiMLMLoss(base.MultiMLMLoss):
         return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, ignored)
 
 
-def mlm_loss_of(loss: nn.Module) -> Optional[MLMLoss]:
+def mlm_loss_of(loss: nn.Module) -> MLMLoss | None:
     """The part of a model's loss that says which tokens are in it; None for a fork's own loss."""
     inner = getattr(loss, "mlm_loss", loss)
     return inner if isinstance(inner, MLMLoss) else None
@@ -192,7 +180,7 @@ def negative_log_likelihoods(log_probs: Tensor, targets: Tensor, in_loss: Tensor
     return -of_targets.to(at_least_float32(of_targets)).where(in_loss, 0)
 
 
-def common_steps(outputs: Tensor, targets: Tensor, flags: Optional[Tensor] = None) -> int:
+def common_steps(outputs: Tensor, targets: Tensor, flags: Tensor | None = None) -> int:
     """How many encoder steps outputs (B, T, ...), targets (B, T', ...) and mask (B, T'') have in common.
 
     Raises:

@@ -1,22 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The decoder's heads: as many as an objective asks for, made anew where a checkpoint has been trained for another."""
 
+from collections.abc import Iterable, Mapping
 from copy import copy
 from inspect import getattr_static
-from typing import Any, Dict, Iterable, Mapping, Optional
+from typing import Any
 
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -27,7 +17,7 @@ from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import Multi
 from nemo.core import Serialization
 from nemo.utils import logging
 
-StateDict = Dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 
 def decoder_with_heads(decoder: nn.Module, loss: nn.Module, cfg: DictConfig, tokens_per_step: int) -> nn.Module:
@@ -82,7 +72,7 @@ def with_fresh_heads(decoder: nn.Module, state_dict: StateDict, objective: str) 
     return state_dict
 
 
-def _are_other_heads(value: Any, own: Tensor, tokens: Optional[int]) -> bool:
+def _are_other_heads(value: Any, own: Tensor, tokens: int | None) -> bool:
     """Whether a tensor of a checkpoint has the tokens of `own`, for another number of heads."""
     if not isinstance(value, Tensor) or not tokens or value.dim() == 0:
         return False

@@ -1,20 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The objective that a model's config asks for, checked against the model."""
 
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from nemo.collections.asr.models.objectives.masked_tokens import MaskedTokens
 from nemo.collections.asr.models.objectives.next_tokens import NextTokens
@@ -55,7 +45,7 @@ def require_unheard(objective: Objective, config_or_model: Any) -> None:
         _first(objective.first, config_or_model)
 
 
-def _first(first: Optional[int], config_or_model: Any) -> int:
+def _first(first: int | None, config_or_model: Any) -> int:
     try:
         return first_predicted_token(first, config_or_model)
     except ValueError as error:

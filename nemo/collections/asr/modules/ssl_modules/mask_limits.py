@@ -1,24 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What holds for every mask: no window is masked too full, no utterance is without a masked encoder step.
 
 As in `block_sampling`, nothing loops over utterances or looks at a tensor's value where that would wait for a device.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -129,7 +118,7 @@ def _one_step(step: int, mask: Tensor, windows: Windows, begin: Tensor, end: Ten
     return torch.where(fits.any(dim=1, keepdim=True), block, mask)
 
 
-def _part_of_tail(step: int, start: Tensor, end: Tensor, windows: Windows, allowed: Tensor) -> Tuple[Tensor, Tensor]:
+def _part_of_tail(step: int, start: Tensor, end: Tensor, windows: Windows, allowed: Tensor) -> tuple[Tensor, Tensor]:
     """Some of the frames after the last whole step, if that is the one at `start`: (first frame, how many), (B, 1).
 
     They belong to no whole step and would never be masked in an utterance that is too short for a block. As no window

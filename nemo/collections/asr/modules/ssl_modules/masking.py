@@ -1,19 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 import inspect
-from typing import Any, List, Mapping, Optional, Tuple, Union
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +59,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         feat_in: int,
         mask_prob: float = 0.5,
         block_size: int = 48,
-        mask_value: Optional[float] = None,
+        mask_value: float | None = None,
         freeze: bool = True,
         allow_overlap: bool = False,
         max_mask_ratio: float = 0.8,
@@ -114,8 +104,8 @@ class RandomBlockMasking(base.RandomBlockMasking):
         self,
         input_feats: Tensor,
         input_lengths: Tensor,
-        current_frame: Union[int, Tensor, None] = None,
-        effective_left_context: Optional[int] = None,
+        current_frame: int | Tensor | None = None,
+        effective_left_context: int | None = None,
     ):
         """Masks blocks of frames.
 
@@ -145,9 +135,9 @@ class RandomBlockMasking(base.RandomBlockMasking):
         self,
         lengths: Tensor,
         num_frames: int,
-        current_frame: Union[int, Tensor, None] = None,
-        effective_left_context: Optional[int] = None,
-    ) -> Tuple[Tensor, Windows]:
+        current_frame: int | Tensor | None = None,
+        effective_left_context: int | None = None,
+    ) -> tuple[Tensor, Windows]:
         """Draws which frames are masked, as `forward` does.
 
         Args:
@@ -172,8 +162,8 @@ class RandomBlockMasking(base.RandomBlockMasking):
         return self._corrected(mask, begin, end, windows), windows
 
     def _bounds(
-        self, lengths: Tensor, num_frames: int, current_frame: Union[int, Tensor, None], left_context: Optional[int]
-    ) -> Tuple[Tensor, Tensor, Optional[int]]:
+        self, lengths: Tensor, num_frames: int, current_frame: int | Tensor | None, left_context: int | None
+    ) -> tuple[Tensor, Tensor, int | None]:
         """Frames `begin <= t < end` may be masked, both (B, 1), in windows of so many frames; None is one window."""
         end = lengths.to(torch.long).clamp(0, num_frames).unsqueeze(1)
         begin = torch.zeros_like(end)
@@ -204,7 +194,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         """The share of a window that may be masked: all where `max_mask_ratio` is out of range, as in NeMo."""
         return self.max_mask_ratio if 0 < self.max_mask_ratio <= 1 else 1.0
 
-    def _blocks(self, begin: Tensor, end: Tensor, num_frames: int, count: int = 1) -> List[Tensor]:
+    def _blocks(self, begin: Tensor, end: Tensor, num_frames: int, count: int = 1) -> list[Tensor]:
         """One or two masks of blocks in `[begin, end)`, without regard to windows; none where it is too short for one.
 
         Two are for a mask that takes each frame from one of them: their blocks may depend on each other.
@@ -218,7 +208,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         starts = [draws < self.mask_prob] if count == 1 else [draws < self.mask_prob, draws >= 1 - self.mask_prob]
         return [overlapping_blocks(start & may_start, self.block_size) for start in starts]
 
-    def _window_size(self, left_context: Optional[int]) -> int:
+    def _window_size(self, left_context: int | None) -> int:
         """The left context in input frames; -1 is unlimited."""
         if left_context is None:
             left_context = self.left_context_size
@@ -256,8 +246,8 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
     def set_masking_enabled(
         self,
         apply_mask: bool,
-        current_frame: Union[int, Tensor, None] = None,
-        effective_left_context: Optional[int] = None,
+        current_frame: int | Tensor | None = None,
+        effective_left_context: int | None = None,
     ):
         """Says what the coming calls of `forward` do.
 
@@ -291,7 +281,7 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
         return masked_feats.transpose(1, 2).detach(), lengths
 
 
-def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, left_context: Optional[int] = None):
+def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, left_context: int | None = None):
     """Calls a masking module, with the streaming parameters if its `forward` knows them (a fork's own may not)."""
     parameters = inspect.signature(masking.forward).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -1,22 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Checks of the masking's arguments, and what NeMo makes of the ones that it does not check."""
 
 import math
 import numbers
-from typing import Any, Dict, Mapping, Union
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,7 +39,7 @@ def check_masking_options(options: Mapping[str, Any]) -> None:
             raise ValueError(problem)
 
 
-def as_nemo_takes_them(options: Mapping[str, Any]) -> Dict[str, Any]:
+def as_nemo_takes_them(options: Mapping[str, Any]) -> dict[str, Any]:
     """The checked options that NeMo has too, as NeMo takes them, with one warning about those that are out of range.
 
     A fraction of a frame is cut off a block. A negative `mask_prob` masks as 0 does; one above 1 masks more blocks, or
@@ -66,7 +56,7 @@ def as_nemo_takes_them(options: Mapping[str, Any]) -> Dict[str, Any]:
     }
 
 
-def frames_heard(current_frame: Union[int, Tensor], like: Tensor) -> Tensor:
+def frames_heard(current_frame: int | Tensor, like: Tensor) -> Tensor:
     """`current_frame`, an int or (B,), as a tensor that fits `like` of shape (B, 1); a ValueError if it is neither."""
     if not isinstance(current_frame, Tensor):
         return torch.full_like(like, check_integer("current_frame", current_frame, minimum=0))
@@ -77,7 +67,7 @@ def frames_heard(current_frame: Union[int, Tensor], like: Tensor) -> Tensor:
     return current_frame.to(device=like.device, dtype=like.dtype).clamp(min=0).reshape(-1, 1).expand_as(like)
 
 
-def _out_of_range(options: Mapping[str, Any]) -> Dict[str, str]:
+def _out_of_range(options: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with each of NeMo's options that is out of its range, by name."""
     checks = {
         "mask_prob": lambda name: check_number(name, options[name], 0, 1),

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """NeMo's checkpoints, with names that have no metric that nobody measured; the newest of equals is the best.
 
@@ -19,7 +8,8 @@ values it keeps the oldest: a recogniser that has not got a word right yet would
 """
 
 import re
-from typing import Any, Collection, Dict, FrozenSet, NamedTuple, Optional
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -44,7 +34,7 @@ class Saved(NamedTuple):
 
     step: int
     best: str
-    score: Optional[float]
+    score: float | None
     equals: int
     is_older: bool = False
 
@@ -53,11 +43,11 @@ class MeasuredCheckpoint(NeMoModelCheckpoint):
     """NeMo's callback; it has no state of its own, and a checkpoint of either is one of the other."""
 
     best_model_path: str
-    saved: Optional[Saved] = None
-    _before: Dict[str, Any] = {}
-    _of_validation: FrozenSet[str] = frozenset()
+    saved: Saved | None = None
+    _before: dict[str, Any] = {}
+    _of_validation: frozenset[str] = frozenset()
     _validated_at = -1  # step
-    _with_older_value: FrozenSet[str] = frozenset()  # paths
+    _with_older_value: frozenset[str] = frozenset()  # paths
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remembers what is known before."""
@@ -71,7 +61,7 @@ class MeasuredCheckpoint(NeMoModelCheckpoint):
         self._validated_at, self._before = trainer.global_step, {}
         super().on_validation_end(trainer, pl_module)
 
-    def check_monitor_top_k(self, trainer: Trainer, current: Optional[Tensor] = None) -> bool:
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """True for a value that is as good as the worst that is kept, too, if it was measured at this step."""
         if super().check_monitor_top_k(trainer, current):
             return True
@@ -98,7 +88,7 @@ class MeasuredCheckpoint(NeMoModelCheckpoint):
         super()._save_checkpoint(trainer, filepath)
 
     def _format_checkpoint_name(
-        self, filename: Optional[str], metrics: Dict[str, Tensor], *args: Any, **options: Any
+        self, filename: str | None, metrics: dict[str, Tensor], *args: Any, **options: Any
     ) -> str:
         old = frozenset() if self._validated_at == int(metrics.get("step", -1)) else self._of_validation
         filename = with_known_only(filename, metrics.keys() - old) if filename else filename
@@ -118,7 +108,7 @@ def with_known_only(filename: str, metrics: Collection[str]) -> str:
     return known if filename[:1] in ("-", "_") else known.lstrip("-_")
 
 
-def measured_checkpoints(trainer: Trainer) -> Optional[NeMoModelCheckpoint]:
+def measured_checkpoints(trainer: Trainer) -> NeMoModelCheckpoint | None:
     """Has the checkpoint callback that NeMo's `exp_manager` has made name what was measured only.
 
     Returns:

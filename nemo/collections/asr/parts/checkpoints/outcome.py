@@ -1,24 +1,14 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The end of a run in three lines: where the model lies, which step it is and why that one, and what to run next."""
 
 import os
 import shlex
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Optional, Tuple
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -53,20 +43,20 @@ def fit_and_say(trainer: Trainer, model: Any, script: Path) -> None:
     _say(trainer, ("Model", *_ended(trainer, model, checkpoints, script)))
 
 
-def _say(trainer: Trainer, what: Tuple[str, str, str, str]) -> None:
+def _say(trainer: Trainer, what: tuple[str, str, str, str]) -> None:
     if trainer.is_global_zero:
         name, where, which, then = what
         logging.info(f"\n{name}: {where}\nStep: {which}\nNext: {then}")
 
 
-def _stopped(trainer: Trainer, checkpoints: Any) -> Tuple[str, str, str]:
+def _stopped(trainer: Trainer, checkpoints: Any) -> tuple[str, str, str]:
     path = getattr(checkpoints, "last_model_path", "")
     where = path if path and os.path.exists(path) else "none was saved"
     command = shlex.join([sys.executable, *sys.argv])
     return where, f"{trainer.global_step}, where the run was stopped", f"the same command goes on there: {command}"
 
 
-def _ended(trainer: Trainer, model: Any, checkpoints: Any, script: Path) -> Tuple[str, str, str]:
+def _ended(trainer: Trainer, model: Any, checkpoints: Any, script: Path) -> tuple[str, str, str]:
     path = checkpoints._format_nemo_checkpoint_name() if checkpoints is not None else ""
     if not path or not os.path.exists(path):
         return "none was saved", f"{trainer.global_step}, the last one", "train with exp_manager's checkpoints"
@@ -106,12 +96,12 @@ def _next(model: Any, path: str, script: Path) -> str:
         require_streamable(model, None)
     except ValueError as error:
         return " ".join(str(error).split())
-    options: List[str] = [] if hasattr(model, "decoding") else ["--compare-offline"]
+    options: list[str] = [] if hasattr(model, "decoding") else ["--compare-offline"]
     audio = _some_audio(model.cfg) or "AUDIO.wav"
     return shlex.join([sys.executable, os.path.abspath(script), "--model", path, *options, audio])
 
 
-def _some_audio(config: Mapping) -> Optional[str]:
+def _some_audio(config: Mapping) -> str | None:
     """A file of the validation data, or of the training data; None if none of them lies here."""
     for section in ("validation_ds", "train_ds"):
         data = config.get(section) or {}

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a streaming encoder sees: attention contexts `[left, right]`, in encoder frames (80 ms after 8-fold
 subsampling), -1 for unlimited. Nothing here needs torch.
@@ -18,8 +7,9 @@ subsampling), -1 for unlimited. Nothing here needs torch.
 Source of the `chunked_limited` style: https://arxiv.org/abs/2312.17279
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Iterable, List, Optional, Sequence
+from typing import Any
 
 from nemo.utils import logging, logging_mode
 from nemo.utils.option_checks import check_integer
@@ -63,7 +53,7 @@ class AttentionContext:
         left, right = (check_integer(f"{side} context of {item}", v, -1) for side, v in zip(("left", "right"), value))
         return cls(left, right)
 
-    def as_list(self) -> List[int]:
+    def as_list(self) -> list[int]:
         """`[left, right]`, as NeMo has it."""
         return [self.left, self.right]
 
@@ -96,7 +86,7 @@ def widest(contexts: Iterable[AttentionContext]) -> AttentionContext:
     return AttentionContext(left, right)
 
 
-def tightest_left(contexts: Iterable[AttentionContext]) -> Optional[int]:
+def tightest_left(contexts: Iterable[AttentionContext]) -> int | None:
     """The smallest finite left context; None if every one is unlimited."""
     return min((context.left for context in contexts if context.left != UNLIMITED), default=None)
 
@@ -112,7 +102,7 @@ def lookahead_frames(contexts: Sequence[AttentionContext], style: str = "regular
     return max(rights, default=0) if style == "chunked_limited" else sum(rights)
 
 
-def check_layer_contexts(contexts: Sequence[Any], style: str = "regular") -> List[AttentionContext]:
+def check_layer_contexts(contexts: Sequence[Any], style: str = "regular") -> list[AttentionContext]:
     """Reads one context for each layer and checks that they go together.
 
     Raises:
@@ -140,7 +130,7 @@ def _check_chunks(context: AttentionContext, right: int, layer: int) -> None:
         raise ValueError(f"{name}: the left context must be a multiple of right + 1 = {right + 1} for chunked_limited")
 
 
-def attention_contexts(encoder: Any) -> List[AttentionContext]:
+def attention_contexts(encoder: Any) -> list[AttentionContext]:
     """The contexts that an encoder's next forward may use: each layer's, and all that NeMo may draw from while it
     trains. Empty for an encoder that has none."""
     layers = [AttentionContext.parse(context) for context in getattr(encoder, "layer_contexts", None) or ()]

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Contexts that widen or narrow while a model trains: the ramp, and the callback that sets it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Optional
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -38,7 +28,7 @@ from nemo.utils import logging
 from nemo.utils.option_checks import check_integer, is_enabled
 
 # what `curriculum_context` has besides `enabled`, and what a missing option is
-OPTIONS: Dict[str, Any] = {"start_context": None, "end_context": None, "warmup_steps": None, "every_n_steps": 1}
+OPTIONS: dict[str, Any] = {"start_context": None, "end_context": None, "warmup_steps": None, "every_n_steps": 1}
 
 
 @dataclass(frozen=True)
@@ -94,10 +84,10 @@ class ContextCurriculum(Callback):
     def __init__(self, start_context: int, end_context: int, warmup_steps: int, every_n_steps: int = 1):
         super().__init__()
         self.ramp = ContextRamp(start_context, end_context, warmup_steps, every_n_steps)
-        self._cap: Optional[int] = None
+        self._cap: int | None = None
 
     @classmethod
-    def from_config(cls, block: Optional[Mapping]) -> Optional["ContextCurriculum"]:
+    def from_config(cls, block: Mapping | None) -> Optional["ContextCurriculum"]:
         """Reads a `curriculum_context` block: `enabled` and the arguments above; None if it is not enabled.
 
         Raises:
@@ -122,7 +112,7 @@ class ContextCurriculum(Callback):
         """Sets the contexts of the coming step."""
         self._update(trainer, pl_module)
 
-    def apply(self, model: Any, step: int) -> Dict[str, int]:
+    def apply(self, model: Any, step: int) -> dict[str, int]:
         """Gives a model the contexts of an optimizer step, and its masking the tightest of them.
 
         Returns:
@@ -151,7 +141,7 @@ class ContextCurriculum(Callback):
             logger.log_metrics({**metrics}, step=step)
 
 
-def curriculum_of_config(model: Any) -> List[ContextCurriculum]:
+def curriculum_of_config(model: Any) -> list[ContextCurriculum]:
     """The curriculum that `model.cfg.curriculum_context` asks for, for Lightning's hook `configure_callbacks`.
 
     Empty if it asks for none, if the trainer does not train, or if the trainer has been given one by hand: that one is

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What an encoder remembers about the attention contexts of its layers.
 
@@ -19,8 +8,9 @@ these contexts (to notice those that were set by hand since), the encoder's cap 
 before its layers had any.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any
 
 from torch import nn
 
@@ -43,9 +33,9 @@ class OneContext:
         local_pos_enc: the positional encoding of `rel_pos_local_attn`, None for other kinds of attention
     """
 
-    size: List[int]
-    sizes: List[List[int]]
-    local_pos_enc: Optional[nn.Module] = None
+    size: list[int]
+    sizes: list[list[int]]
+    local_pos_enc: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -59,16 +49,16 @@ class LayerContexts:
     """
 
     cap: AttentionContext = WHOLE_UTTERANCE
-    in_force: Optional[Tuple[AttentionContext, ...]] = None
-    before: Optional[OneContext] = None
+    in_force: tuple[AttentionContext, ...] | None = None
+    before: OneContext | None = None
 
-    def is_of(self, given: List[Any]) -> bool:
+    def is_of(self, given: list[Any]) -> bool:
         """True if the encoder was set up for these contexts, None where a layer has nothing."""
         if self.in_force is None:
             return given == [None] * len(given)
         return given == [context.as_list() for context in self.in_force]
 
-    def seen(self, own: Sequence[AttentionContext], style: str) -> List[AttentionContext]:
+    def seen(self, own: Sequence[AttentionContext], style: str) -> list[AttentionContext]:
         """What layers with these contexts see within the cap."""
         return [context.capped(self.cap, style) for context in own]
 
@@ -81,8 +71,8 @@ class LayerContextsMixin:
 
     # what NeMo's encoder has
     layers: Sequence[Any]
-    att_context_size: List[int]
-    att_context_size_all: List[List[int]]
+    att_context_size: list[int]
+    att_context_size_all: list[list[int]]
     att_context_style: str
     self_attention_model: str
     global_tokens: int
@@ -91,10 +81,10 @@ class LayerContextsMixin:
     # what is remembered about the layers' contexts; here, that they have none
     _layer_contexts = LayerContexts()
     # `att_context_size_all` as the constructor or `change_attention_model` left it
-    _known_sizes: Optional[List[List[int]]] = None
+    _known_sizes: list[list[int]] | None = None
 
     @property
-    def layer_contexts(self) -> List[List[int]]:
+    def layer_contexts(self) -> list[list[int]]:
         """The context `[left, right]` within which each layer attends now: its own one within `context_cap`, or the
         encoder's where no layer has one of its own. Empty for NeMo 3's styles with contexts of three numbers.
 
@@ -110,7 +100,7 @@ class LayerContextsMixin:
         return [context.as_list() for context in seen]
 
     @property
-    def own_layer_contexts(self) -> List[List[int]]:
+    def own_layer_contexts(self) -> list[list[int]]:
         """What each layer has been given, as in `layer_contexts`, whatever the cap and the encoder's default are."""
         if self.att_context_style not in STYLES:
             return []
@@ -122,7 +112,7 @@ class LayerContextsMixin:
         return self._layer_contexts.in_force is not None or not self._layer_contexts.is_of(self._given_contexts())
 
     @property
-    def context_cap(self) -> List[int]:
+    def context_cap(self) -> list[int]:
         """`[left, right]`, encoder frames: no layer sees more than this, whatever its own context; -1 is no limit.
 
         Setting it gives every layer a context of its own (the encoder's, the widest of several), and the encoder the
@@ -144,7 +134,7 @@ class LayerContextsMixin:
         self._put_in_force(check_layer_contexts(own, self.att_context_style), cap)
 
     @property
-    def changed_att_context_sizes(self) -> Optional[List[List[int]]]:
+    def changed_att_context_sizes(self) -> list[list[int]] | None:
         """The contexts of the encoder itself, one of which counts where layers have none, if they are other ones than
         it was built with (`set_dynamic_context`); otherwise None."""
         now = self._layer_contexts.before or OneContext(self.att_context_size, self.att_context_size_all)
@@ -152,7 +142,7 @@ class LayerContextsMixin:
             return None
         return [list(size) for size in (now.sizes if len(now.sizes) > 1 else [now.size])]
 
-    def set_layer_contexts(self, contexts: Optional[Sequence[Any]]) -> None:
+    def set_layer_contexts(self, contexts: Sequence[Any] | None) -> None:
         """Gives each layer its context; what it sees of it stays within `context_cap`.
 
         Args:
@@ -186,7 +176,7 @@ class LayerContextsMixin:
         contexts that were set by hand."""
         return not self.training if self._draws_contexts() else self._layer_contexts.is_of(self._given_contexts())
 
-    def _given_contexts(self) -> List[Any]:
+    def _given_contexts(self) -> list[Any]:
         """What each layer has been given, None where it has nothing."""
         given = [getattr(layer.self_attn, "att_context_size", None) for layer in self.layers]
         if self.self_attention_model == "rel_pos_local_attn" and self._layer_contexts.in_force is None:
@@ -194,7 +184,7 @@ class LayerContextsMixin:
             return [None if own is None or list(own) == list(self.att_context_size) else own for own in given]
         return given
 
-    def _own_contexts(self) -> List[AttentionContext]:
+    def _own_contexts(self) -> list[AttentionContext]:
         """The same, with the encoder's own context where a layer has nothing."""
         before = self._layer_contexts.before
         encoders = self.att_context_size if before is None else before.size
@@ -251,7 +241,7 @@ class LayerContextsMixin:
         """Makes the streaming parameters for the encoder's context."""
         raise NotImplementedError
 
-    def _leave_local_attention(self) -> Optional[nn.Module]:
+    def _leave_local_attention(self) -> nn.Module | None:
         """Makes an encoder with local attention attend under masks; its positional encoding, None if it does so."""
         raise NotImplementedError
 

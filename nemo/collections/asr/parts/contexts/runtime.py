@@ -1,23 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Changing what an encoder sees while it is in use: caps on its layers' contexts, and the masking kept in step.
 
 All contexts are in encoder frames (80 ms after 8-fold subsampling), -1 is unlimited.
 """
 
-from typing import Any, List, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 from nemo.collections.asr.parts.contexts.context import (
     UNLIMITED,
@@ -48,7 +38,7 @@ def cap_layer_contexts(encoder: Any, cap: int) -> None:
     require_layer_contexts(encoder).context_cap = AttentionContext(cap, UNLIMITED)
 
 
-def sync_masking_context_with_attention(model: Any, att_context: Optional[Sequence[int]] = None) -> int:
+def sync_masking_context_with_attention(model: Any, att_context: Sequence[int] | None = None) -> int:
     """Sets `model.mask_processor.left_context_size` to the tightest finite left context that the encoder may use.
 
     Args:
@@ -65,7 +55,7 @@ def sync_masking_context_with_attention(model: Any, att_context: Optional[Sequen
             `att_context` that is none.
     """
     if att_context is not None:
-        left: Optional[int] = AttentionContext.parse(att_context, "att_context").left
+        left: int | None = AttentionContext.parse(att_context, "att_context").left
     else:
         left = tightest_left(attention_contexts(require_encoder(model)))
     masking = require_masking(model)
@@ -73,7 +63,7 @@ def sync_masking_context_with_attention(model: Any, att_context: Optional[Sequen
     return masking.left_context_size
 
 
-def set_dynamic_context(model: Any, context: Union[str, Sequence[int]], sync_masking: bool = True) -> List[int]:
+def set_dynamic_context(model: Any, context: str | Sequence[int], sync_masking: bool = True) -> list[int]:
     """Sets what a model's encoder sees from now on, in training too.
 
     Where the layers have contexts of their own, this is the encoder's `context_cap`: each layer sees what both

@@ -1,24 +1,14 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Files keep the attention contexts that are in force: a model's config, as it is saved, says what its encoder does.
 
 The model and its own config stay as they are: what is written is the copy that goes into the file.
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, Dict, List, Mapping, Optional, Tuple, cast
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -34,7 +24,7 @@ from nemo.collections.asr.parts.contexts.layer_contexts import LayerContextsMixi
 from nemo.collections.asr.parts.contexts.schedule import ContextSchedule
 
 # The layers' own contexts, None if they have none, and the cap on them.
-OwnAndCap = Tuple[Optional[List[AttentionContext]], AttentionContext]
+OwnAndCap = tuple[list[AttentionContext] | None, AttentionContext]
 
 
 class SavesContexts:
@@ -61,7 +51,7 @@ class SavesContexts:
         if cfg != before:
             OmegaConf.save(cfg, path2yaml_file)
 
-    def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's hook; the config in the checkpoint says what is in force."""
         super().on_save_checkpoint(checkpoint)  # type: ignore[misc]
         key = self.CHECKPOINT_HYPER_PARAMS_KEY
@@ -82,7 +72,7 @@ def write_contexts(cfg: DictConfig, encoder: Any) -> None:
     Raises:
         ValueError: a context that was set at a layer by hand is none, see `check_layer_contexts`.
     """
-    changes: Dict[str, Any] = {"banded_attention": encoder.banded_attention, **_changed_sizes(encoder)}
+    changes: dict[str, Any] = {"banded_attention": encoder.banded_attention, **_changed_sizes(encoder)}
     if encoder.att_context_style in STYLES and _in_force(encoder) != _in_config(cfg.encoder, encoder):
         own, cap = _in_force(encoder)
         changes["hierarchical_context"] = None if own is None else _one_point_a_layer(own)
@@ -109,7 +99,7 @@ def _in_force(encoder: Any) -> OwnAndCap:
     return check_layer_contexts(encoder.own_layer_contexts, encoder.att_context_style), cap
 
 
-def _in_config(section: Mapping, encoder: Any) -> Optional[OwnAndCap]:
+def _in_config(section: Mapping, encoder: Any) -> OwnAndCap | None:
     """What `ConformerEncoder` would make of its section of a config; None if that is no longer valid for it, because
     layers were taken away, or the config was edited."""
     try:
@@ -128,13 +118,13 @@ def _of_section(section: Mapping, n_layers: int, style: str) -> OwnAndCap:
     return own, WHOLE_UTTERANCE if cap is None else AttentionContext.parse(cap, "context_cap")
 
 
-def _sizes(section: Mapping) -> List[Any]:
+def _sizes(section: Mapping) -> list[Any]:
     """`encoder.att_context_size` of a config as a list of contexts."""
     given = section.get("att_context_size") or [UNLIMITED, UNLIMITED]
     return [given] if isinstance(given[0], int) else list(given)
 
 
-def _changed_sizes(encoder: Any) -> Dict[str, Any]:
+def _changed_sizes(encoder: Any) -> dict[str, Any]:
     """The context of the encoder itself, as arguments of its constructor, where it is not what it was built with."""
     sizes = encoder.changed_att_context_sizes
     if sizes is None:
@@ -144,6 +134,6 @@ def _changed_sizes(encoder: Any) -> Dict[str, Any]:
     return {"att_context_size": sizes, "att_context_probs": list(encoder.att_context_probs)}
 
 
-def _one_point_a_layer(own: List[AttentionContext]) -> Dict[str, Any]:
+def _one_point_a_layer(own: list[AttentionContext]) -> dict[str, Any]:
     points = [[layer, context.as_list()] for layer, context in enumerate(own)]
     return {"enabled": True, "interpolation": "step", "schedule": points}

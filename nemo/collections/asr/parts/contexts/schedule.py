@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which layer of an encoder has which attention context, as `hierarchical_context` in a config says it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Optional
 
 from nemo.collections.asr.parts.contexts.context import (
     UNLIMITED,
@@ -36,7 +26,7 @@ class ContextSchedule:
     With `step` a context holds until the next point; with `linear` the contexts in between are a rounded ramp.
     """
 
-    points: Tuple[Tuple[int, AttentionContext], ...]
+    points: tuple[tuple[int, AttentionContext], ...]
     interpolation: str = "step"
 
     @classmethod
@@ -58,14 +48,14 @@ class ContextSchedule:
         return cls(points, interpolation)
 
     @staticmethod
-    def _point(i: int, item: Any) -> Tuple[int, AttentionContext]:
+    def _point(i: int, item: Any) -> tuple[int, AttentionContext]:
         name = f"schedule[{i}]={plain_lists(item)!r}"
         if not is_sequence(item) or len(item) != 2 or not is_sequence(item[1]):
             raise ValueError(f"{name}: must be [layer_idx, [left, right]]")
         return check_integer(f"layer index of {name}", item[0], 0), AttentionContext.parse(item[1], name)
 
     @classmethod
-    def from_config(cls, block: Optional[Mapping]) -> Optional["ContextSchedule"]:
+    def from_config(cls, block: Mapping | None) -> Optional["ContextSchedule"]:
         """Reads a `hierarchical_context` block (design: enabled, interpolation, schedule); None if it is not enabled.
 
         Raises:
@@ -75,7 +65,7 @@ class ContextSchedule:
             return None
         return cls.parse(block.get("schedule"), block.get("interpolation", "step"))
 
-    def for_layers(self, n_layers: int, style: str = "regular") -> List[AttentionContext]:
+    def for_layers(self, n_layers: int, style: str = "regular") -> list[AttentionContext]:
         """The context of each of `n_layers` layers.
 
         Raises:

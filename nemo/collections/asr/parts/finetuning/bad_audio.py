@@ -1,23 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Bad audio of a fine-tuning run: left out by the data loaders, since NeMo's recognisers know nothing of it; counted.
 
 What of a batch could not be used travels in the batch, and is taken out of it before the model sees it.
 """
 
-from typing import Any, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -28,7 +18,7 @@ from nemo.collections.asr.data.bad_audio.report import BadAudioReport
 LOADERS = {"train_ds": "_train_dl", "validation_ds": "_validation_dl", "test_ds": "_test_dl"}
 
 
-def check_loaders(model: Any, config: Mapping, on_bad_audio: Optional[str]) -> None:
+def check_loaders(model: Any, config: Mapping, on_bad_audio: str | None) -> None:
     """Has a recogniser's loaders say which audio is bad, or leave it out.
 
     Args:
@@ -59,7 +49,7 @@ class CountBadAudio(Callback):
     def __init__(self, on_bad_audio: str):
         super().__init__()
         self._skips = on_bad_audio == "skip"
-        self._logs: Dict[str, BadAudioLog] = {name: BadAudioLog(name) for name in ("train", "val", "test")}
+        self._logs: dict[str, BadAudioLog] = {name: BadAudioLog(name) for name in ("train", "val", "test")}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Counts, and ends a run that cannot end well."""

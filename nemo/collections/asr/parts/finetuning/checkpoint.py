@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What fine-tuning takes from a `.nemo` file: the model's config, and the weights of its preprocessor and encoder.
 
@@ -25,9 +14,10 @@ import tarfile
 import tempfile
 import zlib
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Dict, Iterable, Mapping, NamedTuple, Tuple
+from typing import IO, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -66,8 +56,8 @@ class Pretrained:
 
     path: str
     config: DictConfig
-    weights: Dict[str, Tensor]
-    left_out: Dict[str, Size]
+    weights: dict[str, Tensor]
+    left_out: dict[str, Size]
 
     @property
     def class_name(self) -> str:
@@ -96,9 +86,9 @@ def read_pretrained(path: str) -> Pretrained:
     return Pretrained(str(path), config, *_sorted_out(weights))
 
 
-def sizes(named: Iterable[Tuple[str, Tensor]]) -> Dict[str, Size]:
+def sizes(named: Iterable[tuple[str, Tensor]]) -> dict[str, Size]:
     """How much there is of each part of a model, the part being what its names begin with."""
-    counts: Dict[str, Size] = defaultdict(lambda: Size(0, 0))
+    counts: dict[str, Size] = defaultdict(lambda: Size(0, 0))
     for name, tensor in named:
         part = name.partition(".")[0]
         counts[part] = Size(counts[part].tensors + 1, counts[part].values + tensor.numel())
@@ -120,7 +110,7 @@ def _read_config(archive: tarfile.TarFile) -> DictConfig:
     return plain_copy(config.model if "model" in config else config)
 
 
-def _read_weights(archive: tarfile.TarFile) -> Dict[str, Tensor]:
+def _read_weights(archive: tarfile.TarFile) -> dict[str, Tensor]:
     with tempfile.TemporaryFile() as copy:  # a member of a compressed archive is slow to jump about in
         shutil.copyfileobj(_member(archive, WEIGHTS), copy)
         copy.seek(0)
@@ -136,7 +126,7 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     raise tarfile.ReadError(f"there is no {name} in it")
 
 
-def _sorted_out(weights: Mapping[str, Tensor]) -> Tuple[Dict[str, Tensor], Dict[str, Size]]:
+def _sorted_out(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Size]]:
     """Weights that a recogniser takes over, by its names, and the sizes of the others."""
     is_wrapped = any(name.startswith(WRAPPED) for name in weights)
     taken, others = {}, []

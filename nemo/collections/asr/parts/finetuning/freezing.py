@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Leaves a pretrained encoder as it is for the first steps, while the new parts of the model find their way."""
 
-from typing import Any, List
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
@@ -43,7 +32,7 @@ class FreezeEncoder(Callback):
         super().__init__()
         self.steps = check_integer("freeze_encoder_steps", steps, 0)
         self._waits = False
-        self._in_eval: List[nn.Module] = []  # the batch norms that wait
+        self._in_eval: list[nn.Module] = []  # the batch norms that wait
 
     def is_frozen(self, trainer: Trainer) -> bool:
         """Whether the coming optimizer step leaves the encoder alone."""

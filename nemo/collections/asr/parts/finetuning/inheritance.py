@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Makes a recogniser's config that of its pretrained encoder, and refuses what contradicts it.
 
@@ -18,7 +7,8 @@
 of speed. All else is the checkpoint's.
 """
 
-from typing import Any, Dict, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -99,10 +89,10 @@ def is_transducer(model: Mapping) -> bool:
     return "joint" in model
 
 
-def _given(model: DictConfig, name: str) -> Dict[str, Any]:
+def _given(model: DictConfig, name: str) -> dict[str, Any]:
     """A section of the recogniser's config; contexts of layers may stand beside the encoder's, as in pretraining."""
     section = model.get(name)
-    given: Dict[str, Any] = {} if section is None else _plain(section)
+    given: dict[str, Any] = {} if section is None else _plain(section)
     if name == "encoder" and model.get("hierarchical_context") is not None:
         with open_dict(model):
             given["hierarchical_context"] = _plain(model.pop("hierarchical_context"))
@@ -113,7 +103,7 @@ def _plain(section: DictConfig) -> Any:
     return OmegaConf.to_container(section, resolve=True)
 
 
-def _without_null(options: Mapping) -> Dict[str, Any]:
+def _without_null(options: Mapping) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 

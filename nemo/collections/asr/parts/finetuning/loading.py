@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Puts pretrained weights into a recogniser, all of them or none, and says what went where."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Mapping, Optional
 
 from torch import Tensor, nn
 
@@ -36,9 +25,9 @@ class LoadReport:
     """
 
     source: str
-    loaded: Dict[str, Size]
-    left_out: Dict[str, Size]
-    new: Dict[str, Size]
+    loaded: dict[str, Size]
+    left_out: dict[str, Size]
+    new: dict[str, Size]
 
     def __str__(self) -> str:
         rows = (("loaded", self.loaded), ("left out", self.left_out), ("new", self.new))
@@ -77,11 +66,11 @@ def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Iter
             yield f"{name}: the recogniser has {ours}, the checkpoint has {theirs}"
 
 
-def _shape(tensor: Optional[Tensor]) -> str:
+def _shape(tensor: Tensor | None) -> str:
     return "none" if tensor is None else str(tuple(tensor.shape))
 
 
-def _message(pretrained: Pretrained, problems: List[str]) -> Iterator[str]:
+def _message(pretrained: Pretrained, problems: list[str]) -> Iterator[str]:
     yield f"pretrained.path={pretrained.path}: {len(problems)} tensors do not fit the recogniser"
     yield from (f"  - {problem}" for problem in problems[:NAMED])
     if len(problems) > NAMED:

@@ -1,20 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which contexts a fine-tuned encoder has: those it was pretrained with, or others that are asked for."""
 
-from typing import Any, Dict, List, Mapping, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 from nemo.collections.asr.parts.contexts import AttentionContext
 from nemo.collections.asr.parts.lookahead import report_lookahead
@@ -22,12 +12,12 @@ from nemo.utils import logging
 
 SIZES = ("att_context_size", "att_context_probs", "hierarchical_context", "context_cap")
 CONTEXTS = ("att_context_style", *SIZES)
-Style = Tuple[str, Tuple[AttentionContext, ...]]
+Style = tuple[str, tuple[AttentionContext, ...]]
 
 
 def contexts_of_both(
     encoder: Mapping, given: Mapping, config: Mapping, allowed: bool
-) -> Tuple[Dict[str, Any], List[str]]:
+) -> tuple[dict[str, Any], list[str]]:
     """The encoder's section with the contexts that it gets, and contradictions, if they are not allowed.
 
     `att_context_size` alone, or `hierarchical_context`, is the context of all layers, in place of all that the
@@ -60,8 +50,8 @@ def contexts_of_both(
     ]
 
 
-def _with_contexts(encoder: Mapping, asked: Mapping) -> Dict[str, Any]:
-    replaced: Tuple[str, ...] = ()
+def _with_contexts(encoder: Mapping, asked: Mapping) -> dict[str, Any]:
+    replaced: tuple[str, ...] = ()
     if "att_context_size" in asked:
         replaced = SIZES
     elif "hierarchical_context" in asked:

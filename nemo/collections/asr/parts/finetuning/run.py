@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A fine-tuning run: what is checked before it, the model that it trains, and what watches it."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
@@ -66,7 +55,7 @@ class FineTuning:
             damaged or without texts; a tokenizer that is not there; rates that the scheduler does not keep.
     """
 
-    def __init__(self, cfg: DictConfig, trainer: Optional[Trainer] = None):
+    def __init__(self, cfg: DictConfig, trainer: Trainer | None = None):
         self.cfg = cfg
         self.trainer: Any = trainer
         check_own_keys(cfg.model)
@@ -110,9 +99,9 @@ class FineTuning:
             self.trainer.callbacks[:0] = self.callbacks()
         return model
 
-    def callbacks(self) -> List[Callback]:
+    def callbacks(self) -> list[Callback]:
         """What belongs to the run: stops, bad audio, freezing, the word error rate, blanks of CTC, a curriculum."""
-        callbacks: List[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate(), ExactResume()]
+        callbacks: list[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate(), ExactResume()]
         if self.on_bad_audio is not None:
             callbacks.append(CountBadAudio(self.on_bad_audio))
         if self.freezing.steps:
@@ -121,7 +110,7 @@ class FineTuning:
             callbacks.append(BlankShare())
         return callbacks if self.curriculum is None else [*callbacks, self.curriculum]
 
-    def _checked_data(self) -> Dict[str, Transcripts]:
+    def _checked_data(self) -> dict[str, Transcripts]:
         """Checks manifests and texts, as far as there are any."""
         found = {}
         for name in DATA:

@@ -1,23 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The texts of manifests: that they are there, which characters they have, and the words for a tokenizer."""
 
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any
 
 from nemo.collections.asr.parts.manifests import manifests_of
 from nemo.collections.asr.parts.manifests.lines import (
@@ -44,10 +34,10 @@ class Transcripts:
         texts: how many of them are not empty
     """
 
-    manifests: List[str]
+    manifests: list[str]
     complete: bool
     key: str = "text"
-    characters: Set[str] = field(default_factory=set)
+    characters: set[str] = field(default_factory=set)
     texts: int = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -58,7 +48,7 @@ class Transcripts:
                     yield text
 
     @property
-    def labels(self) -> List[str]:
+    def labels(self) -> list[str]:
         """The characters, sorted; of white space the blank alone, because NeMo drops what is no label."""
         return sorted(character for character in self.characters if character == " " or not character.isspace())
 
@@ -77,7 +67,7 @@ def read_transcripts(name: str, config: Mapping) -> Transcripts:
     local = [path for path in paths if "://" not in path and "_OP_" not in path and "{" not in path]
     complete = bool(paths) and len(local) == len(paths) and not config.get("input_cfg")
     found = Transcripts(local, complete, config.get("text_field") or "text")
-    lacking: Dict[str, List[int]] = {}
+    lacking: dict[str, list[int]] = {}
     for manifest in local:
         for number, text in _texts(manifest, found.key):
             if text is None:
@@ -89,7 +79,7 @@ def read_transcripts(name: str, config: Mapping) -> Transcripts:
     return found
 
 
-def _check(name: str, found: Transcripts, lacking: Mapping[str, List[int]]) -> None:
+def _check(name: str, found: Transcripts, lacking: Mapping[str, list[int]]) -> None:
     messages = []
     for manifest, numbers in lacking.items():
         first = ", ".join(map(str, numbers[:NAMED])) + (" ..." if len(numbers) > NAMED else "")
@@ -109,7 +99,7 @@ def _without_weights(value: Any) -> Any:
     return [_without_weights(item) for item in value if not isinstance(item, (int, float))]
 
 
-def _texts(manifest: str, key: str) -> Iterator[Tuple[int, Optional[str]]]:
+def _texts(manifest: str, key: str) -> Iterator[tuple[int, str | None]]:
     """Line number and text of each entry, as NeMo finds it; None where there is none."""
     if why := why_no_file(os.path.expanduser(manifest)):
         raise ValueError(f"{KEY}={manifest}: {why}")
@@ -121,7 +111,7 @@ def _texts(manifest: str, key: str) -> Iterator[Tuple[int, Optional[str]]]:
         raise ValueError(f"{KEY}={manifest}, line {where}: cannot be decoded: {what}") from error
 
 
-def _text_in(line: str, where: str, key: str) -> Optional[str]:
+def _text_in(line: str, where: str, key: str) -> str | None:
     try:
         entry = json.loads(line)
     except ValueError as error:
@@ -129,7 +119,7 @@ def _text_in(line: str, where: str, key: str) -> Optional[str]:
     return _text_of(entry, key) if isinstance(entry, dict) else None
 
 
-def _text_of(entry: Mapping, key: str) -> Optional[str]:
+def _text_of(entry: Mapping, key: str) -> str | None:
     if key not in entry and "text_filepath" in entry:
         with open(entry["text_filepath"]) as file:
             return file.read().replace("\n", "")

@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a user sees of a validation: the word error rate, and how much of a CTC model's output is blank."""
 
-from typing import Any, List, Optional
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -34,8 +23,8 @@ class ShowErrorRate(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._errors: List[Tensor] = []
-        self._words: List[Tensor] = []
+        self._errors: list[Tensor] = []
+        self._words: list[Tensor] = []
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins anew."""
@@ -66,9 +55,9 @@ class BlankShare(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._hooks: List[Any] = []
+        self._hooks: list[Any] = []
         self._lengths: Any = None  # (B,)
-        self._counts: Optional[Tensor] = None  # blanks and frames, (2,)
+        self._counts: Tensor | None = None  # blanks and frames, (2,)
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Begins to listen to encoder and decoder."""

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a recogniser writes: characters, or the pieces of a tokenizer."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Tuple
+from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
@@ -108,7 +98,7 @@ def _kind(model: Mapping) -> str:
     return check_choice("model.tokenizer.type", tokenizer.get("type"), TYPES)
 
 
-def _folders(tokenizer: Mapping) -> Iterator[Tuple[str, Any, Any]]:
+def _folders(tokenizer: Mapping) -> Iterator[tuple[str, Any, Any]]:
     """Option, type and folder of a tokenizer, or of each language's."""
     if tokenizer["type"] != "agg":
         yield "model.tokenizer.dir", tokenizer["type"], tokenizer.get("dir")
@@ -117,12 +107,12 @@ def _folders(tokenizer: Mapping) -> Iterator[Tuple[str, Any, Any]]:
         yield f"model.tokenizer.langs.{language}.dir", part.get("type"), part.get("dir")
 
 
-def _training_options(tokenizer: Mapping) -> Tuple[int, str]:
+def _training_options(tokenizer: Mapping) -> tuple[int, str]:
     size = check_integer("model.tokenizer.vocab_size", tokenizer.get("vocab_size"), 1)
     return size, check_choice("model.tokenizer.spe_type", tokenizer.get("spe_type", "bpe"), SPE_TYPES)
 
 
-def _set_labels(model: DictConfig, labels: List[str]) -> None:
+def _set_labels(model: DictConfig, labels: list[str]) -> None:
     if is_transducer(model):
         return  # NeMo takes them from `model.labels`
     model.decoder.vocabulary = labels

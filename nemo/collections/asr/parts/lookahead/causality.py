@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Checks on the real model that no output depends on audio it should not have heard yet, to the bit.
 
@@ -19,9 +8,10 @@ outputs are compared. What an output may depend on is what `report_lookahead` sa
 """
 
 import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,7 +58,7 @@ class CausalityResult:
     allowed_features_ms: float
     allowed_audio_ms: float
     probes: int
-    violation: Optional[Violation] = None
+    violation: Violation | None = None
 
     @property
     def ok(self) -> bool:
@@ -96,7 +86,7 @@ class _Source:
     per_frame: int  # steps per encoder frame
     allowed: int  # the last step that encoder frame i may see is i * per_frame + allowed
 
-    def points(self, length: int, count: int, generator: torch.Generator) -> List[int]:
+    def points(self, length: int, count: int, generator: torch.Generator) -> list[int]:
         """Where to change the input: its ends, where consecutive encoder frames just see it, and anywhere."""
         frames = length // self.per_frame
         seen = [(frames // 3 + i) * self.per_frame + self.allowed for i in range(count // 2)]
@@ -155,7 +145,7 @@ class _Move:
         return Violation(self.source.name, self.at, self.frame, self.seconds)
 
 
-def _result(report: LookaheadReport, moves: List[_Move]) -> CausalityResult:
+def _result(report: LookaheadReport, moves: list[_Move]) -> CausalityResult:
     features_ms, audio_ms = (
         max(move.lookahead_ms() for move in moves if move.source.name == name) for name in ("features", "audio")
     )
@@ -168,7 +158,7 @@ def _result(report: LookaheadReport, moves: List[_Move]) -> CausalityResult:
 
 def _inputs(
     model: Any, report: LookaheadReport, seconds: float, generator: torch.Generator
-) -> Iterator[Tuple[_Source, Tensor]]:
+) -> Iterator[tuple[_Source, Tensor]]:
     """(source, signal) for features and for audio; the signals are on the model's device, without a batch."""
     timing, stated = report.timing, report.stated_frames * report.timing.stride
     device, dtype = _device_and_dtype(model.encoder)
@@ -193,7 +183,7 @@ def _features(model: Any, audio: Tensor) -> Tensor:
     return model.preprocessor(input_signal=audio, length=lengths)[0]
 
 
-def _first_moved(source: _Source, signal: Tensor, count: int, generator: torch.Generator) -> List[Tuple[int, int]]:
+def _first_moved(source: _Source, signal: Tensor, count: int, generator: torch.Generator) -> list[tuple[int, int]]:
     """(where the input was changed, first encoder frame that moved) for each change that moved any.
 
     Every change is an item of one batch, and compared with the same item of a batch without changes: where an item
@@ -215,7 +205,7 @@ def _first_moved(source: _Source, signal: Tensor, count: int, generator: torch.G
     return [(at, frame) for at, frame, any_moved in zip(points, first, moved.any(dim=1).tolist()) if any_moved]
 
 
-def _device_and_dtype(encoder: Any) -> Tuple[torch.device, torch.dtype]:
+def _device_and_dtype(encoder: Any) -> tuple[torch.device, torch.dtype]:
     parameter = next(encoder.parameters())
     return parameter.device, parameter.dtype
 

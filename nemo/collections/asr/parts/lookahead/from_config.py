@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Reads from a config, or from a built model, what decides how far it sees. Nothing here uses torch itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -30,7 +20,7 @@ from nemo.collections.asr.parts.lookahead.reach import (
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.option_checks import check_integer
 
-Contexts = Tuple[AttentionContext, ...]
+Contexts = tuple[AttentionContext, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class ModelOptions:
     convolution: Reach
     conv_context_size: Any
     conv_norm_type: str
-    subsampling: Optional[str]
+    subsampling: str | None
     subsampled: Reach
     normalize: Any
 
@@ -168,7 +158,7 @@ def _samples(preprocessor: Mapping, what: str, default: float, rate: int) -> int
     return check_integer(f"preprocessor.n_window_{what}", samples, 1)
 
 
-def _contexts_of_config(config: Mapping, encoder: Mapping) -> Tuple[str, Contexts]:
+def _contexts_of_config(config: Mapping, encoder: Mapping) -> tuple[str, Contexts]:
     n_layers = check_integer("encoder.n_layers", encoder.get("n_layers"), 1)
     style = encoder.get("att_context_style", "regular")
     if style not in STYLES:
@@ -187,7 +177,7 @@ def _contexts_of_config(config: Mapping, encoder: Mapping) -> Tuple[str, Context
     return style, contexts
 
 
-def _contexts_of_model(encoder: Any) -> Tuple[str, Contexts]:
+def _contexts_of_model(encoder: Any) -> tuple[str, Contexts]:
     contexts = getattr(encoder, "layer_contexts", None) or [encoder.att_context_size] * len(encoder.layers)
     if encoder.att_context_style not in STYLES:
         raise ValueError(f"att_context_style={encoder.att_context_style!r}: must be one of {', '.join(STYLES)}")
@@ -214,7 +204,7 @@ def _convolution(encoder: Mapping) -> Reach:
     return Reach(*(check_integer("encoder.conv_context_size", frames, 0) for frames in size))
 
 
-def _subsampling(encoder: Mapping) -> Optional[str]:
+def _subsampling(encoder: Mapping) -> str | None:
     return encoder.get("subsampling", "striding") or None
 
 

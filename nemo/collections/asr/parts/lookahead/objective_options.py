@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """`model.objective` and `model.next_tokens`, read from a config: plain values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping, Optional
 
 from nemo.utils.option_checks import check_choice, check_integer
 
@@ -28,7 +17,7 @@ class NextTokenOptions:
     """`model.next_tokens`: how many tokens a step predicts, and the first of them, None for the first unheard one."""
 
     steps: int
-    first: Optional[int]
+    first: int | None
 
 
 def read_objective(model: Mapping) -> str:

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which tokens each encoder step predicts with `model.objective: next_tokens`, and whether it has heard them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any
 
 from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section
 from nemo.collections.asr.parts.lookahead.objective_options import NEXT_TOKENS, read_next_tokens, read_objective
@@ -35,10 +25,10 @@ class PredictedTokens:
     """
 
     steps: int
-    first: Optional[int]
-    heard_frames: Optional[int]
+    first: int | None
+    heard_frames: int | None
     token_frames: int
-    problem: Optional[str] = None
+    problem: str | None = None
 
     def __str__(self) -> str:
         if self.problem is not None or self.first is None:
@@ -50,7 +40,7 @@ class PredictedTokens:
         return f"Objective next_tokens: step t predicts {tokens}; {heard}"
 
 
-def predicted_tokens(config_or_model: Any, options: ModelOptions) -> Optional[PredictedTokens]:
+def predicted_tokens(config_or_model: Any, options: ModelOptions) -> PredictedTokens | None:
     """What a model is asked in pretraining; None with `masked_tokens`, and for a model that predicts no tokens.
 
     Args:

@@ -1,23 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """How far layers, chunks, convolutions and subsampling reach: arithmetic alone, on frames and milliseconds."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Iterator, NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 
 from nemo.collections.asr.parts.contexts.context import UNLIMITED, AttentionContext, lookahead_frames
 
@@ -128,7 +118,7 @@ def frames_back(contexts: Sequence[AttentionContext], style: str, conv_back: flo
     return max(frame - first_seen(frame) for frame in range(contexts[0].right + 1))
 
 
-def layer_ranges(contexts: Sequence[AttentionContext]) -> Iterator[Tuple[int, int, AttentionContext]]:
+def layer_ranges(contexts: Sequence[AttentionContext]) -> Iterator[tuple[int, int, AttentionContext]]:
     """Neighbouring layers with the same context: (first layer, last layer, context)."""
     first = 0
     for context, group in groupby(contexts):

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """How far ahead a streaming encoder looks, and why: read from a config, or from a model with the contexts it has now.
 
@@ -18,8 +7,9 @@ An encoder frame stands for the feature frame it begins with (`subsampling_facto
 for the sample at its hop. Look-ahead is what is seen beyond that, in milliseconds.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Optional, Tuple
+from typing import Any
 
 from nemo.collections.asr.parts.contexts.context import AttentionContext
 from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section, read_flag, read_options
@@ -54,14 +44,14 @@ class LookaheadReport:
             trained; otherwise None
     """
 
-    contexts: Tuple[AttentionContext, ...]
+    contexts: tuple[AttentionContext, ...]
     style: str
     timing: Timing
-    reasons: Tuple[Reason, ...]
+    reasons: tuple[Reason, ...]
     stated_frames: int
     convolution: Reach
     left_reach_ms: float
-    predicted: Optional[PredictedTokens] = None
+    predicted: PredictedTokens | None = None
 
     @property
     def total_ms(self) -> float:
@@ -74,11 +64,11 @@ class LookaheadReport:
         return sum(reason.ms for reason in self.reasons if not reason.violation)
 
     @property
-    def violations(self) -> Tuple[Reason, ...]:
+    def violations(self) -> tuple[Reason, ...]:
         """The reasons that a configuration which claims to be streaming must not have."""
         return tuple(reason for reason in self.reasons if reason.violation)
 
-    def reach_ms(self, n_layers: int) -> Tuple[float, float]:
+    def reach_ms(self, n_layers: int) -> tuple[float, float]:
         """How far the first `n_layers` layers see together, attention and convolution: (ms back, ms ahead)."""
         contexts = self.contexts[:n_layers]
         back = frames_back(contexts, self.style, self.convolution.back)

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which tokens of the future a model may be asked for: the answer must not lie in what it has heard."""
 
 import math
-from typing import Any, Iterator, Mapping, Optional
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from nemo.collections.asr.parts.lookahead.from_config import model_section, read_options
 from nemo.collections.asr.parts.lookahead.reasons import Reason, find_reasons
@@ -43,7 +33,7 @@ def first_unheard_token(config_or_model: Any) -> int:
     return int(options.feature_frames_ahead + 1) // options.timing.stride
 
 
-def first_predicted_token(first: Optional[int], config_or_model: Any) -> int:
+def first_predicted_token(first: int | None, config_or_model: Any) -> int:
     """The first token that a step predicts: `first` of the config, or where that is None the first unheard one.
 
     Raises:

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What the headers of audio files say: can a manifest's entry be read?
 
@@ -19,9 +8,9 @@ on a network file system each header is a wait, and the waits run side by side.
 """
 
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
-from typing import FrozenSet, Iterator, List, Optional, Sequence, Tuple
+from functools import cache, partial
 
 import soundfile
 from tqdm.auto import tqdm
@@ -39,7 +28,7 @@ TOLERANCE = 0.1  # s
 RELATIVE_TOLERANCE = 0.01
 
 
-def audio_problems(manifest: str, entries: Sequence[Entry], channel_selector=None) -> Iterator[Tuple[int, Problem]]:
+def audio_problems(manifest: str, entries: Sequence[Entry], channel_selector=None) -> Iterator[tuple[int, Problem]]:
     """Reads the headers of entries, with a progress bar that says how long it takes, if that is more than a moment.
 
     Yields:
@@ -57,12 +46,12 @@ def audio_problems(manifest: str, entries: Sequence[Entry], channel_selector=Non
             threads.shutdown(cancel_futures=True)  # after Ctrl-C, or an error
 
 
-def _task(manifest: str, channel_selector, entries: Sequence[Entry]) -> List[Tuple[int, Problem]]:
+def _task(manifest: str, channel_selector, entries: Sequence[Entry]) -> list[tuple[int, Problem]]:
     found = ((entry.line, audio_problem(manifest, entry, channel_selector)) for entry in entries)
     return [(line, problem) for line, problem in found if problem is not None]
 
 
-def audio_problem(manifest: str, entry: Entry, channel_selector=None) -> Optional[Problem]:
+def audio_problem(manifest: str, entry: Entry, channel_selector=None) -> Problem | None:
     """Why an entry's audio cannot be used as the entry says; None if it can, as far as headers tell.
 
     Args:
@@ -80,7 +69,7 @@ def audio_problem(manifest: str, entry: Entry, channel_selector=None) -> Optiona
     return None
 
 
-def _file_problem(path: str, entry: Entry, channel_selector) -> Optional[Problem]:
+def _file_problem(path: str, entry: Entry, channel_selector) -> Problem | None:
     if "://" in path:
         return None
     if why := why_no_file(path):
@@ -99,7 +88,7 @@ def _file_problem(path: str, entry: Entry, channel_selector) -> Optional[Problem
     return _time_problem(path, entry, seconds)
 
 
-def _time_problem(path: str, entry: Entry, seconds: float) -> Optional[Problem]:
+def _time_problem(path: str, entry: Entry, seconds: float) -> Problem | None:
     said = f"{path} ({seconds:.2f} s), offset={entry.offset:g}"
     if entry.offset >= seconds:
         return Problem("offset_beyond", said)
@@ -108,6 +97,6 @@ def _time_problem(path: str, entry: Entry, seconds: float) -> Optional[Problem]:
     return None
 
 
-@lru_cache(maxsize=None)
-def _formats() -> FrozenSet[str]:
+@cache
+def _formats() -> frozenset[str]:
     return frozenset(soundfile.available_formats())

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Checks a data section of a config before training starts, so that a bad manifest fails now and by name.
 
@@ -20,7 +9,8 @@ all: it trains with silence instead).
 """
 
 import os
-from typing import Iterator, List, Mapping, NamedTuple, Optional
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from nemo.collections.asr.parts.manifests.audio_headers import audio_problems
 from nemo.collections.asr.parts.manifests.channels import check_selector
@@ -49,11 +39,11 @@ class CheckedLines(NamedTuple):
 
     key: str
     manifest: str
-    to_open: List[Entry]
+    to_open: list[Entry]
     to_try: FilesToTry
 
 
-def check_manifests(config: Mapping, on_bad_audio: Optional[str] = None):
+def check_manifests(config: Mapping, on_bad_audio: str | None = None):
     """Raises a ValueError that names manifest and lines of what is wrong, counts the rest and says what to do.
 
     Looked at are all lines (JSON, paths, offsets, durations), the headers of `check_audio_files` files of each
@@ -68,7 +58,7 @@ def check_manifests(config: Mapping, on_bad_audio: Optional[str] = None):
     check_audio(config, check_lines(config), on_bad_audio)
 
 
-def check_lines(config: Mapping) -> List[CheckedLines]:
+def check_lines(config: Mapping) -> list[CheckedLines]:
     """The first half of the check, that of the manifests' text. Every rank does it, as every rank reads them.
 
     Raises:
@@ -88,13 +78,13 @@ def check_lines(config: Mapping) -> List[CheckedLines]:
     return checked
 
 
-def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: Optional[str] = None):
+def check_audio(config: Mapping, checked: list[CheckedLines], on_bad_audio: str | None = None):
     """The second half: reads headers of audio files. Once is enough, whatever the number of ranks.
 
     Raises:
         ValueError: see `check_manifests`
     """
-    errors: List[str] = []
+    errors: list[str] = []
     for checked_lines in checked:
         selector = config.get("channel_selector") if checked_lines.key == "manifest_filepath" else None
         errors += _audio_errors(checked_lines, selector, on_bad_audio == "skip")
@@ -102,7 +92,7 @@ def check_audio(config: Mapping, checked: List[CheckedLines], on_bad_audio: Opti
         raise ValueError("\n".join(errors))
 
 
-def _audio_errors(checked: CheckedLines, selector, skip: bool) -> List[str]:
+def _audio_errors(checked: CheckedLines, selector, skip: bool) -> list[str]:
     """What ends the run; warns of the rest."""
     name, opened = f"{checked.key}={checked.manifest}", len(checked.to_open)
     bad, short, kinds = Problems(name), Problems(name), Problems(name)
@@ -132,7 +122,7 @@ def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems
     if why := why_no_file(os.path.expanduser(manifest)):
         raise ValueError(f"{key}={manifest}: {why}")
     encoding, within = encoding_of(key), DurationLimits(config)
-    to_open: List[Entry] = []
+    to_open: list[Entry] = []
     to_try = FilesToTry()
     try:
         total = sum(1 for _ in read_lines(manifest, encoding))
@@ -162,7 +152,7 @@ def _count(total: int, config: Mapping) -> int:
     return total if count < 0 else min(count, total)
 
 
-def _seconds_or_none(config: Mapping, name: str) -> Optional[float]:
+def _seconds_or_none(config: Mapping, name: str) -> float | None:
     value = config.get(name)
     return None if value is None else check_number(name, value, float("-inf"), float("inf"))
 
@@ -174,7 +164,7 @@ class DurationLimits:
         self.low, self.high = (_seconds_or_none(config, name) for name in ("min_duration", "max_duration"))
         self.count, self.shortest, self.longest, self.kept = 0, float("inf"), 0.0, False
 
-    def add(self, duration: Optional[float]):
+    def add(self, duration: float | None):
         """Counts an utterance; NeMo keeps one that does not say how long it is."""
         self.count += 1
         if duration is None:

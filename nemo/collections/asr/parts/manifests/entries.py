@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """One line of a manifest: what it says, or what is wrong with it. No audio file is touched."""
 
 import json
-from typing import Any, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, NamedTuple
 
 from nemo.collections.asr.parts.manifests.lines import WITHOUT_BOM, as_utf8, coding_of
 from nemo.collections.asr.parts.manifests.problems import Problem
@@ -33,12 +22,12 @@ class Entry(NamedTuple):
     """What a line says: files, one or one a channel; offset and duration in seconds, None being all of the file."""
 
     line: int
-    files: Tuple[str, ...]
+    files: tuple[str, ...]
     offset: float
-    duration: Optional[float]
+    duration: float | None
 
 
-def parse_entry(key: str, line: int, text: str) -> Union[Entry, Problem]:
+def parse_entry(key: str, line: int, text: str) -> Entry | Problem:
     """The entry that a line of `key`, a manifest's name in the config, is; or what is wrong with it."""
     if text.startswith("\ufeff"):
         return Problem("encoding", f"it begins with a byte order mark (BOM); {WITHOUT_BOM}")
@@ -59,7 +48,7 @@ def parse_entry(key: str, line: int, text: str) -> Union[Entry, Problem]:
     return _with_times(line, files, entry)
 
 
-def _with_times(line: int, files: List[str], entry: dict) -> Union[Entry, Problem]:
+def _with_times(line: int, files: list[str], entry: dict) -> Entry | Problem:
     offset, duration = seconds_of(entry.get("offset"), lowest=-MOST_SECONDS), seconds_of(entry.get("duration"))
     for name, value in (("offset", offset), ("duration", duration)):
         if value is None and entry.get(name) is not None:
@@ -67,13 +56,13 @@ def _with_times(line: int, files: List[str], entry: dict) -> Union[Entry, Proble
     return Entry(line, tuple(files), max(0.0, offset or 0.0), duration)  # NeMo takes a negative offset for 0
 
 
-def files_of(value: Any) -> Optional[List[str]]:
+def files_of(value: Any) -> list[str] | None:
     """The paths of a value: one, or those of the channels; None if it is something else."""
     files = value if isinstance(value, list) else [value]
     return files if files and all(isinstance(file, str) and file for file in files) else None
 
 
-def seconds_of(value: Any, lowest: float = 0.0) -> Optional[float]:
+def seconds_of(value: Any, lowest: float = 0.0) -> float | None:
     """Seconds; None for what is no number (as `true`), NaN, infinite or below `lowest`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None

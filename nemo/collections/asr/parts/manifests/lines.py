@@ -1,24 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The lines of a manifest, read as NeMo reads them: text, decoded, without those that are blank."""
 
 import codecs
 import os
 from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Iterable, Iterator, Optional, Sequence, Tuple
 
 from nemo.collections.common.parts.preprocessing.manifest import get_full_path
 
@@ -48,7 +37,7 @@ def manifests_of(value, key: str = "manifest_filepath") -> Iterator[str]:
         raise ValueError(f"{key}={value!r}: must be the path of a manifest, or a list of paths")
 
 
-def encoding_of(key: str) -> Optional[str]:
+def encoding_of(key: str) -> str | None:
     """What NeMo decodes a manifest with: noise as UTF-8, utterances as the locale says, mostly UTF-8 too."""
     return "utf-8" if key == "noise_manifest" else None
 
@@ -64,7 +53,7 @@ def full_path(file: str, manifest: str) -> str:
     return beside if not os.path.isfile(path) and os.path.isdir(beside) else path
 
 
-def read_lines(manifest: str, encoding: Optional[str]) -> Iterator[Tuple[int, str]]:
+def read_lines(manifest: str, encoding: str | None) -> Iterator[tuple[int, str]]:
     """Number, from 1, and text of each line that is not blank.
 
     Raises:
@@ -77,7 +66,7 @@ def read_lines(manifest: str, encoding: Optional[str]) -> Iterator[Tuple[int, st
                 yield number, line
 
 
-def why_no_file(path: str) -> Optional[str]:
+def why_no_file(path: str) -> str | None:
     """Why a path cannot be read as a file; None if there is one."""
     if os.path.isfile(path):
         return None
@@ -130,6 +119,6 @@ def place_of_entry(manifests: Iterable[str], position: int, key: str = "manifest
 
 
 @lru_cache(maxsize=64)
-def _numbers(manifest: str, encoding: Optional[str], changed: int) -> array:
+def _numbers(manifest: str, encoding: str | None, changed: int) -> array:
     """Numbers of the lines that are not blank; `changed`, in ns, tells versions of the manifest apart."""
     return array("Q", (number for number, _ in read_lines(manifest, encoding)))

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What can be wrong with lines of manifests: in words, counted, and with a hint of what to do."""
 
 from collections import defaultdict
-from typing import Dict, List, NamedTuple, Tuple
+from typing import NamedTuple
 
 NAMED = 3  # of each kind
 # More than this share of what is read is not a few bad items: it is a mistake.
@@ -84,8 +73,8 @@ class Problems:
 
     def __init__(self, manifest: str):
         self.manifest = manifest
-        self.counts: Dict[str, int] = defaultdict(int)
-        self._first: Dict[str, List[Tuple[int, Problem]]] = defaultdict(list)
+        self.counts: dict[str, int] = defaultdict(int)
+        self._first: dict[str, list[tuple[int, Problem]]] = defaultdict(list)
 
     def add(self, line: int, problem: Problem):
         """Counts a problem of a line."""
@@ -93,7 +82,7 @@ class Problems:
         if len(self._first[problem.kind]) < NAMED:
             self._first[problem.kind].append((line, problem))
 
-    def messages(self) -> List[str]:
+    def messages(self) -> list[str]:
         """One text for each kind: the manifest, what is wrong, the first lines, how many more, and a hint."""
         return [self._message(kind) for kind in KINDS if self.counts[kind]]
 

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The check of manifests where a model is built on many ranks: one rank reads the audio, and all of them fail alike.
 
@@ -19,7 +8,7 @@ each anyhow and where all find the same, and rank 0 reads the audio headers. If 
 others would wait for it in the start of the process group. So it keeps the error until they are all there.
 """
 
-from typing import Mapping, Optional
+from collections.abc import Mapping
 
 from lightning.pytorch import Trainer
 
@@ -27,7 +16,7 @@ from nemo.collections.asr.parts.manifests.check import check_audio, check_lines
 from nemo.utils.get_rank import is_global_rank_zero
 
 
-def check_on_ranks(config: Mapping, on_bad_audio: Optional[str], trainer: Optional[Trainer]) -> str:
+def check_on_ranks(config: Mapping, on_bad_audio: str | None, trainer: Trainer | None) -> str:
     """Checks a data section as `check_manifests` does.
 
     Returns:
@@ -47,7 +36,7 @@ def check_on_ranks(config: Mapping, on_bad_audio: Optional[str], trainer: Option
     return ""
 
 
-def raise_on_all_ranks(unreadable: str, trainer: Optional[Trainer]):
+def raise_on_all_ranks(unreadable: str, trainer: Trainer | None):
     """Raises a ValueError on each rank if rank 0 has found audio that cannot be read; all ranks call it."""
     if _is_alone(trainer):
         return
@@ -56,5 +45,5 @@ def raise_on_all_ranks(unreadable: str, trainer: Optional[Trainer]):
         raise ValueError(unreadable.strip())
 
 
-def _is_alone(trainer: Optional[Trainer]) -> bool:
+def _is_alone(trainer: Trainer | None) -> bool:
     return trainer is None or trainer.world_size == 1

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Is there a reader for each kind of audio file? A few files of each extension are read as training reads them.
 
@@ -19,7 +8,8 @@ Headers do not tell: what has an extension that soundfile does not know, NeMo be
 
 import os
 from collections import Counter, deque
-from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import soundfile
 
@@ -40,8 +30,8 @@ class FilesToTry:
 
     def __init__(self) -> None:
         self._counts: Counter = Counter()
-        self._first: Dict[str, List[Entry]] = {}
-        self._last: Dict[str, Deque[Entry]] = {}
+        self._first: dict[str, list[Entry]] = {}
+        self._last: dict[str, deque[Entry]] = {}
 
     def add(self, entry: Entry):
         """Takes note of an entry."""
@@ -55,11 +45,11 @@ class FilesToTry:
         else:
             self._last.setdefault(extension, deque(maxlen=TRIED)).append(entry)
 
-    def entries(self, extension: str) -> List[Entry]:
+    def entries(self, extension: str) -> list[Entry]:
         """Those of an extension that are tried."""
         return [*self._first.get(extension, ()), *self._last.get(extension, ())]
 
-    def problems(self, manifest: str, skip: bool, channel_selector=None) -> Iterator[Tuple[int, Problem]]:
+    def problems(self, manifest: str, skip: bool, channel_selector=None) -> Iterator[tuple[int, Problem]]:
         """Line and problem of each extension of which no file that was tried can be read.
 
         Args:
@@ -68,7 +58,7 @@ class FilesToTry:
             channel_selector: as in a data section of a config
         """
         for extension in self._first:
-            failed: List[Tuple[Entry, Exception]] = []
+            failed: list[tuple[Entry, Exception]] = []
             for entry in self.entries(extension):
                 error = _error(manifest, entry, channel_selector)
                 if error is None:
@@ -78,14 +68,14 @@ class FilesToTry:
                 if not skip or len(failed) >= FEW or lacking_program(entry.files[0], error):
                     yield failed[0][0].line, self._problem(extension, failed)
 
-    def _problem(self, extension: str, failed: List[Tuple[Entry, Exception]]) -> Problem:
+    def _problem(self, extension: str, failed: list[tuple[Entry, Exception]]) -> Problem:
         (first, error), *others = failed[:NAMED]
         named = "".join(f"; line {entry.line}: {entry.files[0]}" for entry, _ in others)
         files = f"{self._counts[extension]} {extension or 'files without an extension'}"
         return Problem("reader", f"{files} ({len(failed)} were tried): {first.files[0]} ({error}){named}")
 
 
-def lacking_program(file: str, error: BaseException) -> Optional[str]:
+def lacking_program(file: str, error: BaseException) -> str | None:
     """The program that reads such files and is not installed; None if that is not what is wrong.
 
     NeMo gives it damaged files of all kinds, too.
@@ -95,7 +85,7 @@ def lacking_program(file: str, error: BaseException) -> Optional[str]:
     return name if others and isinstance(error, FileNotFoundError) and name in PROGRAMS else None
 
 
-def _error(manifest: str, entry: Entry, channel_selector: Any) -> Optional[Exception]:
+def _error(manifest: str, entry: Entry, channel_selector: Any) -> Exception | None:
     # NeMo's package of this imports what imports manifests
     from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 

@@ -1,20 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The callback that looks at each step's loss and gradients before the optimizer does."""
 
-from typing import Any, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -59,10 +49,10 @@ class NonfiniteSteps(Callback):
         self.action = check_choice("on_nonfinite", action, ON_NONFINITE[:2])
         self.skipped = False  # this step
         self._skipped_in_epoch = self._skipped_in_run = self._in_a_row = 0
-        self._batches: List[Batch] = []
-        self._losses: List[Tensor] = []
-        self._last_loss: Optional[Tensor] = None
-        self._buffers: Optional[KeptBuffers] = None
+        self._batches: list[Batch] = []
+        self._losses: list[Tensor] = []
+        self._last_loss: Tensor | None = None
+        self._buffers: KeptBuffers | None = None
         self._counts = KeptCounts(None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -140,7 +130,7 @@ class NonfiniteSteps(Callback):
         self._batches, self._losses = [], []
 
 
-def check_on_nonfinite(cfg: Mapping) -> Optional[str]:
+def check_on_nonfinite(cfg: Mapping) -> str | None:
     """The value of `on_nonfinite` in a model's config; None does what NeMo does, which is nothing.
 
     Raises:
@@ -155,7 +145,7 @@ def check_on_nonfinite(cfg: Mapping) -> Optional[str]:
     return action
 
 
-def nonfinite_of_config(model: LightningModule) -> List[Callback]:
+def nonfinite_of_config(model: LightningModule) -> list[Callback]:
     """The callbacks that `model.cfg.on_nonfinite` asks for, for Lightning's hook `configure_callbacks`."""
     action = model.cfg.get("on_nonfinite")
     return [] if action is None else [NonfiniteSteps(action), NonfiniteValidation(action)]

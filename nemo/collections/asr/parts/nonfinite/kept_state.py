@@ -1,20 +1,8 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a forward pass changes, so that it can be taken back: statistics of batch norms, counts of metrics."""
 
-from typing import Dict, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +15,8 @@ class KeptBuffers:
 
     def __init__(self, model: nn.Module):
         norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-        self.buffers: List[Tensor] = [b for norm in norms for b in norm.buffers(recurse=False)]
-        self.kept: List[Tensor] = []
+        self.buffers: list[Tensor] = [b for norm in norms for b in norm.buffers(recurse=False)]
+        self.kept: list[Tensor] = []
 
     def keep(self) -> None:
         """Remembers them as they are."""
@@ -44,9 +32,9 @@ class KeptBuffers:
 class KeptCounts:
     """A metric's counts before a batch."""
 
-    def __init__(self, metric: Optional[Metric]):
+    def __init__(self, metric: Metric | None):
         self.metric = metric
-        self.before: Dict[str, Tensor] = {}
+        self.before: dict[str, Tensor] = {}
         if metric is not None:
             self.before = {name: value.clone() for name, value in metric.metric_state.items()}
 

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What is not finite, on which ranks: one all-reduce of a few numbers, one wait for the device."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed as dist
@@ -31,7 +20,7 @@ class Batch:
     """What is remembered of a batch until its step is over."""
 
     index: int
-    utterances: Optional[List[str]]
+    utterances: list[str] | None
     loader: int = 0
 
     def __str__(self) -> str:
@@ -53,12 +42,12 @@ class Findings:
         own: flags of this rank's losses
     """
 
-    ranks: Tuple[int, ...]
+    ranks: tuple[int, ...]
     gradients: bool
-    own: Tuple[bool, ...]
+    own: tuple[bool, ...]
 
 
-def find(losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.device) -> Optional[Findings]:
+def find(losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.device) -> Findings | None:
     """
     Looks at losses and gradients of all ranks, each of which must call this. The host waits for the device once.
 
@@ -79,7 +68,7 @@ def find(losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.de
 
 def flags_of(
     losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.device, order: float = 2.0
-) -> Tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """
     This rank's part of what is looked at, on the device; nothing waits for it.
 
@@ -97,7 +86,7 @@ def flags_of(
     return own, (place == rank) * own.any().float() + (place == world) * _any_bad(gradients, device, order).float()
 
 
-def _on_all_ranks(own: Tensor, flags: Tensor) -> Tuple[Tensor, List[float], float]:
+def _on_all_ranks(own: Tensor, flags: Tensor) -> tuple[Tensor, list[float], float]:
     if has_ranks():
         dist.all_reduce(flags, dist.ReduceOp.MAX)
     *ranks, in_gradients = flags.tolist()

@@ -1,23 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which utterances a batch is made of: names that travel in the batch, from the process that loads it.
 
 NeMo's batches do not say it. Its data sets know: the entries of their manifests, or Lhotse's cuts.
 """
 
-from typing import Any, Callable, Iterator, List, Optional, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -33,7 +23,7 @@ class Utterances:
         return iter(())
 
 
-def utterances_of(batch: Any) -> Optional[List[str]]:
+def utterances_of(batch: Any) -> list[str] | None:
     """Names of a batch's utterances; None if it does not carry any."""
     parts = batch if isinstance(batch, (tuple, list)) else (getattr(batch, "sample_id", None),)
     return next((part.names for part in parts if isinstance(part, Utterances)), None)
@@ -68,7 +58,7 @@ def _leaves(dataset: Any) -> Iterator[Any]:
         yield from _leaves(part)
 
 
-def _with_names(batch: Any, names: Sequence[Optional[str]]) -> Any:
+def _with_names(batch: Any, names: Sequence[str | None]) -> Any:
     if any(name is None for name in names):
         return batch
     if isinstance(batch, (tuple, list)):
@@ -99,7 +89,7 @@ class _NamesOfEntries:
             items = [item[:4] if isinstance(item, tuple) else item for item in items]
         return _with_names(self.collate(items), names)
 
-    def _name(self, number: Optional[int]) -> Optional[str]:
+    def _name(self, number: int | None) -> str | None:
         if number is None:
             return None
         collections = [dataset.manifest_processor.collection for dataset in self.datasets]
@@ -107,7 +97,7 @@ class _NamesOfEntries:
         return " or ".join(dict.fromkeys(_describe(entry) for entry in entries)) or None
 
 
-def _number(item: Any) -> Optional[int]:
+def _number(item: Any) -> int | None:
     """Which entry of its manifest an item was made of; None for one that was made of none."""
     number = item[-1] if isinstance(item, tuple) and len(item) == 5 else getattr(item, "sample_id", None)
     return int(number) if isinstance(number, (int, str)) and str(number).isdecimal() else None
@@ -130,7 +120,7 @@ class _RemembersCuts:
 
     def __init__(self, load_audio: Callable):
         self.load_audio = load_audio
-        self.names: List[str] = []
+        self.names: list[str] = []
 
     def __call__(self, cuts: Any, *args: Any, **kwargs: Any) -> Any:
         loaded = self.load_audio(cuts, *args, **kwargs)

@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The callback that looks at the losses of a validation, at its end."""
 
-from typing import Any, List, Optional
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -93,9 +82,9 @@ class NonfiniteValidation(Callback):
             of_loader[:] = finite or of_loader
 
     def _forget(self) -> None:
-        self._losses: List[Tensor] = []
-        self._batches: List[Batch] = []
+        self._losses: list[Tensor] = []
+        self._batches: list[Batch] = []
 
 
-def _is_finite(loss: Optional[Tensor]) -> bool:
+def _is_finite(loss: Tensor | None) -> bool:
     return loss is None or bool(loss.isfinite())

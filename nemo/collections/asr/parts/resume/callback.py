@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The callback that makes a resumed run the uninterrupted one."""
 
 import signal
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -53,13 +42,13 @@ class ExactResume(Callback):
         seed: seeds masks, dropout and data; None leaves them to the process's random states
     """
 
-    def __init__(self, seed: Optional[int] = None):
+    def __init__(self, seed: int | None = None):
         super().__init__()
         self.seed = seed
-        self.place: Optional[Place] = None  # where the run goes on
-        self._random: Optional[RandomState] = None
-        self._boundary: Optional[Tuple[Place, RandomState]] = None
-        self._validated: Optional[Tuple[int, int]] = None
+        self.place: Place | None = None  # where the run goes on
+        self._random: RandomState | None = None
+        self._boundary: tuple[Place, RandomState] | None = None
+        self._validated: tuple[int, int] | None = None
         self._counted = True
         self._signals = StopSignals()
         self._utterances = 0
@@ -150,7 +139,7 @@ class ExactResume(Callback):
             _save_last(trainer, checkpoints)
         self._signals.ignore()
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Adds place and random states; all ranks save a checkpoint together."""
         if trainer.state.fn != TrainerFn.FITTING:
             return
@@ -162,7 +151,7 @@ class ExactResume(Callback):
             "utterances": self._utterances,
         }
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Reads where the run goes on, and says it to Lightning's loops."""
         if trainer.state.fn != TrainerFn.FITTING or self._boundary is not None:
             return
@@ -176,7 +165,7 @@ class ExactResume(Callback):
         self.place.write_to(checkpoint["loops"]["fit_loop"])
         trainer.fit_loop.epoch_loop = ResumedEpochLoop.taking_over(trainer.fit_loop.epoch_loop, self.place)
 
-    def _on_these_ranks(self, place: Place, state: Dict[str, Any], trainer: Trainer, model: LightningModule) -> Place:
+    def _on_these_ranks(self, place: Place, state: dict[str, Any], trainer: Trainer, model: LightningModule) -> Place:
         """The place, with as many batches as these ranks need for the utterances that are done."""
         if state["seed"] != self.seed:
             logging.warning(f"model.seed={self.seed}: the checkpoint has {state['seed']}; the data has another order.")
@@ -202,7 +191,7 @@ class ExactResume(Callback):
             place = Place.of(trainer, validated=True, counted=self._counted)
         return place
 
-    def _what_to_save(self, trainer: Trainer) -> Tuple[Place, RandomState]:
+    def _what_to_save(self, trainer: Trainer) -> tuple[Place, RandomState]:
         """The place and the random states now, or those of the last optimizer step where something is half done."""
         place = self._current(trainer)
         progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
@@ -224,7 +213,7 @@ class ExactResume(Callback):
         raise KeyboardInterrupt if number == signal.SIGINT else SIGTERMException
 
 
-def resume_of_config(model: Any) -> List[ExactResume]:
+def resume_of_config(model: Any) -> list[ExactResume]:
     """The callback for Lightning's hook `configure_callbacks`, with `model.cfg.seed`; none where nothing is trained.
 
     Raises:
@@ -251,7 +240,7 @@ def stoppable_loader(model: Any, loader: Any) -> Any:
     return loader
 
 
-def _resume_of(model: Any) -> Optional[ExactResume]:
+def _resume_of(model: Any) -> ExactResume | None:
     trainer: Any = getattr(model, "_trainer", None)
     callbacks = [] if trainer is None else trainer.callbacks
     return next((callback for callback in callbacks if isinstance(callback, ExactResume)), None)
@@ -262,7 +251,7 @@ def _save_last(trainer: Trainer, checkpoints: ModelCheckpoint) -> None:
     checkpoints._save_last_checkpoint(trainer, checkpoints._monitor_candidates(trainer))
 
 
-def _checkpoints(trainer: Trainer) -> Optional[ModelCheckpoint]:
+def _checkpoints(trainer: Trainer) -> ModelCheckpoint | None:
     return next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
 
 

@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Checkpoint files that are whole or not there, and the one that a run goes on from."""
 
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from fsspec.implementations.local import LocalFileSystem
@@ -39,7 +28,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     copy, which leaves half a checkpoint if the run is killed. What is not a local file is left to Lightning.
     """
 
-    def save_checkpoint(self, checkpoint: Dict[str, Any], path: Any, storage_options: Optional[Any] = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Saves a checkpoint; if that fails, the file that was there is still there."""
         if storage_options is not None or not isinstance(get_filesystem(path), LocalFileSystem):
             return super().save_checkpoint(checkpoint, path, storage_options)
@@ -67,7 +56,7 @@ def is_whole(file: Path) -> bool:
     return zipfile.is_zipfile(file) if start == ZIP else start.startswith(PICKLE)
 
 
-def recover_checkpoints(options: Optional[DictConfig]) -> None:
+def recover_checkpoints(options: DictConfig | None) -> None:
     """Has NeMo's `exp_manager` go on from the last whole checkpoint, whatever a killed run has left.
 
     To be called before `exp_manager`, by every rank. It does nothing unless `resume_if_exists` is set.
@@ -97,7 +86,7 @@ def recover_checkpoints(options: Optional[DictConfig]) -> None:
         _take_another(folder, options)
 
 
-def _folder(options: Any) -> Optional[Path]:
+def _folder(options: Any) -> Path | None:
     """Where `exp_manager` looks for checkpoints; None if that is not a local folder."""
     given = (options.get("checkpoint_callback_params") or {}).get("dirpath")
     if given is None:
@@ -109,7 +98,7 @@ def _folder(options: Any) -> Optional[Path]:
     return None if "://" in str(given) else Path(given)
 
 
-def _newest_first(folder: Path, pattern: str) -> List[Path]:
+def _newest_first(folder: Path, pattern: str) -> list[Path]:
     """Whole checkpoint files; a folder, as sharded ones are, is none."""
     found = [file for file in folder.glob(pattern) if file.is_file() and is_whole(file)]
     return sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True)

@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Where a training run is: the batches of an epoch that are done, read off Lightning's loops and put back there."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Dict
+from typing import Any
 
 from lightning.pytorch import Trainer
 
@@ -74,11 +63,11 @@ class Place:
         """The place with another number of batches, for ranks or batches of another size."""
         return replace(self, batches=batches, validated=True, is_last=False)
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain types, for a checkpoint."""
         return asdict(self)
 
-    def write_to(self, loops: Dict[str, Any]) -> None:
+    def write_to(self, loops: dict[str, Any]) -> None:
         """Makes the state of Lightning's `fit_loop` in a checkpoint say this place.
 
         What Lightning saves counts a batch as not done whose `on_train_batch_end` saves it, and would train on one
@@ -100,5 +89,5 @@ def _was_last(trainer: Trainer, done: int) -> bool:
     return done == trainer.num_training_batches or (progress.current.ready == done and progress.is_last_batch)
 
 
-def _set_all(counts: Dict[str, int], value: int) -> None:
+def _set_all(counts: dict[str, int], value: int) -> None:
     counts.update(dict.fromkeys(counts, value))

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A data loader whose batches are a function of the seed, the epoch and the place in it, whatever loads them."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, Tuple
+from typing import Any
 
 import torch
 from lhotse.dataset.sampling.base import CutSampler
@@ -70,7 +60,7 @@ class EpochDraws(DistributedSampler):
     ):
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)
         self.batch_size, self.drop_last_batch = batch_size, drop_last
-        self.place: Tuple[int, int] = (0, 0)
+        self.place: tuple[int, int] = (0, 0)
 
     def start_at(self, epoch: int, batches: int) -> None:
         """Leaves out the first batches of one epoch, which were trained on before; no sample of them is loaded."""

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Ctrl-C and SIGTERM: heard at once, obeyed by all ranks together at the next place between two batches."""
 
@@ -20,7 +9,7 @@ import signal
 import threading
 import time
 from multiprocessing import context
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -106,10 +95,10 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self._first: Optional[int] = None
+        self._first: int | None = None
         self._time = 0.0
-        self._trainer: Optional[Trainer] = None
-        self._before: Dict[int, Any] = {}
+        self._trainer: Trainer | None = None
+        self._before: dict[int, Any] = {}
 
     def listen(self, trainer: Trainer) -> None:
         """Takes the place of the signals' handlers; only the main thread can."""
@@ -129,7 +118,7 @@ class StopSignals:
         """True if this process has heard a signal."""
         return self._first is not None
 
-    def heard(self, trainer: Trainer) -> Optional[int]:
+    def heard(self, trainer: Trainer) -> int | None:
         """The signal that any rank has heard, None if none has; to be called by all ranks at the same places."""
         number = self._first or 0
         if trainer.world_size > 1 and torch.distributed.is_initialized():

@@ -1,28 +1,18 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a streaming session is given, as tensors and numbers.
 
 Each check raises a ValueError that names the argument, its value, shape or type, and what is allowed."""
 
-from typing import Any, List, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-ArrayLike = Union[Tensor, np.ndarray, Sequence[Any]]
+ArrayLike = Tensor | np.ndarray | Sequence[Any]
 
 
 def as_samples(samples: ArrayLike, batch_size: int) -> Tensor:
@@ -58,7 +48,7 @@ def as_features(feats: ArrayLike, batch_size: int, num_features: int) -> Tensor:
     return x
 
 
-def as_counts(lengths: Optional[ArrayLike], batch_size: int, most: int, what: str) -> List[int]:
+def as_counts(lengths: ArrayLike | None, batch_size: int, most: int, what: str) -> list[int]:
     """How many of `most` samples or feature frames (`what`) each stream has.
 
     Args:
@@ -75,7 +65,7 @@ def as_counts(lengths: Optional[ArrayLike], batch_size: int, most: int, what: st
     return [int(count) for count in counts]
 
 
-def as_rows(mask: Optional[ArrayLike], batch_size: int) -> List[int]:
+def as_rows(mask: ArrayLike | None, batch_size: int) -> list[int]:
     """The indices of the streams that a mask names.
 
     Args:

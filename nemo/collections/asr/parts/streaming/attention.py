@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Attention of one Conformer layer over frames that come in pieces, with keys and values of the past kept.
 
@@ -18,8 +7,8 @@ Tensors that have heads have them first, (H, B, T, d): the positions are then on
 nothing is copied to attend.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +38,7 @@ class AttentionState(BatchState):
         """`end` leaves room for the past before it."""
         return range(self.left, self.memory.size(3) + 1)
 
-    def append(self, keys: Tensor, values: Tensor, rows: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+    def append(self, keys: Tensor, values: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
         """Adds keys and values of T frames.
 
         Args:
@@ -117,9 +106,9 @@ class StreamingAttention:
         self.left, self.max_frames = left, max_frames
         self.heads, self.size = int(attention.h), int(attention.d_k)  # type: ignore[arg-type]  # torch: any attribute
         self.scale = self.size**-0.5
-        self.project: Callable[..., Tuple[Tensor, Tensor, Tensor]] = attention.forward_qkv  # type: ignore[assignment]
+        self.project: Callable[..., tuple[Tensor, Tensor, Tensor]] = attention.forward_qkv  # type: ignore[assignment]
         self.project_out: Callable[[Tensor], Tensor] = attention.linear_out  # type: ignore[assignment]
-        biases: List[Tensor] = [attention.pos_bias_u, attention.pos_bias_v]  # type: ignore[list-item]
+        biases: list[Tensor] = [attention.pos_bias_u, attention.pos_bias_v]  # type: ignore[list-item]
         self.query_biases = torch.stack(biases).view(2, self.heads, 1, 1, self.size)
         with without_autocast(positions.device):  # memory is of the same type, whoever makes and whoever uses it
             projected: Tensor = attention.linear_pos(positions)  # type: ignore[operator]
@@ -131,7 +120,7 @@ class StreamingAttention:
         shape = (2, self.heads, batch_size, self.left + self.max_frames, self.size)
         return AttentionState(self.positions.new_zeros(shape), self.left, self.left)
 
-    def run(self, x: Tensor, state: AttentionState, rows: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
+    def run(self, x: Tensor, state: AttentionState, rows: Tensor | None, mask: Tensor | None) -> Tensor:
         """Attends from new frames to the cached ones and to themselves, and caches them.
 
         Args:

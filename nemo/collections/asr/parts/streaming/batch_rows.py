@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Streams in a batch: every function here works on the batch's items (rows), without waiting for the device.
 
 Where all rows agree, as they do when all streams get pieces of the same size, nothing is gathered.
 """
 
-from typing import Iterable, List, Optional, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -34,12 +23,12 @@ def slices_from(x: Tensor, starts: Sequence[int], length: int) -> Tensor:
     return x.gather(1, index)
 
 
-def take_rows(x: Tensor, rows: Optional[Tensor], dim: int = 0) -> Tensor:
+def take_rows(x: Tensor, rows: Tensor | None, dim: int = 0) -> Tensor:
     """The rows (indices, (b,)) of x at dimension `dim`; all of them for None."""
     return x if rows is None else x.index_select(dim, rows)
 
 
-def put_rows(x: Tensor, rows: Optional[Tensor], values: Tensor, dim: int = 0) -> None:
+def put_rows(x: Tensor, rows: Tensor | None, values: Tensor, dim: int = 0) -> None:
     """Writes what `take_rows` took, in place and in the type of x: under autocast the values may have another one."""
     if rows is None:
         x.copy_(values)
@@ -59,6 +48,6 @@ def byte_count(tensors: Iterable[Tensor]) -> int:
     return sum(x.numel() * x.element_size() for x in tensors)
 
 
-def row_index(rows: List[int], batch_size: int, device: torch.device) -> Optional[Tensor]:
+def row_index(rows: list[int], batch_size: int, device: torch.device) -> Tensor | None:
     """Indices (b,) of some rows; None if they are all rows."""
     return None if len(rows) == batch_size else torch.tensor(rows, device=device)

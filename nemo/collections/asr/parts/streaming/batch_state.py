@@ -1,36 +1,26 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What is remembered of each stream of a batch: dataclasses that say where the streams are, and no more than that.
 
 Resetting streams, copying, loading and counting bytes follow from the fields: a new one is added in one place.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple, Union
+from typing import Any
 
 from torch import Tensor
 
 from nemo.collections.asr.parts.streaming.batch_rows import clear_rows
 
-Value = Union[Tensor, List[int], int]
+Value = Tensor | list[int] | int
 
 
 FIXED = {"fixed": True}  # metadata of a field that never changes: it is neither reset nor saved
 
 
-def streams_at(dim: int) -> Dict[str, int]:
+def streams_at(dim: int) -> dict[str, int]:
     """Metadata of a field with a tensor, or a list of tensors, whose dimension `dim` is the streams."""
     return {"dim": dim}
 
@@ -109,13 +99,13 @@ class BatchState:
         for entry in self.entries():
             entry.reset(rows, mask)
 
-    def tensors(self) -> Iterator[Tuple[str, Tensor]]:
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor and its name; the tensors themselves."""
         for entry in self.entries():
             if isinstance(entry.value, Tensor):
                 yield entry.name, entry.value
 
-    def state_dict(self) -> Dict[str, Value]:
+    def state_dict(self) -> dict[str, Value]:
         """Copies of everything, by name."""
         return {entry.name: entry.copied() for entry in self.entries()}
 

@@ -1,22 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Parts of a model that are not NeMo's own where streaming does not call them but does what they do by itself."""
 
 import re
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any
 
 from torch import nn
 
@@ -30,9 +20,11 @@ CALLED |= {"out", "out_proj", "adapter_layer", "parametrizations"}
 ADVICE = "streaming does not go through it. allow_changed=[{name!r}] lets it pass if streams equal the offline pass"
 
 
-def changed_parts(model: Any) -> Dict[str, str]:
+def changed_parts(model: Any) -> dict[str, str]:
     """What each changed part of a model is, by its name in the model; an empty name is the model itself."""
-    changes = {"": what for what in _own_methods(model, only=("forward",))}
+    changes = {}
+    for own in _own_methods(model, only=("forward",)):
+        changes[""] = own
     for name, module in _replaced("encoder", model.encoder):
         found = [*_own_methods(module), *_instance_methods(module), *_hooks(module)]
         if found:
@@ -40,7 +32,7 @@ def changed_parts(model: Any) -> Dict[str, str]:
     return changes
 
 
-def changes_refused(model: Any, allow_changed: Sequence[str]) -> List[str]:
+def changes_refused(model: Any, allow_changed: Sequence[str]) -> list[str]:
     """The changed parts that nobody vouches for, for people; what all layers have alike is said once.
 
     Args:
@@ -62,9 +54,9 @@ def changes_refused(model: Any, allow_changed: Sequence[str]) -> List[str]:
     return [f"{name or 'the model'}: {what}; {ADVICE.format(name=name)}" for name, what in grouped]
 
 
-def _grouped(changes: Dict[str, str], layers: int) -> List[Tuple[str, str]]:
+def _grouped(changes: dict[str, str], layers: int) -> list[tuple[str, str]]:
     """Changes by name, with `*` in place of the number where all layers have the same one."""
-    alike: Dict[Tuple[str, str], List[str]] = {}
+    alike: dict[tuple[str, str], list[str]] = {}
     for name, what in changes.items():
         alike.setdefault((re.sub(r"^encoder\.layers\.\d+", "encoder.layers.*", name), what), []).append(name)
     return [
@@ -74,7 +66,7 @@ def _grouped(changes: Dict[str, str], layers: int) -> List[Tuple[str, str]]:
     ]
 
 
-def _replaced(name: str, module: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
+def _replaced(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """A module and those in it which streaming does not call."""
     yield name, module
     for child_name, child in module.named_children():

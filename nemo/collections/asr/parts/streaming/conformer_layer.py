@@ -1,22 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A Conformer layer on frames that come in pieces; its norms, feed-forwards and projections are the layer's own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +62,7 @@ class StreamingConvolution:
         weight = self.depthwise.weight
         return weight.new_zeros(batch_size, weight.size(0), weight.size(2) - 1)
 
-    def run(self, x: Tensor, past: Tensor, rows: Optional[Tensor]) -> Tensor:
+    def run(self, x: Tensor, past: Tensor, rows: Tensor | None) -> Tensor:
         """(b, T, D) -> (b, T, D); `past` is changed"""
         x = F.linear(x, *self.pointwise1)
         x = F.glu(x, dim=-1) if isinstance(self.pointwise_activation, str) else self.pointwise_activation(x)
@@ -139,7 +129,7 @@ class StreamingLayer:
         """Streams of which no frame has come yet."""
         return LayerState(self.attention.initial_state(batch_size), self.convolution.initial_state(batch_size))
 
-    def run(self, x: Tensor, state: LayerState, rows: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
+    def run(self, x: Tensor, state: LayerState, rows: Tensor | None, mask: Tensor | None) -> Tensor:
         """(b, T, D) -> (b, T, D); see `StreamingAttention.run`"""
         x = torch.add(x, self.feed_forward1.run(x), alpha=self.residual_scale)
         x += self.attention.run(self.norm_attention(x), state.attention, rows, mask)

@@ -1,23 +1,13 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The streaming forward of a Conformer encoder: which frames are encoded together, subsampling, layers, masks."""
 
 import copy
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,9 +35,9 @@ class EncoderState(BatchState):
     """
 
     subsampling: SubsamplingState
-    layers: List[LayerState]
-    heard: List[int]
-    made: List[int]
+    layers: list[LayerState]
+    heard: list[int]
+    made: list[int]
 
 
 class Step(NamedTuple):
@@ -71,15 +61,15 @@ class Step(NamedTuple):
 class Encoded(NamedTuple):
     """What came of a step: the streams (b,), None for all, where their frames go, and these, (b, T', D')."""
 
-    rows: Optional[Tensor]
+    rows: Tensor | None
     offset: int
     frames: Tensor
 
 
-def alike(plans: Iterable[Sequence[Step]]) -> Iterator[Tuple[Step, List[int]]]:
+def alike(plans: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, list[int]]]:
     """The steps of all streams, those of one stream in their order, each with the rows of the streams that take it."""
     for turn in zip_longest(*plans):
-        rows_of: Dict[Step, List[int]] = {}
+        rows_of: dict[Step, list[int]] = {}
         for row, step in enumerate(turn):
             if step is not None:
                 rows_of.setdefault(step, []).append(row)
@@ -110,7 +100,7 @@ class StreamingEncoder:
             StreamingLayer(layer, left, self.max_frames, positions[left])
             for layer, left in zip(encoder.layers, self.lefts)
         ]
-        self._bands: Dict[Tuple[int, int], Tensor] = {}
+        self._bands: dict[tuple[int, int], Tensor] = {}
 
     def _positions(self, encoding: Any, left: int) -> Tensor:
         """Embeddings of the relations left + max_frames - 1 down to 1 - max_frames, (1, R, D)."""
@@ -133,7 +123,7 @@ class StreamingEncoder:
 
     def run(
         self, state: EncoderState, feats: Tensor, counts: Sequence[int], ending: Sequence[int]
-    ) -> Tuple[Tensor, List[int]]:
+    ) -> tuple[Tensor, list[int]]:
         """Encodes what is complete, and of streams that end all there is.
 
         Args:
@@ -160,10 +150,10 @@ class StreamingEncoder:
         made = [self.run(state, piece, [piece.size(1)], ending)[0] for piece, ending in zip(pieces, ((), (0,)))]
         return torch.cat(made, dim=1)
 
-    def _plan(self, heard: int, made: int, ends: bool) -> List[Step]:
+    def _plan(self, heard: int, made: int, ends: bool) -> list[Step]:
         """The steps in which a stream goes on that has had `heard` feature frames, and of which `made` encoder frames
         have come out."""
-        steps: List[Step] = []
+        steps: list[Step] = []
         waiting, is_first, offset = heard - self._used(made), made == 0, 0
         while frames := self._whole_chunks(waiting, is_first):
             steps.append(Step(is_first, False, self.subsampling.needed(frames, is_first), frames, offset))
@@ -181,7 +171,7 @@ class StreamingEncoder:
         return self.subsampling.needed(made, first=True) if made else 0
 
     def _encode(
-        self, state: EncoderState, buffered: Tensor, begins: List[int], step: Step, rows: List[int]
+        self, state: EncoderState, buffered: Tensor, begins: list[int], step: Step, rows: list[int]
     ) -> Encoded:
         """One step of these rows; `buffered` (B, P + F, D) has the feature frames."""
         index = row_index(rows, len(begins), self.device)
@@ -197,7 +187,7 @@ class StreamingEncoder:
             state.made[row] += step.frames
         return Encoded(index, step.offset, x if self.out_proj is None else self.out_proj(x))
 
-    def _masks(self, filled: List[int], frames: int) -> Dict[int, Optional[Tensor]]:
+    def _masks(self, filled: list[int], frames: int) -> dict[int, Tensor | None]:
         """The attention mask of each left context; None where all that is in memory may be seen."""
         masks = {}
         for left in set(self.lefts):
@@ -208,7 +198,7 @@ class StreamingEncoder:
                 masks[left] = empty if band is None else torch.minimum(empty, band)
         return masks
 
-    def _band(self, left: int, frames: int) -> Optional[Tensor]:
+    def _band(self, left: int, frames: int) -> Tensor | None:
         """The mask of several chunks, made once."""
         if frames <= self.chunk:
             return None
@@ -216,7 +206,7 @@ class StreamingEncoder:
             self._bands[left, frames] = band_mask(left, frames, self.chunk).to(self.device, self.dtype)
         return self._bands[left, frames]
 
-    def _assemble(self, parts: List[Encoded], produced: List[int]) -> Tensor:
+    def _assemble(self, parts: list[Encoded], produced: list[int]) -> Tensor:
         """Puts the steps together, (B, T', D'); zeros where a stream has none."""
         if len(parts) == 1 and parts[0].rows is None:
             return parts[0].frames.to(self.dtype)

@@ -1,22 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a stream may be given: samples and features that are finite, and samples that are no integers by mistake.
 
 What is not finite would stay in a stream's caches and silence the rest of it."""
 
-from typing import List, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,7 +31,7 @@ class FiniteInput:
         self.on_nonfinite = check_choice("on_nonfinite", on_nonfinite, CHOICES)
         self.silence = silence
 
-    def samples(self, x: Tensor, counts: Sequence[int], before: Sequence[int]) -> Tuple[Tensor, List[int]]:
+    def samples(self, x: Tensor, counts: Sequence[int], before: Sequence[int]) -> tuple[Tensor, list[int]]:
         """Looks at the next samples of each stream.
 
         Args:
@@ -58,14 +47,14 @@ class FiniteInput:
         x, replaced = self._checked("sample", x.unsqueeze(1), counts, before, x.new_zeros(1), LOUDEST)
         return x.squeeze(1), replaced
 
-    def features(self, x: Tensor, counts: Sequence[int], before: Sequence[int]) -> Tuple[Tensor, List[int]]:
+    def features(self, x: Tensor, counts: Sequence[int], before: Sequence[int]) -> tuple[Tensor, list[int]]:
         """The same for feature frames (B, D, F); a frame with a value that is not finite is replaced as a whole."""
         silence = self.silence.to(x.device, x.dtype)
         return self._checked("feature frame", x, counts, before, silence, torch.finfo(x.dtype).max)
 
     def _checked(
         self, unit: str, x: Tensor, counts: Sequence[int], before: Sequence[int], silence: Tensor, most: float
-    ) -> Tuple[Tensor, List[int]]:
+    ) -> tuple[Tensor, list[int]]:
         x = _without_padding(x, counts)
         if x.is_meta or bool((x.abs() <= most).all()):  # false for NaN too
             return x, [0] * x.size(0)

@@ -1,27 +1,17 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Features normalised by constants, `preprocessor.normalize: {fixed_mean: [...], fixed_std: [...]}`."""
 
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 NAMES = ("fixed_mean", "fixed_std")
 
 
-def statistics_problem(normalize: Mapping, num_features: int) -> Optional[str]:
+def statistics_problem(normalize: Mapping, num_features: int) -> str | None:
     """What is wrong with a preprocessor's constants for `num_features` features per frame, None if nothing is."""
     for name in NAMES:
         values = normalize.get(name)
@@ -33,7 +23,7 @@ def statistics_problem(normalize: Mapping, num_features: int) -> Optional[str]:
     return None
 
 
-def fixed_statistics(normalize: Any, like: Tensor) -> Optional[Tuple[Tensor, Tensor]]:
+def fixed_statistics(normalize: Any, like: Tensor) -> tuple[Tensor, Tensor] | None:
     """Mean and standard deviation of each feature, (D,) each, of the dtype and device of `like`; None without them."""
     if not isinstance(normalize, Mapping):
         return None
@@ -41,5 +31,5 @@ def fixed_statistics(normalize: Any, like: Tensor) -> Optional[Tuple[Tensor, Ten
     return mean, std
 
 
-def _numbers(values: Any) -> List[float]:
+def _numbers(values: Any) -> list[float]:
     return [float(value) for value in values]

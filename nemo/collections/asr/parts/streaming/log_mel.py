@@ -1,22 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Log-mel features of audio that comes in pieces: equal to the preprocessor's of the whole, each frame as soon as its
 window is complete."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, List, Sequence, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,8 +33,8 @@ class LogMelState(BatchState):
 
     tail: Tensor
     last: Tensor
-    samples: List[int]
-    frames: List[int]
+    samples: list[int]
+    frames: list[int]
 
 
 class StreamingLogMel:
@@ -106,7 +96,7 @@ class StreamingLogMel:
         complete = (samples - self.dropped_tail - self.window_size - self.first_sample) // self.hop + 1
         return max(0, min(complete, self.total_frames(samples)))
 
-    def push(self, state: LogMelState, samples: Tensor, counts: Sequence[int]) -> Tuple[Tensor, List[int]]:
+    def push(self, state: LogMelState, samples: Tensor, counts: Sequence[int]) -> tuple[Tensor, list[int]]:
         """Takes the next samples in.
 
         Args:
@@ -127,7 +117,7 @@ class StreamingLogMel:
         state.samples = [n + count for n, count in zip(state.samples, counts)]
         return self._make(state, signal, begins, [self.ready_frames(n) for n in state.samples])
 
-    def flush(self, state: LogMelState, rows: Sequence[int]) -> Tuple[Tensor, List[int]]:
+    def flush(self, state: LogMelState, rows: Sequence[int]) -> tuple[Tensor, list[int]]:
         """The last frames of streams that end, zeros following: frames (B, F, D) and how many each row has.
 
         The rows (their indices) must be reset before they go on.
@@ -139,20 +129,20 @@ class StreamingLogMel:
         totals = [self.total_frames(n) if row in rows else 0 for row, n in enumerate(state.samples)]
         return self._make(state, signal, self._begins(state), totals)
 
-    def _begins(self, state: LogMelState) -> List[int]:
+    def _begins(self, state: LogMelState) -> list[int]:
         """Where the window of the next frame begins in [tail, what follows]."""
         return [self.width - n + self.first_sample + f * self.hop for n, f in zip(state.samples, state.frames)]
 
     def _make(
-        self, state: LogMelState, signal: Tensor, begins: List[int], until: List[int]
-    ) -> Tuple[Tensor, List[int]]:
+        self, state: LogMelState, signal: Tensor, begins: list[int], until: list[int]
+    ) -> tuple[Tensor, list[int]]:
         made = [max(0, end - done) for end, done in zip(until, state.frames)]
         state.frames = [done + new for done, new in zip(state.frames, made)]
         if not any(made):
             return signal.new_zeros(signal.size(0), 0, self.num_features), made
         return self._log_mel(self._cut(signal, begins, max(made))), made
 
-    def _cut(self, signal: Tensor, begins: List[int], frames: int) -> Tensor:
+    def _cut(self, signal: Tensor, begins: list[int], frames: int) -> Tensor:
         """(B, samples) -> (B, frames, window_size)"""
         span = slices_from(signal, begins, (frames - 1) * self.hop + self.window_size)
         return span.unfold(1, self.window_size, self.hop)

@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Whether a model is still what a session was made of."""
 
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +20,7 @@ class ModelGuard:
 
     def __init__(self, model: Any):
         self.model = model
-        parts: List[nn.Module] = [model.encoder, *model.encoder.layers, *model.children()]
+        parts: list[nn.Module] = [model.encoder, *model.encoder.layers, *model.children()]
         # by their names: where a move makes new parameters, the old ones stay where they were
         self._weights = [first for first in map(_first_weight, parts) if first is not None]
 
@@ -47,7 +36,7 @@ class ModelGuard:
                 )
 
 
-def _first_weight(part: nn.Module) -> Optional[Tuple[nn.Module, str, torch.dtype, torch.device]]:
+def _first_weight(part: nn.Module) -> tuple[nn.Module, str, torch.dtype, torch.device] | None:
     """Where a part's first parameter is found, its type and device; None if it has none."""
     for module in part.modules():
         for name, weight in module.named_parameters(recurse=False):

@@ -1,21 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What a call of a streaming session gives."""
 
 from dataclasses import dataclass
-from typing import Optional
 
 from torch import Tensor, nn
 
@@ -36,10 +24,10 @@ class StreamingOutput:
 
     features: Tensor
     lengths: Tensor
-    log_probs: Optional[Tensor] = None
-    tokens: Optional[Tensor] = None
-    masks: Optional[Tensor] = None
-    mask_lengths: Optional[Tensor] = None
+    log_probs: Tensor | None = None
+    tokens: Tensor | None = None
+    masks: Tensor | None = None
+    mask_lengths: Tensor | None = None
 
 
 def decode(decoder: nn.Module, features: Tensor) -> Tensor:

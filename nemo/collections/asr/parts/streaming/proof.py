@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Before its first audio a stream proves itself: on a short made signal it must equal the model's own forward."""
 
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Hashable, Iterator, Protocol, Sequence, Set
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -34,7 +24,7 @@ FRAMES, MOST_FRAMES = 16, 32
 TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 ROUNDED = 3e-2  # float32 with TF32 and its like
 
-_proved: "WeakKeyDictionary[nn.Module, Set[Hashable]]" = WeakKeyDictionary()
+_proved: "WeakKeyDictionary[nn.Module, set[Hashable]]" = WeakKeyDictionary()
 
 
 class Host(Protocol):

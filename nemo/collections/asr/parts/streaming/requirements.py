@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Why a model cannot stream, and in which contexts one that can is streamed."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 from torch import nn
 
@@ -55,10 +45,10 @@ class StreamingPlan:
     """
 
     report: LookaheadReport
-    contexts: Tuple[AttentionContext, ...]
+    contexts: tuple[AttentionContext, ...]
 
 
-def require_streamable(model: Any, max_context: Optional[int], allow_changed: Sequence[str] = ()) -> StreamingPlan:
+def require_streamable(model: Any, max_context: int | None, allow_changed: Sequence[str] = ()) -> StreamingPlan:
     """How the model is streamed, with `max_context` in place of unlimited left contexts.
 
     Raises:
@@ -68,8 +58,8 @@ def require_streamable(model: Any, max_context: Optional[int], allow_changed: Se
     encoder = getattr(model, "encoder", None)
     if not all(hasattr(encoder, name) for name in CACHE_AWARE):
         raise ValueError(f"encoder: {type(encoder).__name__} cannot stream, a cache-aware ConformerEncoder can")
-    obstacles: List[Obstacle] = []
-    plan: Optional[StreamingPlan] = None
+    obstacles: list[Obstacle] = []
+    plan: StreamingPlan | None = None
     try:
         report = report_lookahead(model)
         obstacles += report_obstacles(report)
@@ -164,7 +154,7 @@ def subsampling_of(encoder: Any) -> nn.Module:
     return getattr(encoder.pre_encode, "pre_encode", encoder.pre_encode)
 
 
-def frame_decoder(model: Any) -> Optional[nn.Module]:
+def frame_decoder(model: Any) -> nn.Module | None:
     """The decoder that gives classes for each frame: of CTC, of a hybrid model's CTC, of pretraining; None if there is
     none."""
     decoder = getattr(model, "ctc_decoder", None) or getattr(model, "decoder", None)
@@ -197,7 +187,7 @@ def require_eval_mode(model: Any, *modules: nn.Module) -> None:
         raise ValueError("the model is in train mode: call model.eval() before streaming")
 
 
-def _contexts(report: LookaheadReport, max_context: Optional[int]) -> Tuple[AttentionContext, ...]:
+def _contexts(report: LookaheadReport, max_context: int | None) -> tuple[AttentionContext, ...]:
     """The context in which each layer attends, `max_context` in place of unlimited left ones."""
     contexts = report.contexts
     rights = sorted({context.right for context in contexts})

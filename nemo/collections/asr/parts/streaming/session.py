@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Features of a cache-aware Conformer encoder from audio that comes in pieces.
 
@@ -22,7 +11,8 @@
 However the audio is cut, what comes out is what the model's forward makes of the whole.
 """
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +65,7 @@ class StreamingEncoderSession:
         self,
         model: nn.Module,
         batch_size: int = 1,
-        max_context: Optional[int] = None,
+        max_context: int | None = None,
         return_log_probs: bool = False,
         return_tokens: bool = False,
         apply_mask: bool = False,
@@ -146,7 +136,7 @@ class StreamingEncoderSession:
         return torch.tensor(self._state.encoder.heard, device=self.device)
 
     @property
-    def nonfinite_samples(self) -> List[int]:
+    def nonfinite_samples(self) -> list[int]:
         """Samples, or feature frames, of each stream that silence has replaced since its beginning."""
         return list(self._state.nonfinite)
 
@@ -165,7 +155,7 @@ class StreamingEncoderSession:
         self.reset()
 
     @without_gradients
-    def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> StreamingOutput:
+    def push(self, samples: ArrayLike, lengths: ArrayLike | None = None) -> StreamingOutput:
         """Takes the next audio of every stream in.
 
         Args:
@@ -194,7 +184,7 @@ class StreamingEncoderSession:
         return self._output(feats, made)
 
     @without_gradients
-    def push_features(self, feats: ArrayLike, lengths: Optional[ArrayLike] = None) -> StreamingOutput:
+    def push_features(self, feats: ArrayLike, lengths: ArrayLike | None = None) -> StreamingOutput:
         """Takes the next features of every stream in, in place of audio: what the model's preprocessor would make.
 
         A stream takes audio or features from its beginning to its end; the streams of a batch may differ.
@@ -218,7 +208,7 @@ class StreamingEncoderSession:
         return self._output(feats.to(self.device).transpose(1, 2), counts)
 
     @without_gradients
-    def flush(self, mask: Optional[ArrayLike] = None) -> StreamingOutput:
+    def flush(self, mask: ArrayLike | None = None) -> StreamingOutput:
         """Ends streams: what is still waiting comes out, and they are at their beginning again.
 
         Args:
@@ -238,7 +228,7 @@ class StreamingEncoderSession:
         return output
 
     @without_gradients
-    def reset(self, mask: Optional[ArrayLike] = None) -> None:
+    def reset(self, mask: ArrayLike | None = None) -> None:
         """Puts streams back to their beginning; what was waiting is dropped.
 
         Args:
@@ -249,7 +239,7 @@ class StreamingEncoderSession:
         """
         self._reset(as_rows(mask, self.batch_size))
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All state as tensors (copies) and plain numbers, for `torch.save`; going on from it is exact to the bit."""
         return {**self._state.state_dict(), **self._constants()}
 
@@ -267,16 +257,16 @@ class StreamingEncoderSession:
         check_counts(loaded, self._front_end, self._encoder)
         self._state = loaded
 
-    def _constants(self) -> Dict[str, Any]:
+    def _constants(self) -> dict[str, Any]:
         """What must be the same in a session that goes on from a saved state."""
         values = {"batch_size": self.batch_size, "sample_rate": self.sample_rate, "chunk": self.chunk}
         return {"kind": "StreamingEncoderSession", "contexts": [c.as_list() for c in self.contexts], **values}
 
-    def _reset(self, rows: List[int]) -> None:
+    def _reset(self, rows: list[int]) -> None:
         flags = [row in rows for row in range(self.batch_size)]
         self._state.reset(rows, torch.tensor(flags, device=self.device))
 
-    def _output(self, feats: Tensor, counts: List[int], ending: Sequence[int] = ()) -> StreamingOutput:
+    def _output(self, feats: Tensor, counts: list[int], ending: Sequence[int] = ()) -> StreamingOutput:
         """Masks, encodes and decodes; the arguments are those of `StreamingEncoder.run`."""
         masks = mask_lengths = None
         if self.apply_mask:
@@ -292,7 +282,7 @@ class StreamingEncoderSession:
             output.tokens = log_probs.argmax(dim=2) if self.return_tokens else None
         return output
 
-    def _mask(self, feats: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    def _mask(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Masks new feature frames (B, F, D), of which each row has lengths (B,); also the masks, (B, D, F)."""
         if feats.size(1) == 0:
             return feats, torch.zeros_like(feats.transpose(1, 2))

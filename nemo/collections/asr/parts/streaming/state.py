@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """All that a session remembers of its streams, and whether a saved state can be one of a session."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any
 
 from nemo.collections.asr.parts.streaming.batch_state import BatchState
 from nemo.collections.asr.parts.streaming.encoder import EncoderState, StreamingEncoder
@@ -37,7 +27,7 @@ class SessionState(BatchState):
 
     features: LogMelState
     encoder: EncoderState
-    nonfinite: List[int]
+    nonfinite: list[int]
 
     def has_audio(self, row: int) -> bool:
         """Whether a stream has had audio since its beginning."""
@@ -47,7 +37,7 @@ class SessionState(BatchState):
         """Whether a stream has had features in place of audio since its beginning."""
         return self.encoder.heard[row] > 0 and not self.has_audio(row)
 
-    def begun(self, rows: List[int]) -> List[int]:
+    def begun(self, rows: list[int]) -> list[int]:
         """Those of some streams that have had anything at all."""
         return [row for row in rows if self.has_audio(row) or self.has_features(row)]
 
@@ -64,7 +54,7 @@ class SessionState(BatchState):
         _refuse("features", "audio", [row for row, n in enumerate(counts) if n and self.has_audio(row)])
 
 
-def _refuse(new: str, before: str, rows: List[int]) -> None:
+def _refuse(new: str, before: str, rows: list[int]) -> None:
     if rows:
         raise ValueError(
             f"{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset it "
@@ -72,7 +62,7 @@ def _refuse(new: str, before: str, rows: List[int]) -> None:
         )
 
 
-def completed(state: Any, own: Mapping[str, Any], added: Sequence[str] = ADDED) -> Dict[str, Any]:
+def completed(state: Any, own: Mapping[str, Any], added: Sequence[str] = ADDED) -> dict[str, Any]:
     """A state with what earlier versions did not save.
 
     Args:

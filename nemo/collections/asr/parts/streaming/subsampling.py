@@ -1,21 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The causal subsampling of a Conformer encoder on features that come in pieces, without making a frame twice."""
 
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +13,7 @@ from nemo.collections.asr.parts.streaming.batch_rows import put_rows, take_rows
 from nemo.collections.asr.parts.streaming.batch_state import BatchState
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
 
-Stage = Tuple[CausalConv2D, List[nn.Module]]  # a convolution that halves the frames, and what follows it
+Stage = tuple[CausalConv2D, list[nn.Module]]  # a convolution that halves the frames, and what follows it
 
 
 @dataclass
@@ -38,14 +26,14 @@ class SubsamplingState(BatchState):
     """
 
     waiting: Tensor
-    stages: List[Tensor]
+    stages: list[Tensor]
 
 
-def stages_of(pre_encode: nn.Module) -> Tuple[List[Stage], nn.Linear]:
+def stages_of(pre_encode: nn.Module) -> tuple[list[Stage], nn.Linear]:
     """The convolutions of a subsampling, none of a linear layer, and the projection at its end."""
     if isinstance(pre_encode, nn.Linear):
         return [], pre_encode
-    stages: List[Stage] = []
+    stages: list[Stage] = []
     for layer in pre_encode.conv:  # type: ignore[union-attr]
         if isinstance(layer, CausalConv2D):
             stages.append((layer, []))
@@ -99,7 +87,7 @@ class StreamingSubsampling:
             features = (features + int(first) + 1) // 2
         return features
 
-    def run(self, state: SubsamplingState, feats: Tensor, rows: Optional[Tensor], first: bool, end: bool) -> Tensor:
+    def run(self, state: SubsamplingState, feats: Tensor, rows: Tensor | None, first: bool, end: bool) -> Tensor:
         """Makes encoder frames, all that come out of `feats`.
 
         Args:

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which keys the frames of each layer see: from attention contexts to what attention computes with.
 
@@ -18,8 +7,9 @@
 once, where it attends: to NeMo's boolean mask, or to the `Band` that `banded_attention` takes.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +83,7 @@ class Band:
         """How many scores of a head are stored for `num_frames` frames; the full matrix has their square."""
         return sum(block.size * block.width for block in self.blocks(num_frames, size))
 
-    def hidden(self, block: Block) -> Optional[Tensor]:
+    def hidden(self, block: Block) -> Tensor | None:
         """What the queries of a block must not see, (1 or B, size, width) booleans; None if they may see all."""
         if block.first_key >= 0 and self.right == 0:
             return None  # keys up to the query itself: a valid query has no key in padding
@@ -125,7 +115,7 @@ def is_faster(band: Band, num_frames: int, device: torch.device) -> bool:
 
 def band_where_chosen(
     context: AttentionContext, style: str, choice: str, lengths: Tensor, num_frames: int
-) -> Optional[Band]:
+) -> Band | None:
     """The band of a context if layers shall attend in blocks, None if they shall take the full matrix.
 
     Args:
@@ -157,14 +147,14 @@ class AttentionWindows:
     def __init__(
         self,
         make_mask: Callable[[AttentionContext], Tensor],
-        make_band: Callable[[AttentionContext], Optional[Band]],
+        make_band: Callable[[AttentionContext], Band | None],
         drawn: AttentionContext,
         cap: AttentionContext,
         style: str,
     ):
         self._make_mask, self._make_band = make_mask, make_band
         self._drawn, self._cap, self._style = drawn, cap, style
-        self._resolved: Dict[Tuple[int, int, bool], Union[Tensor, Band]] = {}
+        self._resolved: dict[tuple[int, int, bool], Tensor | Band] = {}
 
     def __getitem__(self, queries: Any) -> "AttentionWindows":
         """The same for some of the queries, indexed as the mask (B, T, T) would be."""
@@ -173,7 +163,7 @@ class AttentionWindows:
             lambda context: make(context)[queries], self._make_band, self._drawn, self._cap, self._style
         )
 
-    def of(self, own: Optional[Sequence[int]], takes_band: bool = True) -> Union[Tensor, Band]:
+    def of(self, own: Sequence[int] | None, takes_band: bool = True) -> Tensor | Band:
         """What a layer attends with.
 
         Args:
@@ -186,7 +176,7 @@ class AttentionWindows:
             self._resolved[key] = self._resolve(context, takes_band)
         return self._resolved[key]
 
-    def _resolve(self, context: AttentionContext, takes_band: bool) -> Union[Tensor, Band]:
+    def _resolve(self, context: AttentionContext, takes_band: bool) -> Tensor | Band:
         if context.chunk(self._style) != self._drawn.chunk(self._style):
             # no context says what both see
             return self._make_mask(context) | self._make_mask(self._drawn)
@@ -202,7 +192,7 @@ def resolve(att_mask: Any, attention: nn.Module, takes_band: bool) -> Any:
     return att_mask.of(getattr(attention, "att_context_size", None), takes_band)
 
 
-def padding_mask(lengths: Tensor, num_frames: int, offset: Optional[Tensor] = None) -> Tensor:
+def padding_mask(lengths: Tensor, num_frames: int, offset: Tensor | None = None) -> Tensor:
     """True in padding, (B, T): from `lengths` (B,) on, and before `offset` (B,), where a cache is not filled yet."""
     frames = torch.arange(num_frames, device=lengths.device)
     padding = frames >= lengths.unsqueeze(1)

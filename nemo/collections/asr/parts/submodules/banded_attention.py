@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Attention within a limited window, exact, in time and memory that grow with the window and not with the utterance.
 
@@ -21,7 +10,7 @@ of the window is stored, and relative positions need no shifting.
 Source of the scores with relative positions: Transformer-XL (https://arxiv.org/abs/1901.02860), section 3.3.
 """
 
-from typing import Any, Optional, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,10 +29,10 @@ def banded_attention(
     key: Tensor,
     value: Tensor,
     band: Band,
-    position_query: Optional[Tensor] = None,
-    positions: Optional[Tensor] = None,
+    position_query: Tensor | None = None,
+    positions: Tensor | None = None,
     dropout: float = 0.0,
-    size: Optional[int] = None,
+    size: int | None = None,
 ) -> Tensor:
     """
     `softmax(query @ key.T + position_query @ positions.T) @ value` over the keys in the band, the softmax in float32
@@ -73,8 +62,8 @@ class _BandedAttention(torch.autograd.Function):
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        position_query: Optional[Tensor],
-        positions: Optional[Tensor],
+        position_query: Tensor | None,
+        positions: Tensor | None,
         band: Band,
         dropout: float,
         size: int,
@@ -96,7 +85,7 @@ class _BandedAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, position_query, positions, *saved = ctx.saved_tensors
         grid = ctx.grid
         d_query, d_position_query = (None if x is None else torch.empty_like(x) for x in (query, position_query))
@@ -171,7 +160,7 @@ class _Grid:
         scores = torch.bmm(self.of_heads(self.rows(query, block)), self.relations(positions, block).mT)
         return scores.view(-1, block.size, block.width)
 
-    def softmax(self, scores: Tensor, hidden: Optional[Tensor]) -> Tensor:
+    def softmax(self, scores: Tensor, hidden: Tensor | None) -> Tensor:
         """Probabilities of (H * B, size, width), in float32 at least."""
         if hidden is not None:
             scores = scores.unflatten(0, (self.heads, self.batch)).masked_fill(hidden, HIDDEN).flatten(0, 1)
@@ -190,12 +179,12 @@ def _by_relation(by_key: Tensor, block: Block) -> Tensor:
     return by_key.as_strided((by_key.size(0), block.size, block.width), (by_key.stride(0), block.keys + 1, 1))
 
 
-def _drop(probabilities: Tensor, rate: float) -> Tuple[Tensor, Optional[Tensor]]:
+def _drop(probabilities: Tensor, rate: float) -> tuple[Tensor, Tensor | None]:
     """(probabilities after dropout, which of them are left or None)"""
     return torch.native_dropout(probabilities, rate, True) if rate > 0 else (probabilities, None)
 
 
-def _drop_again(x: Tensor, keep: Optional[Tensor], rate: float) -> Tensor:
+def _drop_again(x: Tensor, keep: Tensor | None, rate: float) -> Tensor:
     """The same dropout on something else. At a rate of 1 nothing is left."""
     return x if keep is None else torch.where(keep, x / max(1 - rate, 1e-6), 0)
 
@@ -205,6 +194,6 @@ def _softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
     return torch.addcmul(weighted, probabilities, weighted.sum(dim=-1, keepdim=True), value=-1)
 
 
-def _zeros_to_sum(x: Optional[Tensor]) -> Optional[Tensor]:
+def _zeros_to_sum(x: Tensor | None) -> Tensor | None:
     """Zeros like x to which the gradients of blocks are added, several for each key: not in half precision."""
     return None if x is None else torch.zeros_like(x, dtype=at_least_float32(x))

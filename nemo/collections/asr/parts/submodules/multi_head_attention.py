@@ -1,18 +1,6 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +37,7 @@ class MultiHeadAttention(base.MultiHeadAttention):
             return self._attend_in_blocks(query, key, value, mask, pos_emb)
         return super().forward(query, key, value, mask=mask, pos_emb=pos_emb, cache=cache)
 
-    def _attend_in_blocks(self, query, key, value, band: Band, pos_emb: Optional[Tensor]) -> Tensor:
+    def _attend_in_blocks(self, query, key, value, band: Band, pos_emb: Tensor | None) -> Tensor:
         """(B, T, D) -> (B, T, D), in the precision that NeMo attends in: under autocast, never in fp16."""
         if torch.is_autocast_enabled():
             query, key, value = (x.to(torch.float32) for x in (query, key, value))
@@ -63,7 +51,7 @@ class MultiHeadAttention(base.MultiHeadAttention):
             padding = padding_mask(band.lengths, seen.size(1)).unsqueeze(2)
             return self.linear_out(seen.masked_fill(padding, 0.0))
 
-    def _queries(self, q: Tensor, pos_emb: Optional[Tensor], band: Band) -> dict:
+    def _queries(self, q: Tensor, pos_emb: Tensor | None, band: Band) -> dict:
         """The arguments of `banded_attention` that queries (H, B, T, d) and positions make."""
         return {"query": q / self.s_d_k}
 
@@ -71,7 +59,7 @@ class MultiHeadAttention(base.MultiHeadAttention):
 class RelPositionMultiHeadAttention(MultiHeadAttention, base.RelPositionMultiHeadAttention):
     """The same of NeMo's attention with relative positions: `super()` in the `forward` above means that one."""
 
-    def _queries(self, q: Tensor, pos_emb: Optional[Tensor], band: Band) -> dict:
+    def _queries(self, q: Tensor, pos_emb: Tensor | None, band: Band) -> dict:
         last = q.size(2) - 1
         left, right = min(band.left, last), min(band.right, last)
         # relations descend, and relation 0 is in the middle

@@ -1,18 +1,6 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
-from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +67,7 @@ class MaskedConvSequential(base.MaskedConvSequential):
             x, has_zeros_at_sides = _ReluWhereValid.apply(x, lengths, sides), sides != NO_ZEROS
         return x, lengths.long()
 
-    def _stages(self) -> Optional[List[List[nn.Conv2d]]]:
+    def _stages(self) -> list[list[nn.Conv2d]] | None:
         """The convolutions before each ReLU; None if the layers are not of this kind."""
         if vars(self).keys() - KNOWN_ATTRIBUTES or _has_any_global_hook():
             return None
@@ -107,7 +95,7 @@ class _ReluWhereValid(torch.autograd.Function):
     """ReLU of (B, C, T, D), zero from `lengths` on, with zeros added at the sides of T and D: one tensor is kept."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, lengths: Tensor, sides: Tuple[int, int]) -> Tensor:
+    def forward(ctx, x: Tensor, lengths: Tensor, sides: tuple[int, int]) -> Tensor:
         out = x
         if sides == NO_ZEROS:
             ctx.mark_dirty(x)
@@ -126,7 +114,7 @@ class _ReluWhereValid(torch.autograd.Function):
         return torch.ops.aten.threshold_backward(grad, out, 0), None, None
 
 
-def _without_sides(x: Tensor, sides: Tuple[int, int]) -> Tensor:
+def _without_sides(x: Tensor, sides: tuple[int, int]) -> Tensor:
     """A view."""
     for dim in (2, 3):
         x = x.narrow(dim, sides[0], x.size(dim) - sum(sides))
@@ -147,7 +135,7 @@ def _is_valid(x: Tensor, lengths: Tensor) -> Tensor:
     return (torch.arange(x.size(2), device=x.device) < lengths.unsqueeze(1)).unsqueeze(1).unsqueeze(3)
 
 
-def _zeros_to_add(convolution: nn.Conv2d) -> Tuple[int, int]:
+def _zeros_to_add(convolution: nn.Conv2d) -> tuple[int, int]:
     """The zeros that a convolution adds before and after its input with a copy of it."""
     causal = isinstance(convolution, CausalConv2D)
     return (convolution._left_padding, convolution._right_padding) if causal else NO_ZEROS

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Warns of values in a config that meant something else in the fork that came before this patch set.
 
@@ -21,7 +10,8 @@ A context is a warning only if the rest of the config speaks against it. A confi
 """
 
 import numbers
-from typing import Any, Iterator, List, Mapping, Optional
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
@@ -38,7 +28,7 @@ def warn_of_predecessor_options(cfg: Mapping) -> None:
         logging.warning(text, mode=logging_mode.ONCE)
 
 
-def predecessor_options(cfg: Mapping) -> List[str]:
+def predecessor_options(cfg: Mapping) -> list[str]:
     """
     Values in a model's config that were probably written for the predecessor.
 
@@ -60,7 +50,7 @@ def predecessor_options(cfg: Mapping) -> List[str]:
     return [*found, *_utterance_normalisation(cfg)]
 
 
-def _unlimited(cfg: Mapping, left: Optional[int], lefts: List[int]) -> Iterator[str]:
+def _unlimited(cfg: Mapping, left: int | None, lefts: list[int]) -> Iterator[str]:
     """Zeros that meant unlimited."""
     limited = _limited(lefts)
     if left == 0 and 0 not in limited:
@@ -76,7 +66,7 @@ def _unlimited(cfg: Mapping, left: Optional[int], lefts: List[int]) -> Iterator[
             )
 
 
-def _masking_in_feature_frames(left: Optional[int], lefts: List[int], factor: int) -> Iterator[str]:
+def _masking_in_feature_frames(left: int | None, lefts: list[int], factor: int) -> Iterator[str]:
     """A left context of the masking's that is one of the encoder's in the other unit."""
     limited = _limited(lefts)
     if left not in limited and left in [factor * frames for frames in limited if frames > 0]:
@@ -87,7 +77,7 @@ def _masking_in_feature_frames(left: Optional[int], lefts: List[int], factor: in
         )
 
 
-def _curriculum_in_feature_frames(cfg: Mapping, lefts: List[int], factor: int) -> Iterator[str]:
+def _curriculum_in_feature_frames(cfg: Mapping, lefts: list[int], factor: int) -> Iterator[str]:
     """A cap that limits no layer at any step, because it was meant in the other unit."""
     start, end = (_integer(_curriculum(cfg).get(key)) for key in ("start_context", "end_context"))
     if UNLIMITED in lefts or not {start, end} <= {factor * frames for frames in lefts if frames > 0}:
@@ -100,7 +90,7 @@ def _curriculum_in_feature_frames(cfg: Mapping, lefts: List[int], factor: int) -
         )
 
 
-def _is_in_feature_frames(of_layers: List[int], of_encoder: List[int], left: Optional[int], factor: int) -> bool:
+def _is_in_feature_frames(of_layers: list[int], of_encoder: list[int], left: int | None, factor: int) -> bool:
     """True if a schedule agrees with the rest of the config only when it is divided by `factor`."""
     limited, known = _limited(of_layers), _limited(of_encoder)
     if not limited or not known or factor == 1 or any(frames % factor for frames in limited):
@@ -109,7 +99,7 @@ def _is_in_feature_frames(of_layers: List[int], of_encoder: List[int], left: Opt
     return widest == max(known) > 0 and (tightest in known or tightest == left)
 
 
-def _schedule_in_feature_frames(of_layers: List[int], factor: int) -> str:
+def _schedule_in_feature_frames(of_layers: list[int], factor: int) -> str:
     now, meant = (
         ", ".join(str(frames // unit if frames > 0 else frames) for frames in of_layers) for unit in (1, factor)
     )
@@ -142,7 +132,7 @@ def _has_own_options(cfg: Mapping) -> bool:
     return any(value is not None for value in given)
 
 
-def _left_context_size(cfg: Mapping) -> Optional[int]:
+def _left_context_size(cfg: Mapping) -> int | None:
     """`masking.left_context_size` where it is used: with `causal`."""
     masking = _section(cfg, "masking")
     return _integer(masking.get("left_context_size")) if masking.get("causal") else None
@@ -153,7 +143,7 @@ def _curriculum(cfg: Mapping) -> Mapping:
     return block if block.get("enabled", True) else {}
 
 
-def _schedule_lefts(cfg: Mapping) -> List[int]:
+def _schedule_lefts(cfg: Mapping) -> list[int]:
     """The left contexts of `hierarchical_context`, in its order; none where it is off or not valid."""
     for section in (cfg, _section(cfg, "encoder")):
         try:
@@ -165,7 +155,7 @@ def _schedule_lefts(cfg: Mapping) -> List[int]:
     return []
 
 
-def _encoder_lefts(cfg: Mapping) -> List[int]:
+def _encoder_lefts(cfg: Mapping) -> list[int]:
     """The left contexts of `encoder.att_context_size`: one, or all that NeMo draws from; none if it is not valid."""
     sizes = _section(cfg, "encoder").get("att_context_size") or []
     try:
@@ -175,7 +165,7 @@ def _encoder_lefts(cfg: Mapping) -> List[int]:
         return []
 
 
-def _limited(lefts: List[int]) -> List[int]:
+def _limited(lefts: list[int]) -> list[int]:
     return [frames for frames in lefts if frames != UNLIMITED]
 
 
@@ -191,6 +181,6 @@ def _section(cfg: Mapping, name: str) -> Mapping:
     return section if isinstance(section, Mapping) else {}
 
 
-def _integer(value: Any) -> Optional[int]:
+def _integer(value: Any) -> int | None:
     """The value if it is an integer (a bool is none), otherwise None."""
     return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None

@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The config of a self-supervised model, made ready for NeMo's constructor and checked where it makes promises.
 
@@ -18,8 +7,8 @@ Works on the config alone. A key that NeMo lets default is never asked for witho
 """
 
 import inspect
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import Mapping, Optional
 
 from omegaconf import DictConfig, open_dict
 
@@ -63,7 +52,7 @@ def plain_copy(cfg) -> DictConfig:
     return model_utils.maybe_update_config_version(model_utils.convert_model_config_to_dict_config(cfg))
 
 
-def target_class(section) -> Optional[type]:
+def target_class(section) -> type | None:
     """The class that a section of a config names.
 
     None if it names none, or none that NeMo finds and allows: what is wrong is said when NeMo builds from it.

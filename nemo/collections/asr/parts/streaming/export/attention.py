@@ -1,23 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Attention of one Conformer layer in the exported streaming step: the past comes in and goes out as tensors.
 
 The left context is the length of the past that is passed in, so that nothing here knows how long it is.
 """
 
-from typing import Any, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +48,7 @@ class StepAttention(nn.Module):
 
     def forward(
         self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, batch: int, frames: int
-    ) -> Tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Attends from new frames to the past ones and to themselves.
 
         Args:

@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What `model.json` says of an exported streaming step, and the arrays of its front end. See docs/export.md."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,15 +16,15 @@ from nemo.collections.asr.parts.streaming.log_mel import GRADIENT_GUARD, Streami
 
 FORMAT, FORMAT_VERSION = "nemo-streaming-ssl streaming step", 1
 ARRAYS_FILE = "features.npz"
-Json = Dict[str, Any]
+Json = dict[str, Any]
 
 
 def describe(
     step: StreamingStep,
     report: LookaheadReport,
     front_end: StreamingLogMel,
-    ctc: Optional[Ctc],
-    graphs: Dict[str, str],
+    ctc: Ctc | None,
+    graphs: dict[str, str],
 ) -> Json:
     """All of `model.json`.
 
@@ -85,7 +74,7 @@ def _audio(front_end: StreamingLogMel, report: LookaheadReport) -> Json:
     }
 
 
-def feature_arrays(front_end: StreamingLogMel) -> Dict[str, np.ndarray]:
+def feature_arrays(front_end: StreamingLogMel) -> dict[str, np.ndarray]:
     """Window (W,), filters (fft / 2 + 1, D) and, where features are normalised by constants, mean and std (D,)."""
     arrays = {"window": front_end.window, "filters": front_end.filters}
     if front_end.statistics is not None:
@@ -109,7 +98,7 @@ def _encoder(step: StreamingStep, report: LookaheadReport) -> Json:
     }
 
 
-def _inputs(step: StreamingStep) -> List[Json]:
+def _inputs(step: StreamingStep) -> list[Json]:
     frames = f"{step.factor} * frames"
     return [
         _tensor("features", ["batch", frames, step.subsampling.num_features], "float32", "feature frames"),
@@ -118,7 +107,7 @@ def _inputs(step: StreamingStep) -> List[Json]:
     ]
 
 
-def _outputs(step: StreamingStep) -> List[Json]:
+def _outputs(step: StreamingStep) -> list[Json]:
     outputs = [_tensor("encoded", ["batch", "frames", step.num_outputs], "float32", "encoder features")]
     if step.head is not None:
         count: Any = step.head.num_classes
@@ -126,11 +115,11 @@ def _outputs(step: StreamingStep) -> List[Json]:
     return outputs
 
 
-def _tensor(name: str, shape: List[Any], dtype: str, meaning: str) -> Json:
+def _tensor(name: str, shape: list[Any], dtype: str, meaning: str) -> Json:
     return {"name": name, "shape": shape, "dtype": dtype, "meaning": meaning}
 
 
-def _state(step: StreamingStep) -> List[Json]:
+def _state(step: StreamingStep) -> list[Json]:
     state = []
     for name, shape in step.state_shapes().items():
         kind, _, index = name.rpartition("_")

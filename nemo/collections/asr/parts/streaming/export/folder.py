@@ -1,24 +1,14 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """An export folder: all of it is written, or nothing."""
 
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -48,13 +38,13 @@ GRAPH_FILES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 
 def export_streaming(
     model: nn.Module,
-    folder: Union[str, Path],
-    max_context: Optional[int] = None,
+    folder: str | Path,
+    max_context: int | None = None,
     int8: bool = False,
     replace: bool = False,
     allow_changed: Sequence[str] = (),
     verify: bool = True,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Writes the streaming step of a model's encoder, and of its CTC decoder if it has one, as ONNX.
 
     Args:
@@ -89,12 +79,12 @@ class _Exported(NamedTuple):
 
     step: StreamingStep
     front_end: StreamingLogMel
-    ctc: Optional[Ctc]
+    ctc: Ctc | None
     report: LookaheadReport
 
 
 @without_gradients
-def _prepared(model: Any, max_context: Optional[int], allow_changed: Sequence[str], verify: bool) -> _Exported:
+def _prepared(model: Any, max_context: int | None, allow_changed: Sequence[str], verify: bool) -> _Exported:
     """Raises a ValueError for a model that cannot be exported."""
     plan = require_streamable(model, max_context, allow_changed)
     require_eval_mode(model, *model.encoder.modules())
@@ -132,13 +122,13 @@ def _is_export(folder: Path) -> bool:
     return isinstance(values, dict) and values.get("format") == FORMAT and not _strangers(folder)
 
 
-def _strangers(folder: Path) -> List[str]:
+def _strangers(folder: Path) -> list[str]:
     """The names in a folder that no export has."""
     own = {DESCRIPTION_FILE, ARRAYS_FILE, *GRAPH_FILES.values()}
     return [name for name in os.listdir(folder) if name not in own]
 
 
-def _write(part: Path, step: StreamingStep, front_end: StreamingLogMel, description: Dict[str, Any]) -> None:
+def _write(part: Path, step: StreamingStep, front_end: StreamingLogMel, description: dict[str, Any]) -> None:
     part.mkdir()
     graphs = description["graphs"]
     write_graph(step, part / graphs["float32"])

@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The CTC decoder of a model, as a part of its exported streaming step."""
 
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -56,10 +45,10 @@ class Ctc(NamedTuple):
     """
 
     head: CtcHead
-    vocabulary: Optional[List[str]]
+    vocabulary: list[str] | None
 
 
-def find_ctc(model: Any) -> Optional[Ctc]:
+def find_ctc(model: Any) -> Ctc | None:
     """The CTC decoder of a CTC or hybrid model; None for other models.
 
     Raises:

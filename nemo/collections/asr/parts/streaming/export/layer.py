@@ -1,21 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """A Conformer layer of the exported streaming step: its weights, arranged so that a step takes few operators."""
 
 import copy
-from typing import Any, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +13,8 @@ from torch.nn import functional as F
 from nemo.collections.asr.parts.streaming.conformer_layer import adapters_of, is_plain_silu
 from nemo.collections.asr.parts.streaming.export.attention import StepAttention
 
-Past = Tuple[Tensor, Tensor, Tensor]
-LayerOutput = Tuple[Tensor, Past]
+Past = tuple[Tensor, Tensor, Tensor]
+LayerOutput = tuple[Tensor, Past]
 
 
 class StepFeedForward(nn.Module):
@@ -68,7 +57,7 @@ class StepConvolution(nn.Module):
         self.bias = nn.Parameter(bias)
         self.activation = module.activation
 
-    def forward(self, x: Tensor, past: Tensor, windows: Tensor, batch: int, frames: int) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, past: Tensor, windows: Tensor, batch: int, frames: int) -> tuple[Tensor, Tensor]:
         """Convolves new frames behind the past ones.
 
         Args:
@@ -151,7 +140,7 @@ def _as_linear(pointwise: Any) -> nn.Linear:
     return made
 
 
-def _affine(norm: nn.Module, channels: int) -> Tuple[Tensor, Tensor]:
+def _affine(norm: nn.Module, channels: int) -> tuple[Tensor, Tensor]:
     """Factor and summand of each channel, (D,) each, that a norm with fixed statistics is."""
     norm = copy.deepcopy(norm).double()
     zeros = torch.zeros(1, channels, 1, dtype=torch.float64, device=next(norm.parameters()).device)

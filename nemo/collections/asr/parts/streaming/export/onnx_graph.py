@@ -1,22 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The ONNX graphs of a streaming step."""
 
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 
@@ -27,18 +16,18 @@ OPSET = 18
 NOT_QUANTIZED = ("/out_proj/", "/head/")
 
 
-def input_names(step: StreamingStep) -> List[str]:
+def input_names(step: StreamingStep) -> list[str]:
     """The graph's inputs, in the order of `StreamingStep.forward`."""
     return ["features", "position", "end", *step.state_shapes()]
 
 
-def output_names(step: StreamingStep) -> List[str]:
+def output_names(step: StreamingStep) -> list[str]:
     """The graph's outputs, in the order of `StreamingStep.forward`."""
     outputs = ["encoded"] if step.head is None else ["encoded", "log_probs"]
     return [*outputs, *(f"next_{name}" for name in step.state_shapes())]
 
 
-def dynamic_axes(step: StreamingStep) -> Dict[str, Dict[int, str]]:
+def dynamic_axes(step: StreamingStep) -> dict[str, dict[int, str]]:
     """The names of the dimensions that have no fixed size, for each input and output."""
     axes = {"features": {0: "batch", 1: "feature_frames"}, "position": {0: "batch"}, "end": {0: "batch"}}
     axes.update({name: {0: "batch", 1: "frames"} for name in ("encoded", "log_probs")})

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """One step of a streaming encoder as a module without state of its own, as it is exported."""
 
 import copy
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +37,7 @@ class StreamingStep(nn.Module):
         contexts: Sequence[AttentionContext],
         factor: int,
         num_features: int,
-        head: Optional[nn.Module] = None,
+        head: nn.Module | None = None,
     ):
         super().__init__()
         encoder = copy.deepcopy(encoder).float().cpu()
@@ -64,9 +54,9 @@ class StreamingStep(nn.Module):
         self.head = None if head is None else copy.deepcopy(head).float().cpu()
         self.requires_grad_(False)
 
-    def state_shapes(self) -> Dict[str, Tuple[int, ...]]:
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor of the state for one stream, without its batch dimension, by its name."""
-        shapes: Dict[str, Tuple[int, ...]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         for i, shape in enumerate(self.subsampling.past_shapes()):
             shapes[f"subsampling_{i}"] = shape
         layers: Any = self.layers
@@ -76,11 +66,11 @@ class StreamingStep(nn.Module):
             shapes[f"convolution_{i}"] = (kernel_size - 1, channels)
         return shapes
 
-    def initial_state(self, batch_size: int) -> List[Tensor]:
+    def initial_state(self, batch_size: int) -> list[Tensor]:
         """Streams at their beginning: zeros."""
         return [torch.zeros(batch_size, *shape) for shape in self.state_shapes().values()]
 
-    def forward(self, features: Tensor, position: Tensor, end: Tensor, *state: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, features: Tensor, position: Tensor, end: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One step of all streams.
 
         Args:

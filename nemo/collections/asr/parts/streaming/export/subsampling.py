@@ -1,20 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The causal subsampling of the exported streaming step, the same for streams that begin, go on and end."""
 
-from typing import Any, List, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +37,7 @@ class Stage(nn.Module):
         self.convolution.weight, self.convolution.bias = convolution.weight, convolution.bias
         self.others = nn.Sequential(*others)
 
-    def forward(self, x: Tensor, past: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, 2T, F), the last input before (B, C, 1, F) -> (B, C', T, F'), the last input"""
         last = x[:, :, -1:]
         x = F.pad(torch.cat([past, x], dim=2), (2, 1))
@@ -75,7 +65,7 @@ class StepSubsampling(nn.Module):
         self.stages = nn.ModuleList(Stage(convolution, others) for convolution, others in stages)
         self.linear = scaled(linear, scale)
 
-    def past_shapes(self) -> List[Tuple[int, int, int]]:
+    def past_shapes(self) -> list[tuple[int, int, int]]:
         """(C, 1, F) of the last input of each stage."""
         shapes, size = [], self.num_features
         for stage in self.stages:
@@ -85,7 +75,7 @@ class StepSubsampling(nn.Module):
 
     def forward(
         self, features: Tensor, position: Tensor, end: Tensor, past: Sequence[Tensor]
-    ) -> Tuple[Tensor, List[Tensor]]:
+    ) -> tuple[Tensor, list[Tensor]]:
         """Makes encoder frames of new feature frames and the last inputs of each stage.
 
         Args:

@@ -1,20 +1,9 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Which of a model's decoders a stream goes through, and whether it can."""
 
-from typing import Any, Optional
+from typing import Any
 
 from nemo.collections.asr.parts.streaming.recognition.ctc import GREEDY, GreedyCtc, SearchedCtc
 from nemo.collections.asr.parts.streaming.recognition.token_decoder import TokenDecoder
@@ -25,7 +14,7 @@ from nemo.utils.option_checks import check_choice
 CTC, TRANSDUCER = DECODERS = ("ctc", "rnnt")
 
 
-def token_decoder(model: Any, decoder: Optional[str]) -> TokenDecoder:
+def token_decoder(model: Any, decoder: str | None) -> TokenDecoder:
     """The decoder of a CTC, RNN-T or hybrid model.
 
     Args:

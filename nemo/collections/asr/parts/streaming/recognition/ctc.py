@@ -1,20 +1,10 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """CTC: the most probable class of each frame, repeats folded; or NeMo's search when a stream has ended."""
 
-from typing import Any, List, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +33,7 @@ class GreedyCtc(TokenDecoder):
         super().__init__(decoding)
         self.decoder = decoder
 
-    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
+    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: list[int]) -> None:
         """See `TokenDecoder`."""
         log_probs = decode(self.decoder, features)
         for stream, own, classes, count in zip(streams, log_probs, log_probs.argmax(dim=2).tolist(), counts):
@@ -59,7 +49,7 @@ class GreedyCtc(TokenDecoder):
             raise ValueError("a stream of CTC carries the class of its last frame")
         return packed
 
-    def _fold(self, stream: StreamTokens, classes: List[int]) -> None:
+    def _fold(self, stream: StreamTokens, classes: list[int]) -> None:
         previous, blank = stream.carry, self.decoding.blank_id
         for frame, index in enumerate(classes, stream.heard):
             if index not in (previous, blank):

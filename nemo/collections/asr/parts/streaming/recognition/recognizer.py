@@ -1,16 +1,5 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """Text of speech as it comes.
 
@@ -22,7 +11,8 @@
 However the audio is cut, the last text is what the model's own `transcribe` makes of the whole.
 """
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -60,8 +50,8 @@ class StreamingRecognizer:
         self,
         model: nn.Module,
         batch_size: int = 1,
-        max_context: Optional[int] = None,
-        decoder: Optional[str] = None,
+        max_context: int | None = None,
+        decoder: str | None = None,
         on_nonfinite: str = "raise",
         allow_changed: Sequence[str] = (),
         verify: bool = True,
@@ -94,7 +84,7 @@ class StreamingRecognizer:
         return self.session.lookahead_ms
 
     @property
-    def nonfinite_samples(self) -> List[int]:
+    def nonfinite_samples(self) -> list[int]:
         """Samples of each stream that silence has replaced since its beginning."""
         return self.session.nonfinite_samples
 
@@ -107,7 +97,7 @@ class StreamingRecognizer:
         self.reset()
 
     @without_gradients
-    def push(self, samples: ArrayLike, lengths: Optional[ArrayLike] = None) -> List[Transcript]:
+    def push(self, samples: ArrayLike, lengths: ArrayLike | None = None) -> list[Transcript]:
         """Takes the next audio of every stream in.
 
         Args:
@@ -122,7 +112,7 @@ class StreamingRecognizer:
         return self._decode(self.session.push(samples, lengths))
 
     @without_gradients
-    def flush(self, mask: Optional[ArrayLike] = None) -> List[Transcript]:
+    def flush(self, mask: ArrayLike | None = None) -> list[Transcript]:
         """Ends streams: their text is final, and they are at their beginning again.
 
         Args:
@@ -138,7 +128,7 @@ class StreamingRecognizer:
         self._begin(rows)
         return transcripts
 
-    def reset(self, mask: Optional[ArrayLike] = None) -> None:
+    def reset(self, mask: ArrayLike | None = None) -> None:
         """Puts streams back to their beginning; their text is dropped.
 
         Args:
@@ -147,7 +137,7 @@ class StreamingRecognizer:
         self.session.reset(mask)
         self._begin(as_rows(mask, self.batch_size))
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All state as tensors (copies) and plain values, for `torch.save`."""
         streams = [self._decoder.save(each) for each in self._streams]
         return {
@@ -178,11 +168,11 @@ class StreamingRecognizer:
         self.session.load_state_dict(state["session"])
         self._streams = streams
 
-    def _begin(self, rows: List[int]) -> None:
+    def _begin(self, rows: list[int]) -> None:
         for row in rows:
             self._streams[row] = StreamTokens()
 
-    def _decode(self, output: StreamingOutput, ending: Sequence[int] = ()) -> List[Transcript]:
+    def _decode(self, output: StreamingOutput, ending: Sequence[int] = ()) -> list[Transcript]:
         """The transcripts after new encoder frames."""
         before = [len(stream.ids) for stream in self._streams]
         self._decoder.advance(self._streams, output.features, output.lengths.tolist())

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """The interface of what turns encoder frames into tokens, stream by stream."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, List, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +28,7 @@ class TokenDecoder(ABC):
         self.decoding = decoding
 
     @abstractmethod
-    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
+    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: list[int]) -> None:
         """Adds the tokens of new encoder frames to each stream.
 
         Args:
@@ -47,10 +37,10 @@ class TokenDecoder(ABC):
             counts: how many frames of each row are new
         """
 
-    def finish(self, stream: StreamTokens) -> None:
+    def finish(self, stream: StreamTokens) -> None:  # noqa: B027 (most decoders have nothing to do)
         """Does what has to wait for a stream's end."""
 
-    def identity(self) -> Dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What must be the same in a recogniser that goes on from a saved state, as plain values."""
         return {"decoder": self.kind, "blank": int(self.decoding.blank_id)}
 
@@ -66,7 +56,7 @@ class TokenDecoder(ABC):
         """
         return packed
 
-    def text(self, ids: List[int]) -> str:
+    def text(self, ids: list[int]) -> str:
         """The text of some tokens, as offline decoding makes it."""
         return self.decoding.decode_tokens_to_str_with_strip_punctuation(ids) if ids else ""
 
@@ -76,7 +66,7 @@ class TokenDecoder(ABC):
         # NeMo leaves out the last ones of a TDT model's vocabulary
         return pieces[0] if pieces else self.decoding.decode_ids_to_str([token])
 
-    def save(self, stream: StreamTokens) -> Dict[str, Any]:
+    def save(self, stream: StreamTokens) -> dict[str, Any]:
         """All that is remembered of a stream, copied."""
         return {
             "ids": list(stream.ids),

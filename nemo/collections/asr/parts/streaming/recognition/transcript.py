@@ -1,22 +1,12 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """What is known of a stream's words."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -51,12 +41,12 @@ class StreamTokens:
         best: the text of the whole stream, where a decoder that waits for its end has found it
     """
 
-    ids: List[int] = field(default_factory=list)
-    frames: List[int] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
     heard: int = 0
     carry: Any = None
-    log_probs: List[Tensor] = field(default_factory=list)
-    best: Optional[str] = None
+    log_probs: list[Tensor] = field(default_factory=list)
+    best: str | None = None
 
 
 class Transcript:
@@ -75,9 +65,9 @@ class Transcript:
         self,
         new_tokens: Sequence[Token],
         ids: Sequence[int],
-        to_text: Callable[[List[int]], str],
+        to_text: Callable[[list[int]], str],
         revised: bool = False,
-        best: Optional[str] = None,
+        best: str | None = None,
     ):
         self.new_tokens = list(new_tokens)
         # the list itself grows with the stream: this is how much of it is meant

@@ -1,21 +1,11 @@
-# Copyright (c) 2026, the streaming-ssl authors.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-FileCopyrightText: 2026 the streaming-ssl authors
+# SPDX-License-Identifier: Apache-2.0
 
 """RNN-T and TDT: NeMo's greedy batched decoding, whose state goes from piece to piece."""
 
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Dict, List, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,13 +30,13 @@ class GreedyTransducer(TokenDecoder):
         super().__init__(decoding)
         self.kind = TDT if decoding.durations else RNNT
 
-    def identity(self) -> Dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """See `TokenDecoder`."""
         infer = self.decoding.decoding
         sizes = {name: getattr(infer.decoder, name, None) for name in ("pred_hidden", "pred_rnn_layers")}
         return {**super().identity(), **sizes, "joint_hidden": getattr(infer.joint, "joint_hidden", None)}
 
-    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: List[int]) -> None:
+    def advance(self, streams: Sequence[StreamTokens], features: Tensor, counts: list[int]) -> None:
         """See `TokenDecoder`. It goes on in the type of the weights: a state from under autocast fits outside of it,
         and no CPU has NeMo's LSTM in half precision under autocast."""
         if not any(counts):
