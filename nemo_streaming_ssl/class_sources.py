@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nemo_streaming_ssl.module_names import absolute_name, parse
+from nemo_streaming_ssl.nemo_tree import absolute_name, parse
 
 ORIGINAL = re.compile("_(.+)_base")
 

@@ -5,6 +5,7 @@
 
 import ast
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -12,6 +13,30 @@ from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO
 
 if TYPE_CHECKING:  # NeMo brings it, and is not always there
     from packaging.version import Version
+
+
+def parse(file: Path) -> ast.Module | None:
+    """The syntax tree of a file; None if it cannot be read or is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as an escape sequence that means nothing
+            return ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def dotted_name(path: Path) -> str:
+    """`nemo/a/x.py` -> `nemo.a.x`, `nemo/a/__init__.py` -> `nemo.a`."""
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def absolute_name(node: ast.ImportFrom, package: str) -> str:
+    """The module that a `from` names, in a module of that package."""
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".")
+    return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
 
 
 def imports_its_base(file: Path) -> bool:

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nemo_streaming_ssl.check import InputError, Subcommands, add_config_arguments, load_config, read_report
+from nemo_streaming_ssl.inputs import (
+    InputError,
+    Subcommands,
+    add_config_arguments,
+    load_config,
+    model_section,
+    read_report,
+)
 from nemo_streaming_ssl.plot_style import (
     BLUE,
     GREY,
@@ -44,18 +51,21 @@ def add_plot(commands: Subcommands) -> None:
 
 
 def run_plot(args: argparse.Namespace) -> int:
-    """Writes the picture; 2 if the input cannot be read, the picture not be written, or matplotlib is missing."""
+    """Writes the picture; 2 if matplotlib is missing.
+
+    Raises:
+        InputError: the input cannot be read, or the picture cannot be written
+    """
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         print("plot needs matplotlib: pip install matplotlib", file=sys.stderr)
         return 2
+    figure = picture(args.config, args.overrides)
     try:
-        figure = picture(args.config, args.overrides)
-        _save(figure, args.output)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+        save(figure, args.output)
+    except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
+        raise InputError(str(args.output), error) from error
     print(args.output)
     return 0
 
@@ -73,13 +83,6 @@ def picture(path: Path, overrides: Sequence[str] = ()) -> "Figure":
     except Exception as error:  # Hydra and OmegaConf have types of their own
         raise InputError(f"{path}: masking", error) from error
     return draw(report, mask)
-
-
-def _save(figure: "Figure", output: Path) -> None:
-    try:
-        save(figure, output)
-    except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
-        raise InputError(str(output), error) from error
 
 
 class SampledMask(NamedTuple):
@@ -108,7 +111,7 @@ def sample_mask(config: Any, report: "LookaheadReport") -> SampledMask | None:
     from nemo.collections.asr.parts.contexts.context import tightest_left
     from nemo.core.classes.common import Serialization
 
-    model = config.model if "model" in config else config
+    model = model_section(config)
     if model.get("masking") is None:
         return None
     options = OmegaConf.create(OmegaConf.to_container(model.masking, resolve=True))

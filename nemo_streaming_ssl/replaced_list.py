@@ -23,8 +23,7 @@ from pathlib import Path
 from nemo_streaming_ssl import TESTED_NEMO
 from nemo_streaming_ssl.class_sources import Class, Sources, base_name
 from nemo_streaming_ssl.finder import overlay_root
-from nemo_streaming_ssl.module_names import dotted_name, parse
-from nemo_streaming_ssl.nemo_tree import imports_its_base, version_in
+from nemo_streaming_ssl.nemo_tree import dotted_name, imports_its_base, parse, version_in
 from nemo_streaming_ssl.replaced_methods import COLUMNS, FILE, KINDS, Body, Method, defined, digest, members
 
 WORST_FIRST = list(KINDS)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nemo_streaming_ssl import TESTED_NEMO
-from nemo_streaming_ssl.module_names import parse
+from nemo_streaming_ssl.nemo_tree import parse
 
 FILE = Path(__file__).with_suffix(".csv")
 COLUMNS = ("file", "name", "kind", "hash", "releases")

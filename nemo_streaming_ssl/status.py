@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
-from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.imports import failing_imports
+from nemo_streaming_ssl.inputs import Subcommands
 from nemo_streaming_ssl.missing_names import MissingName, missing_names
-from nemo_streaming_ssl.module_names import dotted_name
-from nemo_streaming_ssl.nemo_tree import imports_its_base, is_supported, is_tested, modules_with_base, version_in
+from nemo_streaming_ssl.nemo_tree import (
+    dotted_name,
+    imports_its_base,
+    is_supported,
+    is_tested,
+    modules_with_base,
+    version_in,
+)
 from nemo_streaming_ssl.replaced_methods import change_lines
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, VendorError, read_record
 

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nemo_streaming_ssl.check import Subcommands
+from nemo_streaming_ssl.inputs import Subcommands
 from nemo_streaming_ssl.vendoring import files, patch, runs
 from nemo_streaming_ssl.vendoring.record import VendorError
 from nemo_streaming_ssl.vendoring.sources import installed_sources
