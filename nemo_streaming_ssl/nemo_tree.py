@@ -7,12 +7,8 @@ import ast
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO
-
-if TYPE_CHECKING:  # NeMo brings it, and is not always there
-    from packaging.version import Version
 
 
 def parse(file: Path) -> ast.Module | None:
@@ -87,10 +83,13 @@ def _installed_version() -> str | None:
 def is_supported(version: str | None) -> bool:
     """True when the release is in the supported range; a release candidate counts as its release."""
     # Imported here: this module is imported where NeMo, which brings it, is not.
-    from packaging.version import Version
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
 
-    found = _release(version)
-    return found is not None and Version(OLDEST_NEMO) <= found <= Version(NEWEST_NEMO)
+    try:
+        return Version(version or "").base_version in SpecifierSet(f">={OLDEST_NEMO},<={NEWEST_NEMO}")
+    except InvalidVersion:
+        return False
 
 
 def is_tested(version: str) -> bool:
@@ -98,13 +97,3 @@ def is_tested(version: str) -> bool:
     from packaging.version import Version
 
     return Version(version) in map(Version, TESTED_NEMO)
-
-
-def _release(version: str | None) -> Optional["Version"]:
-    """The version without what follows its numbers; None if it is none."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(Version(version or "").base_version)
-    except InvalidVersion:
-        return None
