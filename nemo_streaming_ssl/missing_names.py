@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nemo_streaming_ssl.finder import public_name
-from nemo_streaming_ssl.nemo_tree import absolute_name, dotted_name, parse
+from nemo_streaming_ssl.nemo_tree import absolute_name, base_path, dotted_name, parse
 
 # How a module may bind names that are not written in it; what `inherit_module(base, globals())` binds is in the base.
 BINDS_FREELY = re.compile(r"\b__getattr__\b|\bglobals\(\)[.[]|\bexec\(|\bsys\.modules\b|\bimport \*")
@@ -69,7 +69,7 @@ def _modules(nemo_root: Path, our_root: Path, shadowed: Sequence[Path]) -> Modul
     """Each shadowed module, and its original, by the dotted names that they are imported by."""
     modules: Modules = {}
     for path in shadowed:
-        base = path.with_name(f"_{path.stem}_base.py")
+        base = base_path(path)
         # a tree that the patches were written into keeps the original in a file of this name
         original = next((nemo_root / name for name in (base, path) if (nemo_root / name).is_file()), None)
         if original is not None:

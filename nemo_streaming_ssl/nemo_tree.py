@@ -41,7 +41,7 @@ def imports_its_base(file: Path) -> bool:
     Raises:
         SyntaxError, ValueError: the file is no Python
     """
-    base = f"_{file.stem}_base"
+    base = base_path(file).stem
     names: list[str] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -49,6 +49,11 @@ def imports_its_base(file: Path) -> bool:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names.extend(alias.name for alias in node.names)
     return any(name.rpartition(".")[2] == base for name in names)
+
+
+def base_path(file: Path) -> Path:
+    """Where the original of a shadowing file is importable, and where it is in a tree with the patches in it."""
+    return file.with_name(f"_{file.stem}_base.py")
 
 
 def modules_with_base(nemo: Path) -> list[Path]:

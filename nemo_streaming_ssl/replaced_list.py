@@ -199,15 +199,8 @@ def _calls_original(node: ast.AST, name: str) -> str:
 
 def _is_original(node: ast.AST, name: str) -> bool:
     """`super().name`, `Class.name`, `base.Class.name`, `base.name`."""
-    if not isinstance(node, ast.Attribute) or node.attr != name:
-        return False
-    owner = node.value
-    if isinstance(owner, ast.Call):
-        return isinstance(owner.func, ast.Name) and owner.func.id == "super"
-    if isinstance(owner, ast.Attribute):
-        owner = owner.value
-        return isinstance(owner, ast.Name) and owner.id == "base"
-    return isinstance(owner, ast.Name) and (owner.id == "base" or owner.id[0].isupper())
+    owner = ast.unparse(node.value) if isinstance(node, ast.Attribute) and node.attr == name else ""
+    return bool(re.fullmatch(r"super\(.*\)|base(\.\w+)?|[A-Z]\w*", owner))
 
 
 def _always_run(node: ast.AST) -> Iterator[ast.AST]:
@@ -275,18 +268,16 @@ def main(words: Sequence[str] | None = None) -> int:
     found: dict[Method, list[str]] = defaultdict(list)
     for place in parser.parse_args(words).nemo:
         with tempfile.TemporaryDirectory() as folder:
-            root = place if place.is_dir() else _unpacked(place, Path(folder))
+            root = place
+            if not place.is_dir():
+                root = Path(folder)
+                with zipfile.ZipFile(place) as wheel:
+                    wheel.extractall(root, [name for name in wheel.namelist() if re.fullmatch(r"nemo/.*\.py", name)])
             version = str(version_in(root / "nemo"))
             for method in replaced_in(root / "nemo", Path(str(overlay_root()), "nemo")):
                 found[method].append(version)
     _write(found)
     return 0
-
-
-def _unpacked(wheel: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder, [name for name in archive.namelist() if re.fullmatch(r"nemo/.*\.py", name)])
-    return folder
 
 
 def _write(found: dict[Method, list[str]]) -> None:

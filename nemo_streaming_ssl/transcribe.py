@@ -63,7 +63,8 @@ def transcribe_all(session: Any, entries: list[dict], output: Path | None) -> in
     for entry in entries:
         try:
             samples = read_audio(entry, session.sample_rate)
-            text = text_of(session.vocabulary, list(tokens_of(session, samples)))
+            pieces = folded(classes_of(session, samples), blank=len(session.vocabulary))
+            text = text_of(session.vocabulary, [token for tokens in pieces for _, token in tokens])
         except (OSError, RuntimeError, ValueError) as error:
             print(f'{entry["audio_filepath"]}: {error}', file=sys.stderr)
             failed = 1
@@ -134,12 +135,6 @@ def read_audio(entry: dict, sample_rate: int) -> "np.ndarray":
         duration = entry.get("duration")
         frames = -1 if duration is None else round(duration * sample_rate)
         return file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
-
-
-def tokens_of(session: Any, samples: "np.ndarray") -> Iterator[int]:
-    """The tokens of one stream: the most probable class of each frame, repeats and blanks left out."""
-    for tokens in folded(classes_of(session, samples), len(session.vocabulary)):
-        yield from (token for _, token in tokens)
 
 
 def folded(pieces: Iterable[list[int]], blank: int) -> Iterator[list[tuple[int, int]]]:

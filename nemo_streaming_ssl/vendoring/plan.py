@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nemo_streaming_ssl.finder import SUPPORTED, overlay_root
 from nemo_streaming_ssl.missing_names import missing_names
-from nemo_streaming_ssl.nemo_tree import imports_its_base
+from nemo_streaming_ssl.nemo_tree import base_path, imports_its_base
 from nemo_streaming_ssl.replaced_methods import change_lines
 from nemo_streaming_ssl.vendoring.contents import commit_of, vendored_files
 from nemo_streaming_ssl.vendoring.files import sha256, unused
@@ -100,10 +100,8 @@ def require_room(tree: Tree, sources: dict[str, Path], replace: Collection[str] 
 
 def base_of(path: str, source: Path) -> str | None:
     """Where the fork's file of that path goes, if it is one that we build on."""
-    if not path.startswith("nemo/") or not path.endswith(".py") or not imports_its_base(source):
-        return None
-    folder, _, name = path.rpartition("/")
-    return f'{folder}/_{name[: -len(".py")]}_base.py'
+    is_ours = path.startswith("nemo/") and path.endswith(".py") and imports_its_base(source)
+    return base_path(Path(path)).as_posix() if is_ours else None
 
 
 def _entry(fork: Path, path: str, source: Path) -> Entry:
