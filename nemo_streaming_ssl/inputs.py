@@ -44,25 +44,19 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
     """
     require_file(path)
     try:
-        return _load_nemo_config(path, overrides) if path.suffix == ".nemo" else _compose(path, overrides)
+        if path.suffix != ".nemo":
+            from hydra import compose, initialize_config_dir
+
+            with initialize_config_dir(str(path.resolve().parent), version_base=None):
+                return compose(path.name, overrides=list(overrides))
+        if overrides:
+            raise ValueError(f"{overrides[0]}: the values of a .nemo file cannot be replaced")
+
+        from nemo.core import ModelPT
+
+        return ModelPT.restore_from(str(path), return_config=True)
     except Exception as error:  # Hydra, OmegaConf, YAML and tarfile have no common type
         raise InputError(str(path), error) from error
-
-
-def _compose(path: Path, overrides: Sequence[str]) -> Any:
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(path.resolve().parent), version_base=None):
-        return compose(path.name, overrides=list(overrides))
-
-
-def _load_nemo_config(path: Path, overrides: Sequence[str]) -> Any:
-    if overrides:
-        raise ValueError(f"{overrides[0]}: the values of a .nemo file cannot be replaced")
-
-    from nemo.core import ModelPT
-
-    return ModelPT.restore_from(str(path), return_config=True)
 
 
 def model_section(config: Any) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nemo_streaming_ssl.finder import public_name
-from nemo_streaming_ssl.nemo_tree import absolute_name, base_path, dotted_name, parse
+from nemo_streaming_ssl.nemo_tree import absolute_name, base_path, dotted_name, original_of, parse
 
 # How a module may bind names that are not written in it; what `inherit_module(base, globals())` binds is in the base.
 BINDS_FREELY = re.compile(r"\b__getattr__\b|\bglobals\(\)[.[]|\bexec\(|\bsys\.modules\b|\bimport \*")
@@ -69,11 +69,9 @@ def _modules(nemo_root: Path, our_root: Path, shadowed: Sequence[Path]) -> Modul
     """Each shadowed module, and its original, by the dotted names that they are imported by."""
     modules: Modules = {}
     for path in shadowed:
-        base = base_path(path)
-        # a tree that the patches were written into keeps the original in a file of this name
-        original = next((nemo_root / name for name in (base, path) if (nemo_root / name).is_file()), None)
-        if original is not None:
-            modules[dotted_name(base)] = original, _names_of(original)
+        original = original_of(nemo_root / path)
+        if original.is_file():
+            modules[dotted_name(base_path(path))] = original, _names_of(original)
             modules[dotted_name(path)] = original, _names_of(original, our_root / path)
     return modules
 

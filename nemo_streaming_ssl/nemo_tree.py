@@ -52,8 +52,13 @@ def imports_its_base(file: Path) -> bool:
 
 
 def base_path(file: Path) -> Path:
-    """Where the original of a shadowing file is importable, and where it is in a tree with the patches in it."""
+    """The name that the original of a shadowing file is imported by; in a tree with the patches in it a file."""
     return file.with_name(f"_{file.stem}_base.py")
+
+
+def original_of(file: Path) -> Path:
+    """Where a NeMo has the original of a module: in `_x_base.py` if the patches were written into it."""
+    return base if (base := base_path(file)).is_file() else file
 
 
 def modules_with_base(nemo: Path) -> list[Path]:

@@ -262,7 +262,7 @@ def _words(tree: ast.AST) -> Iterator[str]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Writes the table, if all releases are given; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m nemo_streaming_ssl.replaced_list", description=__doc__)
     parser.add_argument("nemo", nargs="+", type=Path, help="NeMo's wheels, or folders that have a nemo/ in them")
     found: dict[Method, list[str]] = defaultdict(list)
@@ -276,12 +276,6 @@ def main(words: Sequence[str] | None = None) -> int:
             version = str(version_in(root / "nemo"))
             for method in replaced_in(root / "nemo", Path(str(overlay_root()), "nemo")):
                 found[method].append(version)
-    _write(found)
-    return 0
-
-
-def _write(found: dict[Method, list[str]]) -> None:
-    """Writes the table, after a look at whether all releases are in it."""
     releases = sorted({version for versions in found.values() for version in versions}, key=TESTED_NEMO.index)
     if tuple(releases) != TESTED_NEMO:
         raise SystemExit(f'The table is made of all tested releases, {", ".join(TESTED_NEMO)}; given: {releases}')
@@ -290,6 +284,7 @@ def _write(found: dict[Method, list[str]]) -> None:
         table.writerow(COLUMNS)
         for method in sorted(found, key=lambda method: (*astuple(method), found[method])):
             table.writerow([*astuple(method), " ".join(sorted(found[method], key=TESTED_NEMO.index))])
+    return 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nemo_streaming_ssl import TESTED_NEMO
-from nemo_streaming_ssl.nemo_tree import base_path, parse
+from nemo_streaming_ssl.nemo_tree import original_of, parse
 
 FILE = Path(__file__).with_suffix(".csv")
 COLUMNS = ("file", "name", "kind", "hash", "releases")
@@ -86,9 +86,7 @@ def changed_methods(nemo: Path, version: str | None) -> list[ChangedMethod]:
     """
     known, changed = known_methods(version), []
     for file in sorted({file for file, _ in known}):
-        path = nemo.parent / file
-        # a tree that the patches were written into keeps the original in a file of this name
-        path = base if (base := base_path(path)).is_file() else path
+        path = original_of(nemo.parent / file)
         for name, nodes in (members(parse(path)) if path.is_file() else {}).items():
             same = known.get((file, name))
             if same and digest(nodes) not in [method.hash for method in same]:
