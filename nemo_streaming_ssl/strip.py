@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from nemo_streaming_ssl.check import InputError, Subcommands, require_file
+from nemo_streaming_ssl.inputs import InputError, Subcommands, require_file
 from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS, strip_contexts
 from nemo_streaming_ssl.stripped_objective import WEIGHTS, cut_weights, has_other_heads
 

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from nemo_streaming_ssl.check import InputError
+from nemo_streaming_ssl.inputs import InputError
 
 if TYPE_CHECKING:  # most files need no torch to be stripped
     from torch import Tensor

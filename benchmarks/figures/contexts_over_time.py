@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.figures.catalogue import CONFIG
 from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextRamp, ContextSchedule
-from nemo_streaming_ssl.check import load_config
+from nemo_streaming_ssl.inputs import load_config
 from nemo_streaming_ssl.plot_style import GREY, SERIES, canvas, in_style, save
 
 SECONDS_OF_A_STEP = 0.08

@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from nemo.collections.asr.parts.lookahead import PredictedTokens, report_lookahead
-from nemo_streaming_ssl.check import load_config
+from nemo_streaming_ssl.inputs import load_config
 from nemo_streaming_ssl.plot_style import GREY, PALE, VERMILLION, canvas, in_style, legend_below, save
 
 CONFIG = Path(__file__).resolve().parents[2] / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
