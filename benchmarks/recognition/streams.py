@@ -4,8 +4,9 @@
 """Streams through a recogniser, each with what a clock beside it would have shown."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Heard:
 class Recognizer:
     """A `StreamingRecognizer`, one stream after the other."""
 
-    def __init__(self, recognizer):
+    def __init__(self, recognizer: Any):
         self._recognizer = recognizer
 
     def hear(self, samples: np.ndarray) -> Heard:
@@ -51,7 +52,7 @@ class Recognizer:
         return self._recognizer.flush()[0].text
 
     @staticmethod
-    def _timed(call, *args) -> tuple:
+    def _timed(call: Callable[..., Any], *args: Any) -> tuple:
         start = time.perf_counter()
         transcript = call(*args)[0]
         seconds = time.perf_counter() - start
@@ -61,7 +62,7 @@ class Recognizer:
 class Graph:
     """An `OnnxStreamingSession` with tokens of CTC, one stream after the other."""
 
-    def __init__(self, session):
+    def __init__(self, session: Any):
         self._session = session
 
     def hear(self, samples: np.ndarray) -> Heard:

@@ -17,21 +17,21 @@ With `--minutes` one stream of raw audio runs that long, in pieces of 80 ms, thr
 takes features only; a row is one minute of a side.
 """
 
-import argparse
 import sys
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.speed import streaming_sides as sides
-from benchmarks.speed.harness import argument_parser
+from benchmarks.speed.harness import argument_parser, record
 from benchmarks.speed.streaming import Side, difference, interleave
-from benchmarks.speed.table import RESULTS, record
+from benchmarks.table import RESULTS
 from nemo.collections.asr.parts.streaming.export import export_streaming
-from nemo.utils import logging
 from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 from nemo_streaming_ssl.onnx_session.description import read_description
 
@@ -48,18 +48,7 @@ COLUMNS = """
 KEYS = "size streams chunk_ms side minute device threads".split()
 
 
-def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: list[int]) -> Callable[[int], torch.Tensor]:
-    """The exported graph from features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
-    array = feats.numpy()
-
-    def step(index: int) -> torch.Tensor:
-        begin = bounds[index - 1] if index else 0
-        return torch.from_numpy(session.push_features(array[:, :, begin : bounds[index]]).features)
-
-    return step
-
-
-def graph_sessions(args, folder: Path, streams: int) -> dict[str, OnnxStreamingSession]:
+def graph_sessions(args: Namespace, folder: Path, streams: int) -> dict[str, OnnxStreamingSession]:
     """A session on each exported graph."""
     return {
         name: OnnxStreamingSession(folder, batch_size=streams, precision=precision, threads=args.threads)
@@ -67,7 +56,7 @@ def graph_sessions(args, folder: Path, streams: int) -> dict[str, OnnxStreamingS
     }
 
 
-def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> Iterator[dict]:
+def compare(args: Namespace, size: str, model: Any, folder: Path, streams: int, frames: int) -> Iterator[dict]:
     """The rows of one size, number of streams and chunk."""
     skip = -(-CONTEXT[0] // frames) + 1
     seconds = (skip + args.chunks + 1) * frames * sides.FRAME_MS / 1000
@@ -78,7 +67,7 @@ def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> 
     measured = [
         Side("nemo", sides.nemo_step(encoder, feats, bounds), args.device),
         Side("session", sides.session_step(session, feats, bounds), args.device),
-        *(Side(name, onnx_step(graph, feats, bounds), args.device) for name, graph in graphs.items()),
+        *(Side(name, sides.session_step(graph, feats.numpy(), bounds), args.device) for name, graph in graphs.items()),
     ]
     interleave(measured, len(bounds))
     memory = {"session": session.state_bytes(), **{name: graph.state_bytes() for name, graph in graphs.items()}}
@@ -92,9 +81,9 @@ def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> 
         yield {**common, **timed, **own, "diff_offline": output}
 
 
-def long_streams(args, size: str, model, folder: Path) -> Iterator[dict]:
+def long_streams(args: Namespace, size: str, model: Any, folder: Path) -> Iterator[dict]:
     """The rows of one stream of each session, one for each minute: audio of a minute, again and again."""
-    sessions = {"session": sides.new_session(model, 1), **graph_sessions(args, folder, 1)}
+    sessions: dict[str, Any] = {"session": sides.new_session(model, 1), **graph_sessions(args, folder, 1)}
     chunk_ms, piece = sides.FRAME_MS, sessions["session"].chunk_samples
     chunks = MINUTE_SECONDS * 1000 // chunk_ms
     audio = sides.make_audio(1, chunks * chunk_ms / 1000).numpy()
@@ -135,7 +124,7 @@ def graph_bytes(folder: Path) -> dict[str, int]:
     return {name: description.graph(precision).stat().st_size for name, precision in GRAPHS.items()}
 
 
-def measurements(args) -> Iterator[Iterator[dict]]:
+def measurements(args: Namespace) -> Iterator[Iterator[dict]]:
     """Groups of rows; each is measured when it is its turn."""
     for size in args.sizes:
         args.d_model, args.heads, args.layers = SIZES[size]
@@ -150,7 +139,7 @@ def measurements(args) -> Iterator[Iterator[dict]]:
                     yield compare(args, size, model, Path(folder) / "exported", streams, frames)
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Namespace:
     parser = argument_parser("Times one step behind a microphone.", RESULTS / "live.csv")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 8, 32])
@@ -167,8 +156,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    logging.setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
     record(args, measurements(args), COLUMNS, KEYS)
     return 0
 

@@ -9,7 +9,7 @@
 import sys
 from collections.abc import Iterator
 
-from benchmarks.speed.table import RESULTS, read_rows
+from benchmarks.table import RESULTS, read_rows
 
 SIDES = ("nemo", "session", "onnx", "onnx int8")
 

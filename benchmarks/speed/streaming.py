@@ -12,19 +12,19 @@ makes the features of the whole file beforehand, so NeMo has no such row. Chunks
 compared but not timed. A new run replaces the rows of the same settings; other rows stay.
 """
 
-import argparse
 import sys
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.speed import streaming_sides as sides
-from benchmarks.speed.harness import argument_parser, check_sizes
-from benchmarks.speed.table import RESULTS, record
+from benchmarks.speed.harness import argument_parser, check_sizes, record
 from benchmarks.speed.timing import Times, alternating, percentiles
-from nemo.utils import logging
+from benchmarks.table import RESULTS
 
 CONTEXTS = (("regular", [40, 0]), ("chunked_limited", [70, 1]), ("chunked_limited", [70, 6]))
 CUTS = (1, 2, 7)  # encoder frames: 80, 160 and 560 ms
@@ -44,12 +44,13 @@ class Side:
     """What is measured: a step for each chunk, its outputs and its times."""
 
     name: str
-    step: Callable[[int], torch.Tensor]
+    step: sides.Chunk
     device: torch.device
     outputs: list[torch.Tensor] = field(default_factory=list)
     times: Times = field(default_factory=Times)
 
-    def run(self, index: int):
+    def run(self, index: int) -> None:
+        """Takes the chunk with this number."""
         self.outputs.append(self.times.add(lambda: self.step(index), self.device))
 
     def columns(self, skip: int, chunk_ms: float) -> dict[str, str]:
@@ -60,7 +61,7 @@ class Side:
         return {**{name: f"{value:.3f}" for name, value in columns.items()}, "real_time_factor": f"{factor:.4f}"}
 
 
-def interleave(measured: list[Side], count: int):
+def interleave(measured: list[Side], count: int) -> None:
     """Runs all sides chunk by chunk, in alternating order."""
     by_name = {side.name: side for side in measured}
     for index in range(count):
@@ -74,7 +75,7 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> str:
     return f"{float((a[:, :, :frames] - b[:, :, :frames]).abs().max()):.1e}"
 
 
-def compare(args, style: str, context: list[int], frames: int, streams: int) -> Iterator[dict]:
+def compare(args: Namespace, style: str, context: list[int], frames: int, streams: int) -> Iterator[dict]:
     """The rows of one context, chunk and number of streams."""
     dtype, chunk_ms = getattr(torch, args.dtype), frames * sides.FRAME_MS
     model = sides.build_model(args, style, context)
@@ -99,30 +100,26 @@ def compared_rows(measured: list[Side], whole: torch.Tensor, skip: int, chunk_ms
     outputs = [torch.cat(side.outputs, dim=2) for side in measured]
     both = {}
     if len(measured) > 1:
-        ratio = np.divide(*(np.median(side.times.wall[skip:]) for side in measured))
-        both = {"ratio_session_nemo_p50": f"{ratio:.3f}", "diff_session_nemo": difference(*outputs)}
+        session, nemo = (np.median(side.times.wall[skip:]) for side in measured)
+        both = {"ratio_session_nemo_p50": f"{session / nemo:.3f}", "diff_session_nemo": difference(*outputs)}
     for side, output in zip(measured, outputs):
         times = side.columns(skip, chunk_ms)
         yield {"side": side.name, **times, "diff_offline": difference(output, whole), **both}
 
 
-def front_end_row(model, audio: torch.Tensor, whole: torch.Tensor, frames: int, skip: int) -> dict:
+def front_end_row(model: Any, audio: torch.Tensor, whole: torch.Tensor, frames: int, skip: int) -> dict[str, Any]:
     """The columns of the session from raw audio."""
     session = sides.new_session(model, audio.size(0))
     size = frames * session.chunk_samples // session.chunk
     chunks = audio.size(1) // size
     side = Side("session", sides.audio_step(session, audio, size), model.device)
     interleave([side], chunks)
-    row = {
-        "side": "session",
-        "front_end": True,
-        "chunks": chunks - skip,
-        **side.columns(skip, frames * sides.FRAME_MS),
-    }
-    return {**row, "diff_offline": difference(torch.cat(side.outputs, dim=2), whole)}
+    own = {"side": "session", "front_end": True, "chunks": chunks - skip}
+    output = difference(torch.cat(side.outputs, dim=2), whole)
+    return {**own, **side.columns(skip, frames * sides.FRAME_MS), "diff_offline": output}
 
 
-def long_stream(args, style: str, context: list[int]) -> Iterator[dict]:
+def long_stream(args: Namespace, style: str, context: list[int]) -> Iterator[dict]:
     """The first and the last minute of a long stream: time per push and memory of the state."""
     model = sides.build_model(args, style, context)
     model.encoder.to(getattr(torch, args.dtype))
@@ -139,7 +136,7 @@ def long_stream(args, style: str, context: list[int]) -> Iterator[dict]:
             yield {**row, **side.columns(0, chunk_ms), "state_bytes": session.state_bytes()}
 
 
-def measurements(args) -> Iterator[Iterator[dict]]:
+def measurements(args: Namespace) -> Iterator[Iterator[dict]]:
     """Groups of rows; each is measured when it is its turn."""
     for style, context in CONTEXTS:
         if args.minutes:
@@ -150,7 +147,7 @@ def measurements(args) -> Iterator[Iterator[dict]]:
                 yield compare(args, style, context, frames, streams)
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Namespace:
     parser = argument_parser("Times the streaming session against NeMo's own loop.", RESULTS / "streaming.csv")
     parser.add_argument(
         "--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="of the encoder"
@@ -168,8 +165,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    logging.setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
     record(args, measurements(args), COLUMNS, KEYS)
     return 0
 

@@ -7,25 +7,26 @@ Both have the same weights and get the same features. NeMo's side is the install
 `cache_aware_stream_step`, fed as NeMo's `CacheAwareStreamingAudioBuffer` feeds it.
 """
 
+from argparse import Namespace
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 
-from benchmarks.speed.harness import CONFIG
+from benchmarks.shipped import UNIFORM, shipped_config
 from benchmarks.speed.plain_nemo import encoders, originals
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 
 FRAME_MS = 80
-Array = torch.Tensor | np.ndarray
+Chunk = Callable[[int], torch.Tensor]  # the output of the chunk with this number
 
 
-def build_model(args, style: str, context: list[int]) -> EncDecMaskedTokenPredModel:
+def build_model(args: Namespace, style: str, context: list[int]) -> EncDecMaskedTokenPredModel:
     """The shipped streaming model in the size of the benchmark, with random weights."""
     torch.manual_seed(0)
-    cfg = OmegaConf.load(CONFIG).model
+    cfg = shipped_config(UNIFORM).model
     cfg.train_ds = cfg.validation_ds = None
     cfg.num_classes = 64  # the decoder and the quantizer are not run
     cfg.objective = "masked_tokens"  # next tokens refuse a look-ahead
@@ -34,7 +35,7 @@ def build_model(args, style: str, context: list[int]) -> EncDecMaskedTokenPredMo
     return EncDecMaskedTokenPredModel(cfg=cfg).eval().to(args.device)
 
 
-def nemo_encoder(model, args, frames: int):
+def nemo_encoder(model: Any, args: Namespace, frames: int) -> Any:
     """The installed NeMo's own encoder with the model's weights, set up for chunks of `frames` encoder frames."""
     ours = ("_target_", "hierarchical_context", "banded_attention")
     settings = {key: value for key, value in model.cfg.encoder.items() if key not in ours}
@@ -53,7 +54,7 @@ def nemo_takes(context: list[int], frames: int) -> bool:
     return frames == context[1] + 1 or context[1] == 0
 
 
-def nemo_step(encoder, feats: torch.Tensor, bounds: list[int]) -> Callable[[int], torch.Tensor]:
+def nemo_step(encoder: Any, feats: torch.Tensor, bounds: list[int]) -> Chunk:
     """NeMo's loop over features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
     history = encoder.streaming_cfg.pre_encode_cache_size[1]
     dropped = encoder.streaming_cfg.drop_extra_pre_encoded
@@ -76,7 +77,7 @@ def nemo_step(encoder, feats: torch.Tensor, bounds: list[int]) -> Callable[[int]
     return step
 
 
-def new_session(model, streams: int) -> StreamingEncoderSession:
+def new_session(model: Any, streams: int) -> StreamingEncoderSession:
     """A session whose first, slower calls are behind it."""
     session = StreamingEncoderSession(model, batch_size=streams)
     for _ in range(3):
@@ -85,19 +86,15 @@ def new_session(model, streams: int) -> StreamingEncoderSession:
     return session
 
 
-def session_step(session, feats: torch.Tensor, bounds: list[int]) -> Callable[[int], torch.Tensor]:
-    """The session from features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
-
-    def step(index: int) -> torch.Tensor:
-        begin = bounds[index - 1] if index else 0
-        return session.push_features(feats[:, :, begin : bounds[index]]).features
-
-    return step
+def session_step(session: Any, feats: torch.Tensor | np.ndarray, bounds: list[int]) -> Chunk:
+    """A session from features (B, D, F), of its kind; chunk i ends at feature frame `bounds[i]`."""
+    begins = [0, *bounds]
+    return lambda i: torch.as_tensor(session.push_features(feats[:, :, begins[i] : bounds[i]]).features)
 
 
-def audio_step(session, audio: Array, size: int) -> Callable[[int], Array]:
-    """A session from audio (B, N), which is a tensor or an array, in pieces of `size` samples."""
-    return lambda index: session.push(audio[:, index * size : (index + 1) * size]).features
+def audio_step(session: Any, audio: torch.Tensor | np.ndarray, size: int) -> Chunk:
+    """A session from audio (B, N), of its kind, in pieces of `size` samples."""
+    return lambda i: torch.as_tensor(session.push(audio[:, i * size : (i + 1) * size]).features)
 
 
 def make_audio(streams: int, seconds: float) -> torch.Tensor:
@@ -106,7 +103,7 @@ def make_audio(streams: int, seconds: float) -> torch.Tensor:
     return 0.1 * torch.randn(streams, int(16000 * seconds), generator=generator)
 
 
-def features_of(model, audio: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def features_of(model: Any, audio: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The features (B, D, F) of whole audio."""
     audio = audio.to(model.device)
     lengths = torch.full((audio.size(0),), audio.size(1), device=audio.device)
@@ -123,7 +120,7 @@ def chunk_bounds(frames: int, available: int) -> list[int]:
     return list(range(1 + 8 * (frames - 1), available + 1, 8 * frames))
 
 
-def offline(model, feats: torch.Tensor) -> torch.Tensor:
+def offline(model: Any, feats: torch.Tensor) -> torch.Tensor:
     """The model's own forward of all features."""
     lengths = torch.full((feats.size(0),), feats.size(2), device=feats.device)
     with torch.inference_mode():

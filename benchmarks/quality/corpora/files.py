@@ -21,8 +21,8 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; it becomes `path` when everything went well."""
+    """A path to write to, with the same suffix; it becomes `path` when everything went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
     yield unfinished
     os.replace(unfinished, path)

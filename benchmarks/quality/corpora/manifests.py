@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.quality.corpora.files import replacing
 
-Entry = dict[str, object]
+Entry = dict[str, Any]
 
 
 def read(path: Path, needed: Sequence[str] = ()) -> list[Entry]:
@@ -23,11 +24,12 @@ def read(path: Path, needed: Sequence[str] = ()) -> list[Entry]:
     Raises:
         ValueError: a line that is not JSON, a key that is missing, audio that is not there, or no line at all
     """
-    entries = []
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                entries.append(checked(line, f"{path}, line {number}", path.parent, needed))
+    lines = path.read_text(encoding="utf-8").split("\n")
+    entries = [
+        checked(line, f"{path}, line {number}", path.parent, needed)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
     if not entries:
         raise ValueError(f"{path}: has no entries")
     return entries
@@ -48,7 +50,7 @@ def checked(line: str, where: str, folder: Path, needed: Sequence[str]) -> Entry
     return entry
 
 
-def write(path: Path, entries: Iterable[Entry]):
+def write(path: Path, entries: Iterable[Entry]) -> None:
     """Writes a manifest; the file is there completely or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")

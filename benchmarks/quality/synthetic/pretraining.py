@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def lr_share(step: int, options: Options) -> float:
     return (1 + math.cos(math.pi * (step - warmup) / (options.steps - warmup))) / 2
 
 
-def masked_loss(model, batch: Batch, metrics: MaskedTokenMetrics, device: str) -> Tensor:
+def masked_loss(model: Any, batch: Batch, metrics: MaskedTokenMetrics, device: str) -> Tensor:
     """The loss of a batch with new masks, which is counted in `metrics` as well."""
     feats, lengths = (part.to(device) for part in batch)
     log_probs, encoded_len, masks, tokens = model(
@@ -65,7 +66,7 @@ def masked_loss(model, batch: Batch, metrics: MaskedTokenMetrics, device: str) -
     return predictions.loss
 
 
-def pretrain(model, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
+def pretrain(model: Any, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
     """Trains the model in place; returns loss and target entropy in bits per token, over the last steps."""
     torch.manual_seed(seed + 1)  # of the masks
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=1e-3)
@@ -84,7 +85,7 @@ def pretrain(model, utterances: list[Utterance], options: Options, seed: int) ->
 
 
 @torch.no_grad()
-def measure(model, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
+def measure(model: Any, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
     """Loss and target entropy in bits per token of voices that were not trained on, under the contexts of training."""
     torch.manual_seed(seed + 2)
     model.eval()
