@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import replacing
+
 RESULTS = Path(__file__).resolve().parent / "results"
 csv.field_size_limit(2**24)  # loss curves
 
@@ -22,13 +24,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
     """Writes a CSV in the place of what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)
 
 
 def replace_rows(path: Path, fresh: Sequence[dict[str, Any]], columns: Sequence[str], keys: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 import nemo
-from benchmarks.recognition.streams import Graph, Heard, Recognizer
+from benchmarks.recognition.streams import Graph, Heard, Recognizer, hear
 from benchmarks.table import RESULTS, print_row, replace_rows
 from benchmarks.transcribed import transcribed
 from nemo.collections.asr.metrics.wer import word_error_rate
@@ -77,11 +77,11 @@ def measure(args: Namespace) -> Iterator[dict[str, Any]]:
     offline = transcribed(model, audio)
     yield {"side": "transcribe", **common, **rates(offline, meant)}
     stream = Recognizer(recognizer)
-    heard = [stream.hear(samples) for samples in audio]
+    heard = [hear(stream, samples) for samples in audio]
     counts = {"cuts": args.cuts, "equal_cuts": equal_cuts(stream, audio, offline, args)}
     yield {"side": "session", **common, **rates([each.text for each in heard], meant), **delays(heard), **counts}
     for side, graph in graphs(args):
-        heard = [graph.hear(samples) for samples in audio]
+        heard = [hear(graph, samples) for samples in audio]
         yield {"side": side, **common, **rates([each.text for each in heard], meant), **delays(heard)}
 
 

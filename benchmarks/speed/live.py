@@ -29,7 +29,6 @@ import torch
 
 from benchmarks.speed import streaming_sides as sides
 from benchmarks.speed.harness import argument_parser, record
-from benchmarks.speed.streaming import Side, difference, interleave
 from benchmarks.table import RESULTS
 from nemo.collections.asr.parts.streaming.export import export_streaming
 from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
@@ -64,53 +63,45 @@ def compare(args: Namespace, size: str, model: Any, folder: Path, streams: int, 
     bounds, whole = sides.chunk_bounds(frames, feats.size(2))[: skip + args.chunks], sides.offline(model, feats)
     session, graphs = sides.new_session(model, streams), graph_sessions(args, folder, streams)
     encoder = sides.nemo_encoder(model, args, frames)
-    measured = [
-        Side("nemo", sides.nemo_step(encoder, feats, bounds), args.device),
-        Side("session", sides.session_step(session, feats, bounds), args.device),
-        *(Side(name, sides.session_step(graph, feats.numpy(), bounds), args.device) for name, graph in graphs.items()),
-    ]
-    interleave(measured, len(bounds))
+    steps = {
+        "nemo": sides.nemo_step(encoder, feats, bounds),
+        "session": sides.session_step(session, feats, bounds),
+        **{name: sides.session_step(graph, feats.numpy(), bounds) for name, graph in graphs.items()},
+    }
+    measured = sides.interleaved(steps, len(bounds), args.device)
     memory = {"session": session.state_bytes(), **{name: graph.state_bytes() for name, graph in graphs.items()}}
     weights = {**dict.fromkeys(("nemo", "session"), bytes_of(encoder)), **graph_bytes(folder)}
-    chunk_ms = frames * sides.FRAME_MS
-    common = {"size": size, "streams": streams, "chunk_ms": chunk_ms, "chunks": args.chunks, "left": CONTEXT[0]}
-    for side in measured:
+    common = {"size": size, "streams": streams, "chunks": args.chunks}
+    for side, times in zip(measured, columns(measured, skip, frames, session.lookahead_ms)):
         own = {"state_bytes": memory.get(side.name, ""), "weight_bytes": weights[side.name]}
-        output = difference(torch.cat(side.outputs, dim=2), whole)
-        timed = times(side, measured, skip, chunk_ms, session.lookahead_ms)
-        yield {**common, **timed, **own, "diff_offline": output}
+        yield {**common, **times, **own, "diff_offline": side.difference(whole)}
 
 
 def long_streams(args: Namespace, size: str, model: Any, folder: Path) -> Iterator[dict]:
     """The rows of one stream of each session, one for each minute: audio of a minute, again and again."""
     sessions: dict[str, Any] = {"session": sides.new_session(model, 1), **graph_sessions(args, folder, 1)}
-    chunk_ms, piece = sides.FRAME_MS, sessions["session"].chunk_samples
-    chunks = MINUTE_SECONDS * 1000 // chunk_ms
-    audio = sides.make_audio(1, chunks * chunk_ms / 1000).numpy()
-    for minute in range(1, args.minutes + 1):
-        measured = [
-            Side(name, sides.audio_step(session, audio, piece), args.device) for name, session in sessions.items()
-        ]
-        interleave(measured, chunks)
-        for side in measured:
-            common = {"size": size, "streams": 1, "chunk_ms": chunk_ms, "minute": minute, "chunks": chunks}
-            own = {"left": CONTEXT[0], "state_bytes": sessions[side.name].state_bytes()}
-            yield {**common, **own, **times(side, measured, 0, chunk_ms, sessions["session"].lookahead_ms)}
+    for minute, measured in sides.minutes(sessions, 1, args.minutes, MINUTE_SECONDS, args.device):
+        for side, times in zip(measured, columns(measured, 0, 1, sessions["session"].lookahead_ms)):
+            common = {"size": size, "streams": 1, "minute": minute, "chunks": len(side.outputs)}
+            yield {**common, **times, "state_bytes": sessions[side.name].state_bytes()}
 
 
-def times(side: Side, measured: list[Side], skip: int, chunk_ms: float, lookahead_ms: float) -> dict[str, str]:
-    """The columns of a side's times, and its ratios to NeMo's loop and to the graph in float32."""
-    p50 = {each.name: np.median(each.times.wall[skip:]) for each in measured}
-    wall = side.times.wall[skip:]
-    columns = {f"p{p}_ms": np.percentile(wall, p) for p in (20, 50, 95)}
-    columns["first_output_ms"] = lookahead_ms + chunk_ms + p50[side.name]
-    return {
-        "side": side.name,
-        **{name: f"{value:.2f}" for name, value in columns.items()},
-        "real_time_factor": f"{np.mean(wall) / chunk_ms:.4f}",
-        "ratio_nemo_p50": f"{p50[side.name] / p50['nemo']:.3f}" if "nemo" in p50 else "",
-        "ratio_onnx_p50": f"{p50[side.name] / p50['onnx']:.3f}" if side.name.startswith("onnx") else "",
-    }
+def columns(measured: list[sides.Side], skip: int, frames: int, lookahead_ms: float) -> Iterator[dict[str, Any]]:
+    """The columns of each side's times, and its ratios to NeMo's loop and to the graph in float32."""
+    p50 = {side.name: side.median(skip) for side in measured}
+    chunk_ms = frames * sides.FRAME_MS
+    for side in measured:
+        values = {f"p{p}_ms": float(np.percentile(side.times.wall[skip:], p)) for p in (20, 50, 95)}
+        values["first_output_ms"] = lookahead_ms + chunk_ms + p50[side.name]
+        ratios = {"ratio_nemo_p50": "nemo", "ratio_onnx_p50": "onnx" if side.name.startswith("onnx") else ""}
+        yield {
+            "side": side.name,
+            "chunk_ms": chunk_ms,
+            "left": CONTEXT[0],
+            **{name: f"{value:.2f}" for name, value in values.items()},
+            "real_time_factor": f"{side.real_time_factor(skip, frames):.4f}",
+            **{name: f"{p50[side.name] / p50[to]:.3f}" for name, to in ratios.items() if to in p50},
+        }
 
 
 def bytes_of(module: torch.nn.Module) -> int:

@@ -8,7 +8,8 @@ Both have the same weights and get the same features. NeMo's side is the install
 """
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,75 @@ import torch
 
 from benchmarks.shipped import UNIFORM, shipped_config
 from benchmarks.speed.plain_nemo import encoders, originals
+from benchmarks.speed.timing import Times, alternating
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession
 
 FRAME_MS = 80
 Chunk = Callable[[int], torch.Tensor]  # the output of the chunk with this number
+
+
+@dataclass
+class Side:
+    """What is measured: a step for each chunk, its outputs and its times."""
+
+    name: str
+    step: Chunk
+    device: torch.device
+    outputs: list[torch.Tensor] = field(default_factory=list)
+    times: Times = field(default_factory=Times)
+
+    def run(self, index: int) -> None:
+        """Takes the chunk with this number."""
+        self.outputs.append(self.times.add(lambda: self.step(index), self.device))
+
+    @property
+    def output(self) -> torch.Tensor:
+        """Of all chunks, (B, D, T)."""
+        return torch.cat(self.outputs, dim=2)
+
+    def difference(self, other: torch.Tensor) -> str:
+        """The largest absolute difference over the frames that both have."""
+        mine = self.output
+        frames = min(mine.size(2), other.size(2))
+        return f"{float((mine[:, :, :frames] - other[:, :, :frames]).abs().max()):.1e}"
+
+    def median(self, skip: int) -> float:
+        """Of the wall times in ms, without the first chunks."""
+        return float(np.median(self.times.wall[skip:]))
+
+    def real_time_factor(self, skip: int, frames: int) -> float:
+        """Computing time over the time of the audio, in chunks of so many encoder frames."""
+        return float(np.mean(self.times.wall[skip:])) / (frames * FRAME_MS)
+
+
+def interleaved(steps: dict[str, Chunk], count: int, device: torch.device) -> list[Side]:
+    """Runs all sides chunk by chunk, in alternating order."""
+    sides = {name: Side(name, step, device) for name, step in steps.items()}
+    for index in range(count):
+        for name in alternating(sides, index + 1):
+            sides[name].run(index)
+    return list(sides.values())
+
+
+def minutes(
+    sessions: dict[str, Any], streams: int, count: int, seconds: int, device: torch.device
+) -> Iterator[tuple[int, list[Side]]]:
+    """Runs long streams of raw audio, the same minute again and again, in the pieces that suit the first session.
+
+    Args:
+        sessions: by their names; what takes arrays gets arrays
+        streams: of each session
+        count: minutes
+        seconds: of a minute
+    """
+    first = next(iter(sessions.values()))
+    size = first.chunk_samples
+    chunks = seconds * first.sample_rate // size
+    audio = make_audio(streams, chunks * size / first.sample_rate).numpy()
+    for minute in range(1, count + 1):
+        steps = {name: audio_step(session, audio, size) for name, session in sessions.items()}
+        yield minute, interleaved(steps, chunks, device)
 
 
 def build_model(args: Namespace, style: str, context: list[int]) -> EncDecMaskedTokenPredModel:

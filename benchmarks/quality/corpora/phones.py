@@ -6,7 +6,7 @@
 import string
 from pathlib import Path
 
-from benchmarks.quality.corpora.manifests import Entry
+from benchmarks.quality.manifests import Entry
 
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 NAMED = 10  # words that an error names at most

@@ -127,14 +127,6 @@ class Plan:
         return {"steps": run.finetune_steps, "overrides": overrides, "finetune_overrides": own}
 
 
-def differences(there: Mapping[str, Mapping], wanted: Mapping[str, Mapping]) -> Iterator[str]:
-    """What differs between two configurations, in words; keys that only one of them knows do not count."""
-    for part, values in wanted.items():
-        for key, value in values.items():
-            if there[part].get(key, value) != value:
-                yield f"{part}.{key}={there[part][key]}, the plan has {value}"
-
-
 def filled(cls: Any, given: Mapping, where: str) -> Any:
     """An object of `cls` from a part of the plan."""
     require(isinstance(given, Mapping), where, given, "a mapping")

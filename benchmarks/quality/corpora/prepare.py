@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.corpora import manifests
-from benchmarks.quality.corpora.files import replacing
-from benchmarks.quality.corpora.manifests import Entry
+from benchmarks.files import replacing
+from benchmarks.quality import manifests
 from benchmarks.quality.corpora.options import Options
 from benchmarks.quality.corpora.phones import Characters, Phones
 from benchmarks.quality.corpora.plan import ALL, Plan
+from benchmarks.quality.manifests import Entry
 
 SAMPLE_RATE = 16000
 DEV_SHARE = 0.1  # of the speakers of --train
@@ -77,13 +77,6 @@ def dev_speakers(train: list[Entry]) -> set[str]:
     return set(by_hash[: math.ceil(DEV_SHARE * len(speakers))])
 
 
-def pieces(entry: Entry, seconds: float) -> list[Entry]:
-    """The entry, cut into pieces of the same length if it is longer than `seconds`."""
-    count = math.ceil(entry["duration"] / seconds)
-    length, start = entry["duration"] / count, entry.get("offset") or 0.0
-    return [{**entry, "text": "", "offset": start + i * length, "duration": length} for i in range(count)]
-
-
 def read_all(options: Options) -> dict[str, list[Entry]]:
     """Entries of `pretrain`, `train`, `dev`, `test` and `noise`; dev speakers are in `dev` alone.
 
@@ -139,7 +132,9 @@ def prepare(options: Options, plan: Plan, parts: dict[str, list[Entry]], units: 
             spelled = [{**entry, "text": units.spelled(entry["text"])} for entry in parts[name]]
             manifests.write(folder / f"{name}.json", spelled)
         for name, part in (("pretrain", parts["pretrain"]), ("dev_pieces", parts["dev"])):
-            manifests.write(folder / f"{name}.json", [piece for entry in part for piece in pieces(entry, crop)])
+            manifests.write(
+                folder / f"{name}.json", [piece for entry in part for piece in manifests.pieces(entry, crop)]
+            )
         manifests.write(folder / "noise.json", parts["noise"])
         labels = units.labels(parts["train"] + parts["dev"])
         (folder / "labels.json").write_text(json.dumps({"unit": units.unit, "labels": labels}))

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.quality.corpora.files import locked
+from benchmarks.files import locked
 from benchmarks.table import read_rows, write_rows
 
 COLUMNS = (
@@ -22,7 +22,6 @@ COLUMNS = (
     "pretrain_seconds finetune_seconds test_seconds overrides configuration finetune_configuration dev_metrics "
     "pretrain_curve finetune_curve commit versions device"
 ).split()
-CURVE_STEPS = 50  # of which a value of a loss curve is the mean
 
 
 def append(path: Path, row: dict[str, Any]) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from tiny_corpus import PLAN, command, write_corpus
 
+from benchmarks.files import differences
+from benchmarks.quality import manifests
 from benchmarks.quality.__main__ import main
-from benchmarks.quality.corpora import manifests, prepare
+from benchmarks.quality.corpora import prepare
 from benchmarks.quality.corpora.phones import Characters, Phones
-from benchmarks.quality.corpora.plan import differences, read_plan
+from benchmarks.quality.corpora.plan import read_plan
 from benchmarks.quality.corpora.prepare import drawn
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -101,7 +103,7 @@ class TestData:
 
     @pytest.mark.parametrize("duration, count", [(0.4, 1), (8.0, 1), (8.1, 2), (30.0, 4)])
     def test_pieces_cover_the_utterance(self, duration, count):
-        cut = prepare.pieces({"duration": duration, "offset": 2.0, "text": "x"}, 8.0)
+        cut = manifests.pieces({"duration": duration, "offset": 2.0, "text": "x"}, 8.0)
         ends = [piece["offset"] + piece["duration"] for piece in cut]
         assert len(cut) == count and max(piece["duration"] for piece in cut) <= 8.0
         assert [piece["offset"] for piece in cut] == pytest.approx([2.0, *ends[:-1]])

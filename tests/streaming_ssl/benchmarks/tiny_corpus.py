@@ -6,7 +6,7 @@
 import numpy as np
 import soundfile
 
-from benchmarks.quality.corpora import manifests
+from benchmarks.quality import manifests
 
 PLAN = """
 common:

@@ -1,15 +1,16 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""NeMo manifests: read, checked and written."""
+"""NeMo manifests: read, checked, cut and written."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.corpora.files import replacing
+from benchmarks.files import replacing
 
 Entry = dict[str, Any]
 
@@ -54,6 +55,13 @@ def write(path: Path, entries: Iterable[Entry]) -> None:
     """Writes a manifest; the file is there completely or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+
+
+def pieces(entry: Entry, seconds: float) -> list[Entry]:
+    """The entry, cut into pieces of the same length if it is longer than `seconds`."""
+    count = math.ceil(entry["duration"] / seconds)
+    length, start = entry["duration"] / count, entry.get("offset") or 0.0
+    return [{**entry, "text": "", "offset": start + i * length, "duration": length} for i in range(count)]
 
 
 def minutes_of(entries: Iterable[Entry]) -> float:
