@@ -90,11 +90,6 @@ class Run:
         """Runs with the same one share an encoder."""
         return self.arm, self.steps, self.seed
 
-    @property
-    def finetuning(self) -> tuple[float | str, int]:
-        """Runs with one encoder and the same one share a recogniser."""
-        return self.minutes, self.finetune_steps
-
 
 @dataclass(frozen=True)
 class Plan:
