@@ -83,42 +83,30 @@ def measure(case: Case, args: Namespace) -> Iterator[dict[str, Any]]:
 
 def run(cases: Callable[[Namespace], Iterable[Case]], args: Namespace) -> None:
     """Measures the cases in this process, and puts their rows into the CSV in the place of older ones of the kind."""
-    set_up(args)
-    same, fresh = {**surroundings(args), "batch": args.batch}, []
-    for case in cases(args):
-        for row in measure(case, args):
-            print_row(row)
-            fresh.append({**row, **same})
-    replace_rows(args.output, fresh, COLUMNS, KEYS)
+    record(args, [(row for case in cases(args) for row in measure(case, args))], COLUMNS, KEYS)
 
 
 def record(
     args: Namespace, groups: Iterable[Iterable[dict[str, Any]]], columns: Sequence[str], keys: Sequence[str]
 ) -> None:
-    """Measures groups of rows, each when it is its turn, prints them and puts them into the CSV of the run."""
-    set_up(args)
-    for rows in groups:
-        measured = list(rows)  # what is around is known afterwards
-        around = {**surroundings(args), "layers": args.layers}
-        fresh = [{**row, **{name: value for name, value in around.items() if name in columns}} for row in measured]
-        for row in fresh:
-            print_row(row)
-        replace_rows(args.output, fresh, columns, keys)
-
-
-def set_up(args: Namespace) -> None:
-    """Only errors are said, and torch has its threads."""
+    """Measures groups of rows, each when it is its turn; prints each row, and puts a group into the CSV of the run."""
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)
+    for rows in groups:
+        fresh = []
+        for row in rows:
+            around = {name: value for name, value in surroundings(args).items() if name in columns}
+            fresh.append({**row, **around})
+            print_row(fresh[-1])
+        replace_rows(args.output, fresh, columns, keys)
 
 
 def surroundings(args: Namespace) -> dict[str, Any]:
     """The columns that are the same in every row of a run: sizes, device, precision, versions."""
     cuda = args.device.type == "cuda"
     return {
+        **{name: getattr(args, name) for name in ("d_model", "heads", "layers", "batch") if hasattr(args, name)},
         "malloc": "" if cuda else malloc.kind(),
-        "d_model": args.d_model,
-        "heads": args.heads,
         "device": torch.cuda.get_device_name(args.device) if cuda else f"cpu {platform.machine()}",
         "dtype": args.dtype,
         "threads": torch.get_num_threads(),
