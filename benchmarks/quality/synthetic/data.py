@@ -7,22 +7,27 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
+from benchmarks.quality import manifests
+from benchmarks.quality.synthetic.options import Options
+from benchmarks.shipped import SCRIPTS, UNIFORM, shipped_config
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
-from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
+from nemo.core.classes import Serialization
 
-DEMO = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining/demo"
+DEMO = SCRIPTS / "demo"
 STRIDE = 8  # feature frames per encoder frame
 FRAME_SECONDS = 0.08  # of an encoder frame
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """Normalised log-mel `feats` (80, T), the phone of each of the T // 8 encoder frames, and who says it."""
+    """Log-mel `feats` (80, T), the phone of each of the T // 8 encoder frames, and who says it."""
 
     feats: Tensor
     phones: list[str]
@@ -49,7 +54,7 @@ def frame_phones(phones: Sequence, n_frames: int) -> list[str]:
     return [phones[place][0] for place in places]
 
 
-def synthesise(folder: Path, minutes: float, seed: int):
+def synthesise(folder: Path, minutes: float, seed: int) -> None:
     """Writes the demo's set with the built-in synthesiser, which knows its phones."""
     sys.path.insert(0, str(DEMO))
     try:
@@ -59,11 +64,11 @@ def synthesise(folder: Path, minutes: float, seed: int):
     make_demo_data(folder, minutes, seed, "builtin")
 
 
-def read_utterances(manifest: Path, preprocessor) -> list[Utterance]:
-    """Every utterance that has an encoder frame, with features that are not normalised yet."""
+def read_utterances(manifest: Path, preprocessor: Any) -> list[Utterance]:
+    """Every utterance that has an encoder frame."""
     utterances = []
-    for entry in read_manifest(manifest):
-        audio = AudioSegment.from_file(str(manifest.parent / entry["audio_filepath"])).samples
+    for entry in manifests.read(manifest, ("phones", "voice")):
+        audio = AudioSegment.from_file(entry["audio_filepath"]).samples
         signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
         feats, feats_len = preprocessor(input_signal=signal, length=length)
         feats = feats[0, :, : int(feats_len)]
@@ -73,19 +78,16 @@ def read_utterances(manifest: Path, preprocessor) -> list[Utterance]:
     return utterances
 
 
-def normalised(speech: Speech) -> Speech:
-    """Every feature with mean 0 and deviation 1 over all training frames: constants, which a stream can use too."""
-    frames = torch.cat([utterance.feats for utterance in speech.train], dim=1)
-    mean, deviation = frames.mean(dim=1, keepdim=True), frames.std(dim=1, keepdim=True)
-
-    def of(utterances):
-        return [Utterance((each.feats - mean) / deviation, each.phones, each.voice) for each in utterances]
-
-    return Speech(of(speech.train), of(speech.validation))
-
-
-def make_speech(folder: Path, minutes: float, seed: int, preprocessor) -> Speech:
-    """The set of a seed, synthesised into `folder`."""
-    synthesise(folder, minutes, seed)
-    parts = [read_utterances(folder / f"{part}.json", preprocessor) for part in ("train", "validation")]
-    return normalised(Speech(*parts))
+def make_speech(folder: Path, options: Options, seed: int) -> Speech:
+    """The set of a seed, synthesised into `folder`, with manifests of crops for pretraining beside it."""
+    synthesise(folder, options.minutes, seed)
+    cfg = shipped_config(UNIFORM, ["model.preprocessor.dither=0", "model.preprocessor.pad_to=0"]).model
+    OmegaConf.resolve(cfg)
+    preprocessor = Serialization.from_config_dict(cfg.preprocessor).eval()
+    parts = []
+    for name in ("train", "validation"):
+        manifest = folder / f"{name}.json"
+        parts.append(read_utterances(manifest, preprocessor))
+        cut = [piece for entry in manifests.read(manifest) for piece in manifests.pieces(entry, options.crop_seconds)]
+        manifests.write(folder / f"{name}_pieces.json", cut)
+    return Speech(*parts)

@@ -8,20 +8,20 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.quality.synthetic.data import Speech, make_speech
-from benchmarks.quality.synthetic.encoders import UNLIMITED, build, streaming_contexts
 from benchmarks.quality.synthetic.features import encoder_features, log_mel_features
 from benchmarks.quality.synthetic.options import Options
-from benchmarks.quality.synthetic.pretraining import measure, pretrain
+from benchmarks.quality.synthetic.pretraining import UNLIMITED, pretrained, streaming_contexts
 from benchmarks.quality.synthetic.probe import levels, probe
+from benchmarks.quality.synthetic.report import Row
 from benchmarks.quality.workers import workers
 from nemo.utils import logging
 
-Row = dict[str, object]
 # the trainings first: they take longest
 KINDS = ("full", "hierarchical", "uniform", "log-mel", "random")
 
@@ -39,17 +39,15 @@ def run(options: Options) -> list[Row]:
     return sorted(rows, key=lambda row: (order.index(row["features"]), row["seed"]))
 
 
-def set_up(threads: int):
+def set_up(threads: int) -> None:
     """Gives a process its share of the cores, and only NeMo's errors to say."""
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(threads)
 
 
-def prepare(options: Options, folder: Path, seed: int):
+def prepare(options: Options, folder: Path, seed: int) -> None:
     """Makes the speech of a seed and saves it in the folder."""
-    preprocessor = build("uniform", options, seed).cpu().preprocessor.eval()
-    speech = make_speech(folder / f"audio-{seed}", options.minutes, seed, preprocessor)
-    torch.save(speech, folder / f"{seed}.pt")
+    torch.save(make_speech(folder / str(seed), options, seed), folder / f"{seed}.pt")
 
 
 def rows_of(options: Options, folder: Path, task: tuple[int, str]) -> list[Row]:
@@ -58,22 +56,21 @@ def rows_of(options: Options, folder: Path, task: tuple[int, str]) -> list[Row]:
     started = time.perf_counter()
     speech = torch.load(folder / f"{seed}.pt", weights_only=False)
     with threadpool_limits(torch.get_num_threads()):
-        rows = measured(options, speech, seed, kind)
+        rows = measured(options, speech, folder / str(seed) / kind, seed)
     for row in rows:
         row.update(seed=seed, seconds=time.perf_counter() - started, **levels(speech))
         print(f"seed {seed}  {row['features']:14s} {row['accuracy']:6.1%}  {row['seconds']:5.0f} s", flush=True)
     return rows
 
 
-def measured(options: Options, speech: Speech, seed: int, kind: str) -> list[Row]:
+def measured(options: Options, speech: Speech, folder: Path, seed: int) -> list[Row]:
     """Accuracies of one kind of features; `full` is run both as a stream and, for comparison, as it was trained."""
+    kind = folder.name
     if kind == "log-mel":
         found = probe(log_mel_features(speech.train), log_mel_features(speech.validation), speech)
         return [{"features": kind, **found}]
-    variant = "hierarchical" if kind == "random" else kind
-    model = build(variant, options, seed)
-    losses = {} if kind == "random" else pretrain(model, speech.train, options, seed)
-    losses.update(measure(model, speech.validation, options, seed))
+    variant, steps = ("hierarchical", 0) if kind == "random" else (kind, options.steps)
+    model, losses = pretrained(variant, options, steps, folder, seed)
     streaming = streaming_contexts(variant, options)
     rows = [encoder_row(model.encoder, streaming, speech, {"features": kind, **losses})]
     if kind == "full":
@@ -82,7 +79,7 @@ def measured(options: Options, speech: Speech, seed: int, kind: str) -> list[Row
     return rows
 
 
-def encoder_row(encoder, contexts: list[list[int]], speech: Speech, row: Row) -> Row:
+def encoder_row(encoder: Any, contexts: list[list[int]], speech: Speech, row: Row) -> Row:
     """The row with the probe's result under these contexts."""
     encoder.set_layer_contexts(contexts)
     train, validation = (encoder_features(encoder, part) for part in (speech.train, speech.validation))

@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""NeMo manifests: read, checked and written."""
+"""NeMo manifests: read, checked, cut and written."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.quality.corpora.files import replacing
+from benchmarks.files import replacing
 
-Entry = dict[str, object]
+Entry = dict[str, Any]
 
 
 def read(path: Path, needed: Sequence[str] = ()) -> list[Entry]:
@@ -23,11 +25,12 @@ def read(path: Path, needed: Sequence[str] = ()) -> list[Entry]:
     Raises:
         ValueError: a line that is not JSON, a key that is missing, audio that is not there, or no line at all
     """
-    entries = []
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                entries.append(checked(line, f"{path}, line {number}", path.parent, needed))
+    lines = path.read_text(encoding="utf-8").split("\n")
+    entries = [
+        checked(line, f"{path}, line {number}", path.parent, needed)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
     if not entries:
         raise ValueError(f"{path}: has no entries")
     return entries
@@ -48,10 +51,17 @@ def checked(line: str, where: str, folder: Path, needed: Sequence[str]) -> Entry
     return entry
 
 
-def write(path: Path, entries: Iterable[Entry]):
+def write(path: Path, entries: Iterable[Entry]) -> None:
     """Writes a manifest; the file is there completely or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+
+
+def pieces(entry: Entry, seconds: float) -> list[Entry]:
+    """The entry, cut into pieces of the same length if it is longer than `seconds`."""
+    count = math.ceil(entry["duration"] / seconds)
+    length, start = entry["duration"] / count, entry.get("offset") or 0.0
+    return [{**entry, "text": "", "offset": start + i * length, "duration": length} for i in range(count)]
 
 
 def minutes_of(entries: Iterable[Entry]) -> float:
