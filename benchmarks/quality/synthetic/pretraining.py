@@ -13,9 +13,8 @@ from torch.nn.functional import pad
 
 from benchmarks.quality.synthetic.data import STRIDE, Utterance
 from benchmarks.quality.synthetic.options import Options
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps, tokens_in_loss
-from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps, read_log_probs, tokens_in_loss
+from nemo.collections.asr.metrics.token_predictions import MaskedTokenMetrics
 
 FEATURE_FRAMES_PER_SECOND = 100
 MASK_DRAWS = 5  # masks per utterance when the loss is measured

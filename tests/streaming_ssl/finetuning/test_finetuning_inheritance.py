@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.finetuning import FineTuning, inherit
-from nemo.collections.asr.parts.finetuning.learning_rates import ONE_RATE, check_rates
+from nemo.collections.asr.parts.finetuning.run import ONE_RATE, check_rates
 from nemo.collections.asr.parts.lookahead import report_lookahead
 
 MANIFESTS = {"train": "train.json", "validation": "validation.json"}

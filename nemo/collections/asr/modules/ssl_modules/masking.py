@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import inspect
+import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +14,9 @@ from nemo.collections.asr.modules.ssl_modules import _masking_base as base
 from nemo.collections.asr.modules.ssl_modules.block_sampling import block_starts, overlapping_blocks, separate_blocks
 from nemo.collections.asr.modules.ssl_modules.mask_limits import ensure_one_step, limit_share
 from nemo.collections.asr.modules.ssl_modules.mask_windows import Windows
-from nemo.collections.asr.modules.ssl_modules.masking_options import (
-    as_nemo_takes_them,
-    check_masking_options,
-    frames_heard,
-)
 from nemo.core.neural_types import NeuralType
 from nemo.utils import logging, logging_mode
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import check_integer, check_number
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("RandomBlockMasking", "ConvFeatureMaksingWrapper"))
@@ -182,17 +179,13 @@ class RandomBlockMasking(base.RandomBlockMasking):
         """The mask with enough left unmasked in each window, and an encoder step masked in each utterance."""
         if mask.size(1) == 0:
             return mask
-        max_masked = windows.max_masked(self._max_share)
+        # all of a window where it is out of range, as in NeMo
+        max_masked = windows.max_masked(self.max_mask_ratio if 0 < self.max_mask_ratio <= 1 else 1.0)
         if self.causal:
             mask = limit_share(mask, windows, max_masked)
         if self.mask_prob != 0:
             mask = ensure_one_step(mask, begin, end, windows, self.context_stride, max_masked)
         return mask
-
-    @property
-    def _max_share(self) -> float:
-        """The share of a window that may be masked: all where `max_mask_ratio` is out of range, as in NeMo."""
-        return self.max_mask_ratio if 0 < self.max_mask_ratio <= 1 else 1.0
 
     def _blocks(self, begin: Tensor, end: Tensor, num_frames: int, count: int = 1) -> list[Tensor]:
         """One or two masks of blocks in `[begin, end)`, without regard to windows; none where it is too short for one.
@@ -281,6 +274,17 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
         return masked_feats.transpose(1, 2).detach(), lengths
 
 
+def frames_heard(current_frame: int | Tensor, like: Tensor) -> Tensor:
+    """`current_frame`, an int or (B,), as a tensor that fits `like` of shape (B, 1); a ValueError if it is neither."""
+    if not isinstance(current_frame, Tensor):
+        return torch.full_like(like, check_integer("current_frame", current_frame, minimum=0))
+    if current_frame.is_floating_point() or current_frame.dtype in (torch.bool, torch.complex64, torch.complex128):
+        raise ValueError(f"current_frame has dtype {current_frame.dtype}: must be an integer type")
+    if current_frame.dim() > 1 or current_frame.numel() not in (1, like.size(0)):
+        raise ValueError(f"current_frame has shape {tuple(current_frame.shape)}: must be ({like.size(0)},)")
+    return current_frame.to(device=like.device, dtype=like.dtype).clamp(min=0).reshape(-1, 1).expand_as(like)
+
+
 def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, left_context: int | None = None):
     """Calls a masking module, with the streaming parameters if its `forward` knows them (a fork's own may not)."""
     parameters = inspect.signature(masking.forward).parameters
@@ -288,3 +292,64 @@ def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, l
     streaming = {"current_frame": current_frame, "effective_left_context": left_context}
     known = {name: value for name, value in streaming.items() if takes_any or name in parameters}
     return masking(input_feats=feats, input_lengths=lengths, **known)
+
+
+def check_masking_options(options: Mapping[str, Any]) -> None:
+    """Raises a ValueError that names the first option of `RandomBlockMasking` that is out of its range.
+
+    NeMo checks none of its own. So where none of ours is set (`causal`, `left_context_size`, `context_stride`), only
+    that is refused with which no mask can be drawn: a `mask_prob` that is no finite number, a `block_size` that is no
+    finite number above 0.
+
+    Args:
+        options: the arguments of the class by name, defaults included
+    """
+    check_integer("left_context_size", options["left_context_size"], minimum=-1)
+    check_integer("context_stride", options["context_stride"], minimum=1)
+    is_ours = bool(options["causal"]) or options["left_context_size"] != -1 or options["context_stride"] != 1
+    block_size = options["block_size"]
+    usable = {
+        "mask_prob": _is_finite(options["mask_prob"]),
+        "block_size": _is_finite(block_size) and block_size > 0,
+        "max_mask_ratio": True,
+    }
+    for option, problem in _out_of_range(options).items():
+        if is_ours or not usable[option]:
+            raise ValueError(problem)
+
+
+def as_nemo_takes_them(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked options that NeMo has too, as NeMo takes them, with one warning about those that are out of range.
+
+    A fraction of a frame is cut off a block. A negative `mask_prob` masks as 0 does; one above 1 masks more blocks, or
+    all frames where they may overlap. A `max_mask_ratio` that is no number is of no use to NeMo either.
+    """
+    problems = _out_of_range(options)
+    if problems:
+        logging.warning(f"Options of the masking are used as NeMo uses them, but {'; '.join(problems.values())}.")
+    ratio = options["max_mask_ratio"]
+    return {
+        "mask_prob": max(0.0, float(options["mask_prob"])),
+        "block_size": max(1, int(options["block_size"])),
+        "max_mask_ratio": float(ratio) if _is_finite(ratio) else 0.8,
+    }
+
+
+def _out_of_range(options: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with each of NeMo's options that is out of its range, by name."""
+    checks = {
+        "mask_prob": lambda name: check_number(name, options[name], 0, 1),
+        "block_size": lambda name: check_integer(name, options[name], minimum=1),
+        "max_mask_ratio": lambda name: check_number(name, options[name], 0, 1, above_low=True),
+    }
+    problems = {}
+    for name, check in checks.items():
+        try:
+            check(name)
+        except ValueError as error:
+            problems[name] = str(error)
+    return problems
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)

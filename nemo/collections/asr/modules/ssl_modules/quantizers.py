@@ -59,9 +59,8 @@ class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
 
     def _filled_up(self, input_signal: Tensor) -> Tensor:
         """With zeros up to a whole group of frames, of the same layout."""
-        if self.time_ahead:
-            return F.pad(input_signal, (0, 0, 0, -input_signal.size(1) % self.combine_time_steps))
-        return F.pad(input_signal, (0, -input_signal.size(2) % self.combine_time_steps))
+        lacking = -input_signal.size(1 if self.time_ahead else 2) % self.combine_time_steps
+        return F.pad(input_signal, (0, 0, 0, lacking) if self.time_ahead else (0, lacking))
 
     def _look_up(self, xid: Tensor) -> Tensor:
         """Tokens (B, T', H) -> their codes, (B, T', D', H)."""

@@ -1,33 +1,13 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-from contextlib import nullcontext
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nemo.utils.precision import at_least_float32
 
 # as in NeMo's preprocessor: a feature that never changes must not be divided by zero
 EPSILON = 1e-5
-
-
-def normalized_tokens(quantizer: nn.Module, feats: Tensor, lengths: Tensor) -> Tensor:
-    """Tokens of features that are normalised over each utterance: the same ones with mixed precision as without it.
-
-    Autocasting would round the quantizer's projection, which gives one token in a hundred another code.
-
-    Args:
-        quantizer: the model's
-        feats: features of shape (B, D, T); what comes from a layer in half precision (`post_conv`) is taken as it is
-        lengths: valid frames, (B,)
-    Returns:
-        tokens, see the quantizer
-    """
-    device = feats.device.type
-    is_rounded = torch.is_autocast_enabled(device) and feats.dtype == torch.float32
-    with torch.autocast(device, enabled=False) if is_rounded else nullcontext():
-        return quantizer(input_signal=normalize_per_feature(feats, lengths))[1]
 
 
 def normalize_per_feature(feats: Tensor, lengths: Tensor) -> Tensor:
