@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from nemo.collections.asr.models import ASRModel
 from nemo.collections.asr.parts.finetuning import BlankShare, FineTuning, FreezeEncoder
-from nemo.collections.asr.parts.finetuning.run import ONE_RATE
+from nemo.collections.asr.parts.finetuning.run import ONE_RATE, check_rates
 from nemo.collections.asr.parts.streaming import StreamingRecognizer
 from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS
 
@@ -161,6 +161,29 @@ class TestRates:
             first, second = (group["lr"] for group in optimizer.param_groups)
             apart.append(second == pytest.approx(first / 4))
         assert all(apart) == (name not in ONE_RATE)
+
+    def config(self, **sched):
+        groups = {"encoder": {"lr": 1e-3}}
+        return OmegaConf.create({"optim": {"lr": 4e-3, "sched": sched}, "optim_param_groups": groups})
+
+    @pytest.mark.parametrize("name", ONE_RATE)
+    def test_schedulers_with_one_rate_are_refused(self, name):
+        with pytest.raises(ValueError, match=f"sched.name={name} gives all parts of the model one rate"):
+            check_rates(self.config(name=name))
+
+    def test_cosine_with_constant_steps_is_one_of_them(self):
+        with pytest.raises(ValueError, match="CosineAnnealing with constant_steps"):
+            check_rates(self.config(name="CosineAnnealing", constant_steps=10))
+        check_rates(self.config(name="CosineAnnealing", min_lr=1e-6))
+
+    def test_a_rate_below_the_least_is_named(self):
+        with pytest.raises(ValueError, match="encoder.lr=0.001: must be at least model.optim.sched.min_lr=0.002"):
+            check_rates(self.config(name="CosineAnnealing", min_lr=2e-3))
+
+    def test_without_groups_any_scheduler_will_do(self):
+        cfg = self.config(name="WarmupAnnealing")
+        cfg.optim_param_groups = None
+        check_rates(cfg)
 
 
 class TestWhatIsShown:

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from nemo.collections.asr.losses.ssl_losses.mlm import TokenPredictions, read_log_probs, tokens_in_loss
 from nemo.collections.asr.metrics.token_predictions import MaskedTokenMetrics
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
+from nemo.collections.asr.modules.ssl_modules.quantizers import normalize_per_feature
 from nemo.collections.asr.parts.lookahead import probe_causality
 from nemo.collections.asr.parts.preprocessing.features import normalize_batch
 
@@ -226,11 +226,11 @@ class TestWhatAUserSees:
     def test_a_collapse_is_told_once_with_its_cause(
         self, nest_config, speech, tmp_path, monkeypatch, normalize, warns
     ):
-        from nemo.collections.asr.metrics import target_collapse
+        from nemo.collections.asr.metrics import token_predictions
 
         told = []
-        monkeypatch.setattr(target_collapse, "COLLAPSE_STEPS", 2)
-        monkeypatch.setattr(target_collapse.logging, "warning", lambda text, *args, **kwargs: told.append(text))
+        monkeypatch.setattr(token_predictions, "COLLAPSE_STEPS", 2)
+        monkeypatch.setattr(token_predictions.logging, "warning", lambda text, *args, **kwargs: told.append(text))
         cfg = nest_config("model.num_classes=2048", f"model.target_normalize={normalize}")
         self.fit(EncDecMaskedTokenPredModel(cfg), speech, 4, tmp_path)
         collapsed = [text for text in told if "collapsed" in text]

@@ -4,13 +4,18 @@
 """What shows whether token prediction learns something: counted over batches, summed over ranks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from nemo.collections.asr.losses.ssl_losses.mlm import TokenPredictions
+from nemo.utils import logging
+
+# Targets that use fewer codes than this share of the codebook after so many steps teach nothing.
+COLLAPSE_SHARE = 0.01
+COLLAPSE_STEPS = 100
 
 
 class TokenPredictionMetrics(Metric):
@@ -168,3 +173,32 @@ class NextTokenMetrics(TokenPredictionMetrics):
             values[f"accuracy_at_{offset}"] = self.correct_at[i] / predicted[i]
             values[f"loss_bits_at_{offset}"] = (self.nats_at[i] - self.lost_nats_at[i]) / predicted[i] / math.log(2)
         return values
+
+
+class CollapseWarning:
+    """Warns, once, when hardly any code is used as a target although there have been targets enough."""
+
+    was_given = False
+
+    def check(self, metrics: TokenPredictionMetrics | None, step: int, cfg: Mapping) -> None:
+        """Gives the warning, once, if hardly any code is used.
+
+        Args:
+            metrics: counts of the training so far; None if the tokens are not counted
+            step: optimizer steps so far
+            cfg: the model's config
+        """
+        if metrics is None or self.was_given or not metrics.update_called or step < COLLAPSE_STEPS:
+            return
+        perplexity = float(metrics.compute()["perplexity"])
+        if perplexity >= COLLAPSE_SHARE * metrics.num_classes:
+            return
+        self.was_given = True
+        cause = "Look at the audio (silence? one level?) and at model.quantizer (code_dim, num_classes)."
+        if cfg.get("target_normalize") is None and cfg["preprocessor"].get("normalize", "per_feature") in (None, "NA"):
+            cause = "The quantizer's input is not normalised: set model.target_normalize=per_feature."
+        logging.warning(
+            f"The targets have collapsed: after {step} steps their perplexity is {perplexity:.1f}, below "
+            f"{COLLAPSE_SHARE:.0%} of the {metrics.num_classes} codes. The loss will look good and the encoder learn "
+            f"little. {cause}"
+        )

@@ -19,7 +19,7 @@ from nemo.collections.asr.models import _ssl_models_base as base
 from nemo.collections.asr.models.objectives import objective_of_config
 from nemo.collections.asr.models.token_prediction_training import TokenPredictionTraining
 from nemo.collections.asr.modules.ssl_modules.masking import mask_features
-from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
+from nemo.collections.asr.modules.ssl_modules.quantizers import normalize_per_feature
 from nemo.collections.asr.parts.contexts import SavesContexts, attention_contexts, tightest_left
 from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals, resolve_features

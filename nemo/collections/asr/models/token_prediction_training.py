@@ -11,9 +11,9 @@ from torch import Tensor
 from nemo.collections.asr.data.bad_audio import BadAudioLog, checked_loader
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
 from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, mlm_loss_of, read_log_probs
-from nemo.collections.asr.metrics import target_collapse
+from nemo.collections.asr.metrics import token_predictions
 from nemo.collections.asr.metrics.token_predictions import TokenPredictionMetrics
-from nemo.collections.asr.models.objectives import Answers, require_unheard
+from nemo.collections.asr.models.objectives import require_unheard
 from nemo.collections.asr.models.token_prediction_checkpoints import TokenPredictionCheckpoints
 from nemo.collections.asr.models.token_prediction_freezing import FreezeUntrained
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
@@ -81,7 +81,7 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
     def _prepare_logging(self):
         """Makes what is counted; to be called when the model is built."""
         self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
-        self._collapse_warning = target_collapse.CollapseWarning()
+        self._collapse_warning = token_predictions.CollapseWarning()
         self._bad_audio = {mode: BadAudioLog(mode) for mode in ("train", "val")}
 
     def _new_metrics(self) -> TokenPredictionMetrics | None:
@@ -149,7 +149,7 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
         if self.train_metrics is not None:
             shown.update(self.train_metrics.shown())
         self.log_dict(shown, prog_bar=True, logger=False)
-        if self.trainer.global_step == target_collapse.COLLAPSE_STEPS:
+        if self.trainer.global_step == token_predictions.COLLAPSE_STEPS:
             self._warn_of_collapse()
 
     def _warn_of_collapse(self):
@@ -158,17 +158,18 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
     def _loss_of(self, batch, apply_mask: bool, metrics: TokenPredictionMetrics | None) -> Tensor:
         """The loss of a batch; counts it, except for a fork's own loss, which does not say what is in it."""
         signals, apply_mask = self._signals(batch), apply_mask and self.objective.masks_frames
+        mlm_loss, answers_of = mlm_loss_of(self.loss), self.objective.answers
         if self._decodes_masked_only():
             noisy, clean = self._noisy_and_clean(signals)
             encoded, *others = self._encode(noisy, clean, apply_mask)
-            answers = self._answers(encoded.transpose(1, 2), *others, self._token_lengths(clean))
+            answers = answers_of(mlm_loss, encoded.transpose(1, 2), *others, self._token_lengths(clean))
             predictions = decode_masked(self.decoder, encoded, answers.targets, answers.in_loss)
             loss = predictions.loss
         else:
             outputs, token_lengths = self._outputs(signals, apply_mask)
-            if mlm_loss_of(self.loss) is None:
+            if mlm_loss is None:
                 return self.objective.loss(self.loss, outputs)
-            answers = self._answers(*outputs, token_lengths)
+            answers = answers_of(mlm_loss, *outputs, token_lengths)
             predictions = read_log_probs(outputs[0], answers.targets, answers.in_loss)
             loss = self.objective.loss(self.loss, outputs, predictions)
         if metrics is not None:
@@ -187,6 +188,3 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
     def _token_lengths(self, clean: Features) -> Tensor:
         """How many tokens all of whose frames lie within the utterance, (B,), features make with `pre_conv`."""
         return clean.lengths // getattr(self.quantizer, "combine_time_steps", self._subsampling_factor())
-
-    def _answers(self, outputs, lengths, masks, tokens, token_lengths) -> Answers:
-        return self.objective.answers(mlm_loss_of(self.loss), outputs, lengths, masks, tokens, token_lengths)

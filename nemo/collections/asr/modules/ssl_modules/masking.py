@@ -5,6 +5,7 @@ import inspect
 import math
 import numbers
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
 
     Raises:
         ValueError: an argument is out of its range. Where none of the last three is set, values that NeMo masks with
-            are taken as it takes them, with a warning (see `check_masking_options`).
+            are taken as it takes them, with a warning (see `checked_masking_options`).
     """
 
     def __init__(
@@ -72,8 +73,9 @@ class RandomBlockMasking(base.RandomBlockMasking):
             left_context_size=left_context_size,
             context_stride=context_stride,
         )
-        check_masking_options(options)
-        checked = as_nemo_takes_them(options)
+        checked, problems = checked_masking_options(options)
+        if problems:
+            logging.warning(f"Options of the masking are used as NeMo uses them, but {'; '.join(problems)}.")
         super().__init__(feat_in=feat_in, mask_value=mask_value, freeze=freeze, allow_overlap=allow_overlap, **checked)
         self.causal = causal
         self.left_context_size = left_context_size
@@ -86,7 +88,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         What the section leaves out has the default of `__init__`.
         """
         parameters = inspect.signature(RandomBlockMasking).parameters.values()
-        check_masking_options({parameter.name: parameter.default for parameter in parameters} | dict(options))
+        checked_masking_options({parameter.name: parameter.default for parameter in parameters} | dict(options))
 
     @property
     def input_types(self):
@@ -218,11 +220,8 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
     `set_masking_enabled`. The name is spelled as NeMo spells it.
     """
 
-    def __init__(self, pre_encode_module, masking_module) -> None:
-        super().__init__(pre_encode_module, masking_module)
-        self.current_frame = None
-        self.effective_left_context = None
-        self.curr_lengths = None
+    # what `set_masking_enabled` was told, and the lengths that `forward` has returned
+    current_frame = effective_left_context = curr_lengths = None
 
     def get_sampling_frames(self):
         """The subsampling's, for the encoder's streaming parameters."""
@@ -294,61 +293,38 @@ def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, l
     return masking(input_feats=feats, input_lengths=lengths, **known)
 
 
-def check_masking_options(options: Mapping[str, Any]) -> None:
-    """Raises a ValueError that names the first option of `RandomBlockMasking` that is out of its range.
+def checked_masking_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The options that NeMo has too, as NeMo takes them, and what is wrong with those that are out of range.
 
-    NeMo checks none of its own. So where none of ours is set (`causal`, `left_context_size`, `context_stride`), only
-    that is refused with which no mask can be drawn: a `mask_prob` that is no finite number, a `block_size` that is no
-    finite number above 0.
+    A fraction of a frame is cut off a block. A negative `mask_prob` masks as 0 does; one above 1 masks more blocks, or
+    all frames where they may overlap. A `max_mask_ratio` that is no number is of no use to NeMo either.
 
     Args:
-        options: the arguments of the class by name, defaults included
+        options: the arguments of `RandomBlockMasking` by name, defaults included
+
+    Raises:
+        ValueError: one is out of its range. NeMo checks none of its own. So where none of ours is set (`causal`,
+            `left_context_size`, `context_stride`), only that is refused with which no mask can be drawn: a `mask_prob`
+            that is no finite number, a `block_size` that is no finite number above 0.
     """
     check_integer("left_context_size", options["left_context_size"], minimum=-1)
     check_integer("context_stride", options["context_stride"], minimum=1)
     is_ours = bool(options["causal"]) or options["left_context_size"] != -1 or options["context_stride"] != 1
-    block_size = options["block_size"]
-    usable = {
-        "mask_prob": _is_finite(options["mask_prob"]),
-        "block_size": _is_finite(block_size) and block_size > 0,
-        "max_mask_ratio": True,
-    }
-    for option, problem in _out_of_range(options).items():
-        if is_ours or not usable[option]:
-            raise ValueError(problem)
-
-
-def as_nemo_takes_them(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The checked options that NeMo has too, as NeMo takes them, with one warning about those that are out of range.
-
-    A fraction of a frame is cut off a block. A negative `mask_prob` masks as 0 does; one above 1 masks more blocks, or
-    all frames where they may overlap. A `max_mask_ratio` that is no number is of no use to NeMo either.
-    """
-    problems = _out_of_range(options)
-    if problems:
-        logging.warning(f"Options of the masking are used as NeMo uses them, but {'; '.join(problems.values())}.")
-    ratio = options["max_mask_ratio"]
-    return {
-        "mask_prob": max(0.0, float(options["mask_prob"])),
-        "block_size": max(1, int(options["block_size"])),
-        "max_mask_ratio": float(ratio) if _is_finite(ratio) else 0.8,
-    }
-
-
-def _out_of_range(options: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with each of NeMo's options that is out of its range, by name."""
-    checks = {
-        "mask_prob": lambda name: check_number(name, options[name], 0, 1),
-        "block_size": lambda name: check_integer(name, options[name], minimum=1),
-        "max_mask_ratio": lambda name: check_number(name, options[name], 0, 1, above_low=True),
-    }
-    problems = {}
-    for name, check in checks.items():
+    prob, size, ratio = (options[name] for name in ("mask_prob", "block_size", "max_mask_ratio"))
+    problems = []
+    for option, is_usable, check in (
+        ("mask_prob", _is_finite(prob), partial(check_number, low=0, high=1)),
+        ("block_size", _is_finite(size) and size > 0, partial(check_integer, minimum=1)),
+        ("max_mask_ratio", True, partial(check_number, low=0, high=1, above_low=True)),
+    ):
         try:
-            check(name)
+            check(option, options[option])
         except ValueError as error:
-            problems[name] = str(error)
-    return problems
+            if is_ours or not is_usable:
+                raise
+            problems.append(str(error))
+    ratio = float(ratio) if _is_finite(ratio) else 0.8
+    return {"mask_prob": max(0.0, float(prob)), "block_size": max(1, int(size)), "max_mask_ratio": ratio}, problems
 
 
 def _is_finite(value: Any) -> bool:

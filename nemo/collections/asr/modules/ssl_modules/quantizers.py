@@ -8,6 +8,7 @@ from torch import Tensor
 from nemo.collections.asr.modules.ssl_modules import _quantizers_base as base
 from nemo.core.classes import typecheck
 from nemo.utils.fast_paths import is_on, runs_eagerly
+from nemo.utils.precision import at_least_float32
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("RandomProjectionVectorQuantizer",))
@@ -15,6 +16,9 @@ inherit_module(base, globals(), replacing=("RandomProjectionVectorQuantizer",))
 # Scores held at a time: 16 MiB of float64, which is 256 frames of one codebook with 8192 codes. That is enough for a
 # matmul to run at full speed, and next to nothing beside the encoder's activations, however long the batch is.
 MAX_SCORES = 2**21
+
+# as in NeMo's preprocessor: a feature that never changes must not be divided by zero
+EPSILON = 1e-5
 
 
 class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
@@ -99,3 +103,22 @@ def nearest_codes(vectors: Tensor, codebooks: Tensor) -> Tensor:
         for chunk in chunks
     ]
     return torch.cat(nearest, dim=0).reshape(vectors.shape[:-1])
+
+
+def normalize_per_feature(feats: Tensor, lengths: Tensor) -> Tensor:
+    """Each feature of each utterance with mean 0 and standard deviation 1 over its valid frames; padding is 0.
+
+    What `normalize: per_feature` does in NeMo's preprocessor, without a look at a value from the host.
+
+    Args:
+        feats: features of shape (B, D, T), any floating dtype; sums are taken in float32 at least
+        lengths: valid frames, (B,)
+    Returns:
+        normalised features of shape (B, D, T), in the dtype of `feats`
+    """
+    dtype, feats = feats.dtype, feats.to(at_least_float32(feats))
+    valid = (torch.arange(feats.size(2), device=feats.device) < lengths.unsqueeze(1)).unsqueeze(1)
+    count = lengths.clamp(min=1).view(-1, 1, 1)
+    centred = (feats - feats.where(valid, 0).sum(dim=2, keepdim=True) / count).where(valid, 0)
+    deviation = (centred.square().sum(dim=2, keepdim=True) / (count - 1).clamp(min=1)).sqrt()
+    return (centred / (deviation + EPSILON)).to(dtype)
