@@ -116,8 +116,8 @@ def read_without_keys(compose_config) -> dict[str, Any]:
     from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
     from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedule
     from nemo.collections.asr.parts.lookahead.from_config import read_flag
-    from nemo.collections.asr.parts.lookahead.objective_options import read_next_tokens
     from nemo.collections.asr.parts.manifests.check import FILES_TO_OPEN
+    from nemo.collections.asr.parts.objectives import read_next_tokens
     from nemo.collections.asr.parts.resume import ExactResume
     from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS
 

@@ -3,6 +3,7 @@
 
 """A fine-tuning run: what is checked before it, the model that it trains, and what watches it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,9 @@ from omegaconf import DictConfig
 
 from nemo.collections.asr.parts.contexts import ContextCurriculum
 from nemo.collections.asr.parts.finetuning.bad_audio import CountBadAudio, check_loaders
-from nemo.collections.asr.parts.finetuning.checkpoint import read_pretrained
+from nemo.collections.asr.parts.finetuning.checkpoint import load_into, read_pretrained
 from nemo.collections.asr.parts.finetuning.freezing import FreezeEncoder
 from nemo.collections.asr.parts.finetuning.inheritance import DATA, inherit, is_transducer
-from nemo.collections.asr.parts.finetuning.learning_rates import check_rates
-from nemo.collections.asr.parts.finetuning.loading import load_into
 from nemo.collections.asr.parts.finetuning.transcripts import Transcripts, read_transcripts
 from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErrorRate
 from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
@@ -36,6 +35,8 @@ CLASSES = {
     (True, False): f"{MODELS}.EncDecRNNTModel",
     (True, True): f"{MODELS}.EncDecRNNTBPEModel",
 }
+# NeMo's schedulers that give all groups of parameters the rate of the first one, or one that is no group's
+ONE_RATE = ("WarmupAnnealing", "T5InverseSquareRootAnnealing")
 
 
 class FineTuning:
@@ -121,6 +122,31 @@ class FineTuning:
             found[name] = read_transcripts(name, config)
         found.setdefault("train_ds", Transcripts([], complete=False))
         return found
+
+
+def check_rates(model: Mapping) -> None:
+    """Checks that `model.optim_param_groups` is kept by the scheduler, and names parts that have a rate.
+
+    Raises:
+        ValueError: the scheduler gives all groups one rate; a group's rate is below the scheduler's `min_lr`.
+    """
+    groups, optim = model.get("optim_param_groups") or {}, model.get("optim") or {}
+    rates = {name: group["lr"] for name, group in groups.items() if group is not None and group.get("lr") is not None}
+    sched = optim.get("sched") or {}
+    if not rates or not sched:
+        return
+    name = sched.get("name")
+    constant = any(sched.get(option) for option in ("constant_steps", "constant_ratio"))
+    if name in ONE_RATE or (name == "CosineAnnealing" and constant):
+        extra = " with constant_steps" if name == "CosineAnnealing" else ""
+        raise ValueError(
+            f"model.optim.sched.name={name}{extra} gives all parts of the model one rate, but "
+            f"model.optim_param_groups has {rates}; take another scheduler (CosineAnnealing), or leave the groups out"
+        )
+    for part, rate in rates.items():
+        if rate < (sched.get("min_lr") or 0.0):
+            option = f"model.optim_param_groups.{part}.lr={rate}"
+            raise ValueError(f"{option}: must be at least model.optim.sched.min_lr={sched['min_lr']}")
 
 
 def _lookahead(model: DictConfig) -> str:

@@ -9,13 +9,13 @@ from lightning.pytorch import Callback
 from torch import Tensor
 
 from nemo.collections.asr.data.bad_audio import BadAudioLog, checked_loader
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked, read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, mlm_loss_of
-from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
-from nemo.collections.asr.metrics.target_collapse import CollapseWarning
-from nemo.collections.asr.models.masked_token_checkpoints import MaskedTokenCheckpoints
-from nemo.collections.asr.models.masked_token_freezing import FreezeUntrained
-from nemo.collections.asr.models.objectives import Answers, require_unheard
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
+from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, mlm_loss_of, read_log_probs
+from nemo.collections.asr.metrics import token_predictions
+from nemo.collections.asr.metrics.token_predictions import TokenPredictionMetrics
+from nemo.collections.asr.models.objectives import require_unheard
+from nemo.collections.asr.models.token_prediction_checkpoints import TokenPredictionCheckpoints
+from nemo.collections.asr.models.token_prediction_freezing import FreezeUntrained
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
 from nemo.collections.asr.parts.nonfinite import (
@@ -28,10 +28,10 @@ from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader, 
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals
 
 
-class MaskedTokenTraining(MaskedTokenCheckpoints):
+class TokenPredictionTraining(TokenPredictionCheckpoints):
     """The steps of a model that predicts tokens; a base class of it, before NeMo's.
 
-    The model says with `_signals` what a batch means for `forward`, with `_heard_and_clean` and `_encode` what
+    The model says with `_signals` what a batch means for `forward`, with `_noisy_and_clean` and `_encode` what
     `forward` is without the decoder, and with `_decodes_masked_only` whether only steps in the loss may be decoded.
     Its `objective` says what is masked, which tokens each encoder step answers for, and what is counted.
     """
@@ -81,10 +81,10 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
     def _prepare_logging(self):
         """Makes what is counted; to be called when the model is built."""
         self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
-        self._collapse_warning = CollapseWarning()
+        self._collapse_warning = token_predictions.CollapseWarning()
         self._bad_audio = {mode: BadAudioLog(mode) for mode in ("train", "val")}
 
-    def _new_metrics(self) -> MaskedTokenMetrics | None:
+    def _new_metrics(self) -> TokenPredictionMetrics | None:
         """None for a quantizer of a fork that does not say how many tokens it knows."""
         sizes = [getattr(self.quantizer, name, None) for name in ("num_classes", "num_books")]
         return self.objective.new_metrics(*sizes) if all(isinstance(size, int) for size in sizes) else None
@@ -149,26 +149,27 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
         if self.train_metrics is not None:
             shown.update(self.train_metrics.shown())
         self.log_dict(shown, prog_bar=True, logger=False)
-        if self._collapse_warning.is_due(self.trainer.global_step):
+        if self.trainer.global_step == token_predictions.COLLAPSE_STEPS:
             self._warn_of_collapse()
 
     def _warn_of_collapse(self):
         self._collapse_warning.check(self.train_metrics, self.trainer.global_step, self.cfg)
 
-    def _loss_of(self, batch, apply_mask: bool, metrics: MaskedTokenMetrics | None) -> Tensor:
+    def _loss_of(self, batch, apply_mask: bool, metrics: TokenPredictionMetrics | None) -> Tensor:
         """The loss of a batch; counts it, except for a fork's own loss, which does not say what is in it."""
         signals, apply_mask = self._signals(batch), apply_mask and self.objective.masks_frames
+        mlm_loss, answers_of = mlm_loss_of(self.loss), self.objective.answers
         if self._decodes_masked_only():
-            heard, clean = self._heard_and_clean(signals)
-            encoded, *others = self._encode(heard, clean, apply_mask)
-            answers = self._answers(encoded.transpose(1, 2), *others, self._token_lengths(clean))
+            noisy, clean = self._noisy_and_clean(signals)
+            encoded, *others = self._encode(noisy, clean, apply_mask)
+            answers = answers_of(mlm_loss, encoded.transpose(1, 2), *others, self._token_lengths(clean))
             predictions = decode_masked(self.decoder, encoded, answers.targets, answers.in_loss)
             loss = predictions.loss
         else:
             outputs, token_lengths = self._outputs(signals, apply_mask)
-            if mlm_loss_of(self.loss) is None:
+            if mlm_loss is None:
                 return self.objective.loss(self.loss, outputs)
-            answers = self._answers(*outputs, token_lengths)
+            answers = answers_of(mlm_loss, *outputs, token_lengths)
             predictions = read_log_probs(outputs[0], answers.targets, answers.in_loss)
             loss = self.objective.loss(self.loss, outputs, predictions)
         if metrics is not None:
@@ -181,12 +182,9 @@ class MaskedTokenTraining(MaskedTokenCheckpoints):
             # of a fork's own, the lengths of the utterances are known in encoder steps only
             outputs = self.forward(**signals, apply_mask=apply_mask)
             return outputs, outputs[1] - MAX_STEPS_APART
-        heard, clean = self._heard_and_clean(signals)
-        return self._decode(*self._encode(heard, clean, apply_mask)), self._token_lengths(clean)
+        noisy, clean = self._noisy_and_clean(signals)
+        return self._decode(*self._encode(noisy, clean, apply_mask)), self._token_lengths(clean)
 
     def _token_lengths(self, clean: Features) -> Tensor:
         """How many tokens all of whose frames lie within the utterance, (B,), features make with `pre_conv`."""
         return clean.lengths // getattr(self.quantizer, "combine_time_steps", self._subsampling_factor())
-
-    def _answers(self, outputs, lengths, masks, tokens, token_lengths) -> Answers:
-        return self.objective.answers(mlm_loss_of(self.loss), outputs, lengths, masks, tokens, token_lengths)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What masked token prediction does not train is frozen while a trainer fits it, because DDP waits for gradients."""
+"""What token prediction does not train is frozen while a trainer fits it, because DDP waits for gradients."""
 
 import inspect
 from itertools import chain, takewhile
@@ -23,15 +23,11 @@ def untrained_parameters(model: LightningModule) -> list[Parameter]:
       subsampling makes the targets too, so NeMo detaches what comes out of it.
     - The quantizer, whatever its `freeze` says: tokens are integers.
     """
-    if _changes_the_step(type(model)):
+    subclasses = takewhile(lambda cls: cls.__module__ != OURS, inspect.getmro(type(model)))
+    if any(name in vars(cls) for cls in subclasses for name in STEP):
         return []
     untrained = ((model.pre_encoder, ConvFeatureMaksingWrapper), (model.quantizer, RandomProjectionVectorQuantizer))
     return list(chain.from_iterable(module.parameters() for module, known in untrained if type(module) is known))
-
-
-def _changes_the_step(model_class: type) -> bool:
-    subclasses = takewhile(lambda cls: cls.__module__ != OURS, inspect.getmro(model_class))
-    return any(name in vars(cls) for cls in subclasses for name in STEP)
 
 
 class FreezeUntrained(Callback):
@@ -54,15 +50,12 @@ class FreezeUntrained(Callback):
 
     def teardown(self, trainer, pl_module, stage):
         """Lightning's hook."""
-        self._thaw(pl_module)
+        self._set(pl_module, requires_grad=True)
+        self._frozen = set()
 
     def on_exception(self, trainer, pl_module, exception):
         """Lightning's hook; there is no `teardown` then."""
-        self._thaw(pl_module)
-
-    def _thaw(self, model: LightningModule):
-        self._set(model, requires_grad=True)
-        self._frozen = set()
+        self.teardown(trainer, pl_module, "fit")
 
     def _set(self, model: LightningModule, requires_grad: bool):
         for name, parameter in model.named_parameters():

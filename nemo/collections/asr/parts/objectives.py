@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from nemo.utils.option_checks import check_choice, check_integer
 
 MASKED_TOKENS, NEXT_TOKENS = OBJECTIVES = ("masked_tokens", "next_tokens")
-DEFAULT_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,6 @@ def read_next_tokens(model: Mapping) -> NextTokenOptions:
     for key in block:
         if key not in ("steps", "first"):
             raise ValueError(f"model.next_tokens.{key}={block[key]!r}: unknown option; allowed are steps, first")
-    steps = check_integer("model.next_tokens.steps", block.get("steps", DEFAULT_STEPS), 1)
+    steps = check_integer("model.next_tokens.steps", block.get("steps", 4), 1)
     first = block.get("first")
     return NextTokenOptions(steps, None if first is None else check_integer("model.next_tokens.first", first, 0))
