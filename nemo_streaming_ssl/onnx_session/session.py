@@ -19,12 +19,10 @@ import numpy as np
 from nemo_streaming_ssl.onnx_session.description import read_description
 from nemo_streaming_ssl.onnx_session.encoder import OnnxEncoder
 from nemo_streaming_ssl.onnx_session.graph import StepGraph
-from nemo_streaming_ssl.onnx_session.log_mel import log_mel
 from nemo_streaming_ssl.onnx_session.state import GraphSessionState
 from nemo_streaming_ssl.overlay import overlay_module
 
 StreamingHost: Any = overlay_module("host").StreamingHost
-Timing: Any = overlay_module("host").Timing
 check_integer: Any = overlay_module("arguments").check_integer
 
 
@@ -91,11 +89,9 @@ class OnnxStreamingSession(StreamingHost):
             raise ValueError("return_log_probs and return_tokens need a model that was exported with a CTC decoder")
         self.return_log_probs, self.return_tokens = return_log_probs, return_tokens
         self.precision = precision
-        graph = StepGraph(self._description, precision, self.left_contexts, threads)
-        factor, lookahead_ms = int(encoder["feature_frames_per_encoder_frame"]), float(encoder["lookahead_ms"])
-        timing = Timing(int(audio["sample_rate_hz"]), factor, lookahead_ms)
-        like = np.empty(0, np.float32)
-        self._begin(log_mel(self._description), OnnxEncoder(self._description, graph), like, timing, on_nonfinite)
+        step = OnnxEncoder(self._description, StepGraph(self._description, precision, self.left_contexts, threads))
+        timing = audio["sample_rate_hz"], encoder["feature_frames_per_encoder_frame"], encoder["lookahead_ms"]
+        self._begin(self._description.front_end(), step, np.empty(0, np.float32), on_nonfinite, *timing)
 
     @property
     def vocabulary(self) -> list[str] | None:

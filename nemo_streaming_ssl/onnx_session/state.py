@@ -11,7 +11,7 @@ import onnxruntime
 
 from nemo_streaming_ssl.overlay import overlay_module
 
-SessionState: Any = overlay_module("host").SessionState
+SessionState: Any = overlay_module("state").SessionState
 Entry: Any = overlay_module("batch_state").Entry
 
 

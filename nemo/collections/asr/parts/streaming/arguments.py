@@ -7,23 +7,26 @@ Each check raises a ValueError that names the argument, its value, shape or type
 functions of `tensors.py`, or the same of NumPy."""
 
 import numbers
-from collections.abc import Sequence
 from typing import Any
 
 ArrayLike = Any  # a tensor of torch, an array of NumPy, or nested sequences of numbers
 
 
 def as_samples(arrays: Any, samples: ArrayLike, batch_size: int) -> Any:
-    """Samples (B, N) as an array of floats, of the dtype that they have."""
-    x = _as_floats(arrays, "samples", samples, "from -1 to 1; divide int16 by 32768")
+    """Samples (B, N), in float32."""
+    x = _as_array(arrays, "samples", samples)
+    if not arrays.is_floating_point(x):
+        raise ValueError(f"samples of dtype {x.dtype}: must be floats, from -1 to 1; divide int16 by 32768")
     if x.ndim != 2 or x.shape[0] != batch_size:
         raise ValueError(_shape("samples", x, "(batch_size, N)", batch_size))
-    return x
+    return arrays.cast(x, arrays.float32)
 
 
 def as_features(arrays: Any, feats: ArrayLike, batch_size: int, num_features: int) -> Any:
-    """Features (B, D, F) as an array of floats, of the dtype that they have."""
-    x = _as_floats(arrays, "feats", feats, "as the model's preprocessor makes them")
+    """Features (B, D, F), of the dtype that they have."""
+    x = _as_array(arrays, "feats", feats)
+    if not arrays.is_floating_point(x):
+        raise ValueError(f"feats of dtype {x.dtype}: must be floats, as the model's preprocessor makes them")
     if x.ndim != 3 or tuple(x.shape[:2]) != (batch_size, num_features):
         raise ValueError(_shape("feats", x, "(batch_size, features, F)", batch_size) + f" and {num_features} features")
     return x
@@ -57,13 +60,6 @@ def check_integer(name: str, value: Any, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         raise ValueError(f"{name}={value!r}: must be an integer >= {minimum}")
     return int(value)
-
-
-def _as_floats(arrays: Any, name: str, value: ArrayLike, allowed: str) -> Any:
-    x = _as_array(arrays, name, value)
-    if not arrays.is_floating(x):
-        raise ValueError(f"{name} of dtype {x.dtype}: must be floats, {allowed}")
-    return x
 
 
 def _one_per_stream(arrays: Any, name: str, value: ArrayLike, batch_size: int) -> Any:

@@ -3,8 +3,8 @@
 
 """What is remembered of each stream of a batch: dataclasses that say where the streams are, and no more than that.
 
-Resetting streams, copying, loading and counting bytes follow from the fields: a new one is added in one place. An array
-is a tensor of torch or an array of NumPy: only what both understand is asked of it.
+Resetting streams, copying, loading and counting bytes follow from the fields: a new one is added in one place.
+An array is a tensor of torch or an array of NumPy: only what both understand is asked of it.
 """
 
 import math

@@ -74,12 +74,15 @@ class LogMel:
 
     def silence(self) -> Any:
         """The feature frame of silence, (D,)."""
-        return self._log_mel(self.arrays.zeros((1, 1, self.window_size), self.filters))[0, 0]
+        return self._log_mel(self._zeros(1, 1, self.window_size))[0, 0]
 
     def initial_state(self, batch_size: int) -> LogMelState:
         """Streams that have had no audio yet."""
-        tail, last = (self.arrays.zeros((batch_size, size), self.filters) for size in (self.width, 1))
+        tail, last = self._zeros(batch_size, self.width), self._zeros(batch_size, 1)
         return LogMelState(tail, last, [0] * batch_size, [0] * batch_size)
+
+    def _zeros(self, *shape: int) -> Any:
+        return self.arrays.moved(self.arrays.zeros(shape, dtype=self.arrays.float32), self.filters)
 
     def total_frames(self, samples: int) -> int:
         """How many feature frames a stream of so many samples has in all."""
@@ -114,8 +117,9 @@ class LogMel:
 
         The rows (their indices) must be reset before they go on.
         """
-        zeros = self.dropped_tail + self.window_size + self.hop + abs(self.first_sample)
-        signal = self.arrays.followed_by_zeros(state.tail[:, : self.width - self.dropped_tail], zeros)
+        kept = state.tail[:, : self.width - self.dropped_tail]
+        zeros = self._zeros(len(kept), self.dropped_tail + self.window_size + self.hop + abs(self.first_sample))
+        signal = self.arrays.concatenate([kept, zeros], 1)
         totals = [self.total_frames(n) if row in rows else 0 for row, n in enumerate(state.samples)]
         return self._make(state, signal, self._begins(state), totals)
 
@@ -127,20 +131,20 @@ class LogMel:
         made = [max(0, end - done) for end, done in zip(until, state.frames)]
         state.frames = [done + new for done, new in zip(state.frames, made)]
         if not any(made):
-            return self.arrays.zeros((len(made), 0, self.num_features), signal), made
+            return self._zeros(len(made), 0, self.num_features), made
         span = self.arrays.slices_from(signal, begins, (max(made) - 1) * self.hop + self.window_size)
         return self._log_mel(self.arrays.windows(span, self.window_size, self.hop)), made
 
     def _log_mel(self, frames: Any) -> Any:
         """(B, F, window_size) -> (B, F, D)"""
-        with self.arrays.own_precision(frames):
-            power = self.arrays.power_spectrum(frames * self.window, self.n_fft)
-            if self.power_guard:
-                power = power + self.power_guard
-            if self.mag_power != 2.0:
-                power = power ** (self.mag_power / 2)
-            features = self._log(power @ self.filters)
-            return features if self.statistics is None else (features - self.statistics[0]) / self.statistics[1]
+        spectrum = self.arrays.fft.rfft(frames * self.window, self.n_fft)
+        power = self.arrays.cast(spectrum.real**2 + spectrum.imag**2, self.arrays.float32)
+        if self.power_guard:
+            power = power + self.power_guard
+        if self.mag_power != 2.0:
+            power = power ** (self.mag_power / 2)
+        features = self._log(power @ self.filters)
+        return features if self.statistics is None else (features - self.statistics[0]) / self.statistics[1]
 
     def _log(self, mel: Any) -> Any:
         if self.log_guard == "none":

@@ -54,8 +54,8 @@ class FiniteInput:
         self, unit: str, x: Any, counts: Sequence[int], before: Sequence[int], silence: Any, most: float
     ) -> tuple[Any, list[int]]:
         if min(counts) < x.shape[2]:
-            behind = self.arrays.steps(x) >= self.arrays.integers(counts, x)[:, None]
-            x = self.arrays.where(behind[:, None], 0.0, x)
+            behind = self.arrays.arange(x.shape[2]) >= self.arrays.as_array(counts)[:, None]
+            x = self.arrays.where(self.arrays.moved(behind, x)[:, None], 0.0, x)
         if getattr(x, "is_meta", False) or (abs(x) <= most).all():  # false for NaN too
             return x, [0] * len(counts)
         bad = ~self.arrays.isfinite(x).all(1)

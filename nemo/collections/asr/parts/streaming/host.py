@@ -6,15 +6,14 @@
 It counts, checks and remembers: which samples and frames have come, whose they are, and what a saved state must be. It
 imports neither torch, NumPy nor NeMo: `StreamingEncoderSession` and `OnnxStreamingSession` are made of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 # relative: without NeMo these files are found by `nemo_streaming_ssl/overlay.py`, under other names
 from .arguments import ArrayLike, as_counts, as_features, as_rows, as_samples
-from .batch_state import BatchState
 from .features import LogMel
 from .finite_input import FiniteInput
+from .state import SessionState, check_constants, completed
 
 ADDED = (
     "kind",
@@ -28,68 +27,6 @@ ADDED = (
 Output = TypeVar("Output")
 
 
-@dataclass
-class SessionState(BatchState):
-    """What the parts of a session remember; see there.
-
-    A stream that has had samples takes audio, one that has had feature frames without them takes features.
-
-    Args:
-        features, encoder: what the parts remember
-        nonfinite: how many samples, or feature frames, of each stream silence has replaced
-    """
-
-    features: Any
-    encoder: Any
-    nonfinite: list[int]
-
-    def has_audio(self, row: int) -> bool:
-        """Whether a stream has had audio since its beginning."""
-        return self.features.samples[row] > 0
-
-    def has_features(self, row: int) -> bool:
-        """Whether a stream has had features in place of audio since its beginning."""
-        return self.encoder.heard[row] > 0 and not self.has_audio(row)
-
-    def begun(self, rows: list[int]) -> list[int]:
-        """Those of some streams that have had anything at all."""
-        return [row for row in rows if self.has_audio(row) or self.has_features(row)]
-
-    def count_nonfinite(self, replaced: Sequence[int]) -> None:
-        """Adds how many of each stream's new samples, or feature frames, have been replaced."""
-        self.nonfinite = [count + more for count, more in zip(self.nonfinite, replaced)]
-
-    def refuse_audio(self, counts: Sequence[int]) -> None:
-        """Raises a ValueError if a stream that has had features gets samples."""
-        _refuse("audio", "features", [row for row, n in enumerate(counts) if n and self.has_features(row)])
-
-    def refuse_features(self, counts: Sequence[int]) -> None:
-        """Raises a ValueError if a stream that has had samples gets features."""
-        _refuse("features", "audio", [row for row, n in enumerate(counts) if n and self.has_audio(row)])
-
-
-def _refuse(new: str, before: str, rows: list[int]) -> None:
-    if rows:
-        raise ValueError(
-            f"{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset it "
-            "before it takes the other"
-        )
-
-
-class Timing(NamedTuple):
-    """Of a model.
-
-    Args:
-        sample_rate: in Hz
-        factor: feature frames per encoder frame
-        lookahead_ms: milliseconds
-    """
-
-    sample_rate: int
-    factor: int
-    lookahead_ms: float
-
-
 class StreamingHost(Generic[Output]):
     """Streams of audio, side by side in a batch; the base of the sessions, which give it its parts by `_begin`."""
 
@@ -98,7 +35,16 @@ class StreamingHost(Generic[Output]):
     batch_size: int
     _entered = False
 
-    def _begin(self, front_end: LogMel, encoder: Any, like: Any, timing: Timing, on_nonfinite: str) -> None:
+    def _begin(
+        self,
+        front_end: LogMel,
+        encoder: Any,
+        like: Any,
+        on_nonfinite: str,
+        sample_rate: int,
+        stride: int,
+        lookahead_ms: float,
+    ) -> None:
         """Puts the streams to their beginning.
 
         Args:
@@ -106,10 +52,12 @@ class StreamingHost(Generic[Output]):
             encoder: has `chunk`, `initial_state(batch_size)`, `run(state, feats, counts, ending)` and
                 `ready_frames(features)`
             like: an array of the type and on the device of what the encoder takes
-            timing: of the model
             on_nonfinite: see `FiniteInput`
+            sample_rate: in Hz
+            stride: feature frames per encoder frame
+            lookahead_ms: milliseconds
         """
-        self._timing = timing
+        self._sample_rate, self._stride, self._lookahead_ms = sample_rate, stride, lookahead_ms
         self._arrays, self._front_end, self._encoder, self._like = front_end.arrays, front_end, encoder, like
         self._input = FiniteInput(on_nonfinite, front_end.silence(), front_end.arrays)
         self._state = self._initial_state()
@@ -127,22 +75,22 @@ class StreamingHost(Generic[Output]):
     @property
     def sample_rate(self) -> int:
         """Of the audio that `push` takes, in Hz."""
-        return self._timing.sample_rate
+        return self._sample_rate
 
     @property
     def lookahead_ms(self) -> float:
         """How far beyond the sample that an encoder frame stands for the model looks, in milliseconds."""
-        return self._timing.lookahead_ms
+        return self._lookahead_ms
 
     @property
     def chunk_samples(self) -> int:
         """Samples between two outputs: what is best pushed at once."""
-        return self.chunk * self._timing.factor * self._front_end.hop
+        return self.chunk * self._stride * self._front_end.hop
 
     @property
     def current_frame(self) -> Any:
         """Feature frames of each stream heard so far, (B,): the first one that has not been heard yet."""
-        return self._arrays.integers(self._state.encoder.heard, self._like)
+        return self._array(self._state.encoder.heard)
 
     @property
     def nonfinite_samples(self) -> list[int]:
@@ -180,8 +128,7 @@ class StreamingHost(Generic[Output]):
         self._check_model(audio=True)
         samples = as_samples(self._arrays, samples, self.batch_size)
         counts = as_counts(self._arrays, lengths, self.batch_size, samples.shape[1], "samples")
-        self._state.refuse_audio(counts)
-        samples = self._arrays.cast(samples, self._arrays.float32)
+        self._refuse("audio", "features", self._state.has_features, counts)
         samples, replaced = self._input.samples(samples, counts, self._state.features.samples)
         self._state.count_nonfinite(replaced)
         feats, made = self._front_end.push(self._state.features, self._arrays.moved(samples, self._like), counts)
@@ -205,7 +152,7 @@ class StreamingHost(Generic[Output]):
         self._check_model()
         feats = as_features(self._arrays, feats, self.batch_size, self._front_end.num_features)
         counts = as_counts(self._arrays, lengths, self.batch_size, feats.shape[2], "feature frames")
-        self._state.refuse_features(counts)
+        self._refuse("features", "audio", self._state.has_audio, counts)
         feats = self._arrays.cast(feats, self._like.dtype)
         feats, replaced = self._input.features(feats, counts, self._state.encoder.heard)
         self._state.count_nonfinite(replaced)
@@ -255,7 +202,7 @@ class StreamingHost(Generic[Output]):
         state = completed(state, {**loaded.state_dict(), **constants})
         check_constants(state, constants)
         loaded.load_state_dict(state)
-        self._check_counts(loaded)
+        loaded.check_counts(self._front_end.ready_frames, self._encoder.ready_frames)
         self._state = loaded
 
     def _constants(self) -> dict[str, Any]:
@@ -271,55 +218,25 @@ class StreamingHost(Generic[Output]):
         """Raises a ValueError if the model, for `audio` also its preprocessor, is no longer what it was."""
 
     def _output(self, feats: Any, counts: list[int], ending: Sequence[int] = ()) -> Output:
-        """Encodes new feature frames (B, F, D), of which each row has its first `counts[row]`, and of the rows that are
+        """Encodes new feature frames (B, F, D), of which each row has its first `counts[row]`; of the rows that are
         `ending` all that is left."""
         raise NotImplementedError
+
+    @staticmethod
+    def _refuse(new: str, before: str, has_had: Callable[[int], bool], counts: Sequence[int]) -> None:
+        """Raises a ValueError if streams that have had the one get the other."""
+        rows = [row for row, count in enumerate(counts) if count and has_had(row)]
+        if rows:
+            raise ValueError(
+                f"{new} for streams {rows}, which have had {before}: a stream takes audio or features; flush or reset "
+                "it before it takes the other"
+            )
 
     def _reset(self, rows: list[int]) -> None:
         if not rows:
             return
-        flags = self._arrays.integers([row in rows for row in range(self.batch_size)], self._like)
-        self._state.reset(rows, flags > 0)
+        self._state.reset(rows, self._array([row in rows for row in range(self.batch_size)]))
 
-    def _check_counts(self, state: SessionState) -> None:
-        """Raises a ValueError unless what each stream has had is what has come out of it: the samples determine the
-        feature frames, and these the encoder frames."""
-        for row, (samples, heard) in enumerate(zip(state.features.samples, state.encoder.heard)):
-            features = self._front_end.ready_frames(samples)
-            _check_count("features.frames", row, state.features.frames[row], features, f"{samples} samples")
-            if samples:
-                _check_count("encoder.heard", row, heard, features, f"{samples} samples")
-            made = self._encoder.ready_frames(heard)
-            _check_count("encoder.made", row, state.encoder.made[row], made, f"{heard} feature frames")
-
-
-def completed(state: Any, own: Mapping[str, Any]) -> dict[str, Any]:
-    """A state with what earlier versions did not save.
-
-    Args:
-        state: to go on from
-        own: the state of a session at its beginning
-
-    Raises:
-        ValueError: it is of another kind, or has not the names that a session's own has
-    """
-    if not isinstance(state, Mapping):
-        raise ValueError(f"state is a {type(state).__name__}: must be what state_dict gave")
-    state = {**{name: own[name] for name in ADDED if name in own}, **state}
-    check_constants(state, {"kind": own["kind"]})
-    for name in (*own, *state):
-        if name not in own or name not in state:
-            raise ValueError(f"state {name!r}: {'missing' if name in own else 'unknown'}")
-    return state
-
-
-def check_constants(state: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless what is fixed for a session is the same in a state."""
-    for name, value in constants.items():
-        if state[name] != value:
-            raise ValueError(f"state {name!r} is {state[name]}, must be {value} here")
-
-
-def _check_count(name: str, row: int, count: int, expected: int, after: str) -> None:
-    if count != expected:
-        raise ValueError(f"state {name!r} is {count} for stream {row}: must be {expected} after {after}")
+    def _array(self, values: Sequence[int]) -> Any:
+        """Numbers or flags, where the encoder is."""
+        return self._arrays.moved(self._arrays.as_array(values), self._like)

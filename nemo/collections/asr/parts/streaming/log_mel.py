@@ -6,10 +6,12 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nemo.collections.asr.parts.streaming import tensors
 from nemo.collections.asr.parts.streaming.features import LogMel
 from nemo.collections.asr.parts.streaming.fixed_statistics import fixed_statistics
+from nemo.collections.asr.parts.streaming.without_gradients import without_autocast
 
 # added to the power spectrum by NeMo's extractor when it is built with `use_grads`
 GRADIENT_GUARD = 1e-5
@@ -44,6 +46,10 @@ class StreamingLogMel(LogMel):
             log_guard=featurizer.log_zero_guard_type if featurizer.log else "none",
             log_guard_value=float(featurizer.log_zero_guard_value_fn(torch.zeros(1))) if featurizer.log else 0.0,
         )
+
+    def _log_mel(self, frames: Tensor) -> Tensor:
+        with without_autocast(frames.device):
+            return super()._log_mel(frames)
 
 
 def _frame_offset(featurizer: Any) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nemo.collections.asr.parts.streaming.arguments import check_integer
 from nemo.collections.asr.parts.streaming.encoder import StreamingEncoder
-from nemo.collections.asr.parts.streaming.host import StreamingHost, Timing
+from nemo.collections.asr.parts.streaming.host import StreamingHost
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo.collections.asr.parts.streaming.model_guard import ModelGuard, structure
 from nemo.collections.asr.parts.streaming.output import StreamingOutput, decode
@@ -91,14 +91,13 @@ class StreamingEncoderSession(StreamingHost[StreamingOutput]):
         """The parts that do not depend on the streams, and the streams' state."""
         self._guard = ModelGuard(self.model)
         self._known_front_end: Hashable = None
-        factor, front_end = self.report.timing.stride, StreamingLogMel(self.model.preprocessor.featurizer)
-        encoder = StreamingEncoder(self.model.encoder, self.contexts, factor, front_end.num_features)
+        timing, front_end = self.report.timing, StreamingLogMel(self.model.preprocessor.featurizer)
+        encoder = StreamingEncoder(self.model.encoder, self.contexts, timing.stride, front_end.num_features)
         if self._verify:
             contexts = self.contexts, self.report.contexts
-            prove_encoder(self.model.encoder, encoder, front_end, factor, *contexts)
-        like = torch.empty(0, device=encoder.device, dtype=encoder.dtype)
-        timing = Timing(self.report.timing.sample_rate, factor, self.report.stated_ms)
-        self._begin(front_end, encoder, like, timing, on_nonfinite)
+            prove_encoder(self.model.encoder, encoder, front_end, timing.stride, *contexts)
+        like, lookahead_ms = torch.empty(0, device=encoder.device, dtype=encoder.dtype), self.report.stated_ms
+        self._begin(front_end, encoder, like, on_nonfinite, timing.sample_rate, timing.stride, lookahead_ms)
 
     push = without_gradients(StreamingHost.push)
     push_features = without_gradients(StreamingHost.push_features)
@@ -119,7 +118,7 @@ class StreamingEncoderSession(StreamingHost[StreamingOutput]):
         if audio and (found := structure(self.model.preprocessor)) != self._known_front_end:
             require_known_features(self.model.preprocessor)
             if self._verify:
-                prove_front_end(self.model.preprocessor, self._front_end)
+                prove_front_end(self.model.preprocessor, cast(StreamingLogMel, self._front_end))
             self._known_front_end = found
 
     def _output(self, feats: Tensor, counts: list[int], ending: Sequence[int] = ()) -> StreamingOutput:

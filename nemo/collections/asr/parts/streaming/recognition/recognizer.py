@@ -18,7 +18,6 @@ from torch import nn
 
 from nemo.collections.asr.parts.streaming import tensors
 from nemo.collections.asr.parts.streaming.arguments import ArrayLike, as_rows
-from nemo.collections.asr.parts.streaming.host import check_constants, completed
 from nemo.collections.asr.parts.streaming.output import StreamingOutput
 from nemo.collections.asr.parts.streaming.recognition.ctc import GREEDY, GreedyCtc, SearchedCtc
 from nemo.collections.asr.parts.streaming.recognition.token_decoder import TokenDecoder
@@ -26,6 +25,7 @@ from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTo
 from nemo.collections.asr.parts.streaming.recognition.transducer import GreedyTransducer
 from nemo.collections.asr.parts.streaming.requirements import require_decoder
 from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
+from nemo.collections.asr.parts.streaming.state import check_constants, completed
 from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
 from nemo.utils.option_checks import check_choice
 
@@ -215,8 +215,8 @@ def token_decoder(model: Any, decoder: str | None) -> TokenDecoder:
     if chosen == TRANSDUCER:
         if getattr(decoding.decoding, "decoding_computer", None) is None:
             raise ValueError(
-                f"decoding.strategy={decoding.cfg.strategy}: streams need greedy_batch with greedy.loop_labels=true and "
-                "a decoder with a state for each label; model.change_decoding_strategy(...) sets it"
+                f"decoding.strategy={decoding.cfg.strategy}: streams need greedy_batch with greedy.loop_labels=true "
+                "and a decoder with a state for each label; model.change_decoding_strategy(...) sets it"
             )
         return GreedyTransducer(decoding)
     kind = GreedyCtc if decoding.cfg.strategy in GREEDY else SearchedCtc
