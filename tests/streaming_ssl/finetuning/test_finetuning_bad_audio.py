@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from omegaconf import open_dict
 
-from nemo.collections.asr.data.bad_audio import BadAudioError
+from nemo.collections.asr.data.loading import BadAudioError
 from nemo.collections.asr.parts.finetuning import FineTuning
 
 RATE = 16000

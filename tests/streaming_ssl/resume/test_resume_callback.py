@@ -229,7 +229,7 @@ class TestPlacesInData:
         data=st.data(),
     )
     def test_the_rest_of_an_epoch(self, samples, batch, ranks, drop_last, shuffle, epoch, data):
-        from nemo.collections.asr.parts.resume.seeded_loader import EpochDraws
+        from nemo.collections.asr.data.loading.order import EpochDraws
 
         for rank in range(ranks):
             draws = EpochDraws(range(samples), batch, drop_last, shuffle, 3, ranks, rank)
@@ -245,7 +245,7 @@ class TestPlacesInData:
             assert len(set(indices)) == len(indices) or ranks > samples
 
     def test_ranks_draw_other_noise(self):
-        from nemo.collections.asr.parts.resume.seeded_loader import seeded_loader
+        from nemo.collections.asr.data.loading import ordered_loader
 
         class Noise(torch.utils.data.Dataset):
             def __len__(self):
@@ -255,7 +255,7 @@ class TestPlacesInData:
                 return torch.rand(3)
 
         plain = torch.utils.data.DataLoader(Noise(), batch_size=2)
-        first, again, other = (next(iter(seeded_loader(plain, 7, num_replicas=2, rank=rank))) for rank in (0, 0, 1))
+        first, again, other = (next(iter(ordered_loader(plain, 7, ranks=2, rank=rank))) for rank in (0, 0, 1))
         assert torch.equal(first, again) and not (first == other).any()
 
     @given(seed=st.integers(0, 2**64 - 1), draws=st.integers(0, 5))
@@ -264,7 +264,7 @@ class TestPlacesInData:
 
         import numpy as np
 
-        from nemo.collections.asr.parts.resume.random_state import capture, put_back, seeded
+        from nemo.utils.random_state import capture, put_back, seeded
 
         def draw():
             return random.random(), np.random.rand(), torch.rand(()).item()

@@ -8,7 +8,7 @@ import math
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from nemo.collections.asr.data.bad_audio import BadAudioLog, checked_loader
+from nemo.collections.asr.data.loading import BadAudioLog, wrapped_loader
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
 from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, mlm_loss_of, read_log_probs
 from nemo.collections.asr.metrics import token_predictions
@@ -18,13 +18,8 @@ from nemo.collections.asr.models.token_prediction_checkpoints import TokenPredic
 from nemo.collections.asr.models.token_prediction_freezing import FreezeUntrained
 from nemo.collections.asr.parts.contexts.curriculum import curriculum_of_config
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
-from nemo.collections.asr.parts.nonfinite import (
-    name_utterances,
-    nonfinite_of_config,
-    skips_scheduler,
-    step_was_skipped,
-)
-from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader, stoppable_loader
+from nemo.collections.asr.parts.nonfinite import nonfinite_of_config, skips_scheduler, step_was_skipped
+from nemo.collections.asr.parts.resume import resume_of_config, resumed_loader
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals
 
 
@@ -42,9 +37,7 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
         on_bad_audio = self.cfg.get("on_bad_audio")
         self._unreadable_audio += check_on_ranks(config, on_bad_audio, self._trainer)
         loader = super()._setup_dataloader_from_config(config)
-        if self.cfg.get("on_nonfinite") is not None:
-            loader = name_utterances(loader)
-        return checked_loader(loader, config, on_bad_audio)
+        return wrapped_loader(loader, config, on_bad_audio, named=self.cfg.get("on_nonfinite") is not None)
 
     def setup(self, stage: str | None = None):
         """Lightning's hook: here all ranks are there, and fail together if one has found bad data."""
@@ -73,10 +66,6 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
     def train_dataloader(self):
         """Lightning's hook: the data in the order of `cfg.seed`, at the place where a resumed run goes on."""
         return resumed_loader(self, super().train_dataloader())
-
-    def val_dataloader(self):
-        """Lightning's hook: the validation data, whose workers leave Ctrl-C and SIGTERM to this process."""
-        return stoppable_loader(self, super().val_dataloader())
 
     def _prepare_logging(self):
         """Makes what is counted; to be called when the model is built."""

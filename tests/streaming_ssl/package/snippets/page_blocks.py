@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from page_commands import ROOT, run_pipe
 
 from nemo.collections.asr.parts.lookahead import report_lookahead
-from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
+from nemo.collections.asr.parts.manifests.lines import Entry, parse_entry
 from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -11,8 +11,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from nemo.collections.asr.data.bad_audio import BadAudioLog, checked_loader
-from nemo.collections.asr.data.bad_audio.report import BadAudioReport
+from nemo.collections.asr.data.loading import BadAudioLog, Rider, wrapped_loader
 
 # by the name of a data section: where NeMo's models keep its loaders
 LOADERS = {"train_ds": "_train_dl", "validation_ds": "_validation_dl", "test_ds": "_test_dl"}
@@ -33,10 +32,10 @@ def check_loaders(model: Any, config: Mapping, on_bad_audio: str | None) -> None
         if isinstance(loaders, list):
             # NeMo makes one of each item
             sections = [{**data, "manifest_filepath": item} for item in data["manifest_filepath"]]
-            checked: Any = [checked_loader(*each, on_bad_audio, True) for each in zip(loaders, sections)]
+            wrapped: Any = [wrapped_loader(*each, on_bad_audio, fills=True) for each in zip(loaders, sections)]
         else:
-            checked = checked_loader(loaders, data, on_bad_audio, fills=True)
-        setattr(model, name, checked)
+            wrapped = wrapped_loader(loaders, data, on_bad_audio, fills=True)
+        setattr(model, name, wrapped)
 
 
 class CountBadAudio(Callback):
@@ -80,7 +79,7 @@ class CountBadAudio(Callback):
     def _take(self, batch: Any, name: str) -> None:
         self._logs[name].add(batch)
         if isinstance(batch, list):
-            batch[:] = [item for item in batch if not isinstance(item, BadAudioReport)]
+            batch[:] = [item for item in batch if not isinstance(item, Rider)]
 
     def _log(self, name: str, trainer: Trainer, pl_module: LightningModule, batches: float = 0) -> None:
         if self._skips:

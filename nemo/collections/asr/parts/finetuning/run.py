@@ -20,7 +20,7 @@ from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErr
 from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
 from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO, check_on_ranks, raise_on_all_ranks
-from nemo.collections.asr.parts.resume import ExactResume, deafen_workers
+from nemo.collections.asr.parts.resume import ExactResume
 from nemo.collections.asr.parts.utils.ssl_config import check_encoder, check_own_keys, hand_contexts_to_encoder
 from nemo.utils import logging
 from nemo.utils.config_targets import class_of_target
@@ -90,7 +90,6 @@ class FineTuning:
         path = cfg.get("target") or CLASSES[is_transducer(cfg), "tokenizer" in cfg]
         model = class_of_target("model.target", path)(cfg=cfg, trainer=self.trainer)
         check_loaders(model, cfg, self.on_bad_audio)
-        deafen_workers([getattr(model, "_train_dl", None), getattr(model, "_validation_dl", None)])
         report = load_into(model, self.pretrained)
         self.pretrained.weights.clear()  # the model has them now
         if is_global_rank_zero():

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo.collections.asr.parts.manifests import check_manifests, lacking_program
-from nemo.collections.asr.parts.manifests.entries import Entry
-from nemo.collections.asr.parts.manifests.readers import MOST_EXTENSIONS, TRIED, FilesToTry
+from nemo.collections.asr.parts.manifests.audio import MOST_EXTENSIONS, TRIED, FilesToTry
+from nemo.collections.asr.parts.manifests.lines import Entry
 
 KEYS = ("manifest_filepath", "noise_manifest")
 BOTH = ("raise", "skip")
@@ -56,7 +56,7 @@ class TestExtensionsWithoutAReader:
         check_manifests({key: path, "check_audio_files": 0}, on_bad_audio)
 
     def test_single_bad_ones_are_none_where_they_are_skipped(self, write, monkeypatch):
-        monkeypatch.setattr("nemo.collections.asr.parts.manifests.readers.lacking_program", lambda *_: None)
+        monkeypatch.setattr("nemo.collections.asr.parts.manifests.audio.lacking_program", lambda *_: None)
         path = write(*["good.wav"] * 20, *["speech.xyz"] * 2)
         check_manifests({"manifest_filepath": path}, "skip")
         with pytest.raises(ValueError, match="2 .xyz"):
@@ -64,7 +64,7 @@ class TestExtensionsWithoutAReader:
 
     def test_a_single_one_is_if_what_reads_it_is_not_installed(self, write, monkeypatch):
         path = write(*["good.wav"] * 20, "speech.xyz")
-        monkeypatch.setattr("nemo.collections.asr.parts.manifests.readers.lacking_program", lambda *_: "ffprobe")
+        monkeypatch.setattr("nemo.collections.asr.parts.manifests.audio.lacking_program", lambda *_: "ffprobe")
         with pytest.raises(ValueError, match="1 .xyz"):
             check_manifests({"manifest_filepath": path}, "skip")
 

@@ -12,8 +12,8 @@ import soundfile
 import torch
 from omegaconf import open_dict
 
+from nemo.collections.asr.data.loading import rider_of, wrapped_loader
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.nonfinite import name_utterances, utterances_of
 
 # in a fork, too, where `tests` is NeMo's
 
@@ -68,7 +68,7 @@ def build(nest_config, folder):
 
 def names_of(loader):
     """File names of the utterances of each batch."""
-    return [[Path(name).name for name in utterances_of(batch)] for batch in loader]
+    return [[Path(name).name for name in rider_of(batch).utterances] for batch in loader]
 
 
 class TestBatchesNameTheirUtterances:
@@ -105,7 +105,7 @@ class TestBatchesNameTheirUtterances:
         both = [str(folder / "one.json"), str(folder / "two.json")]
         options = dict(manifest_filepath=both, is_concat=True, concat_sampling_technique="temperature", num_workers=0)
         loader = build(EncDecDenoiseMaskedTokenPredModel, "one.json", **options)._train_dl
-        found = {name for batch in loader for name in utterances_of(batch)}
+        found = {name for batch in loader for name in rider_of(batch).utterances}
         files = [[str(folder / f"{i}.wav") for i in pair] for pair in ((0, 2), (1, 3))]
         assert found == {" or ".join(pair) for pair in files}
 
@@ -125,7 +125,7 @@ class TestBatchesNameTheirUtterances:
             else:
                 assert type(ours) is type(theirs) and theirs.sample_id is None
                 torch.testing.assert_close(ours.audio, theirs.audio)
-            assert utterances_of(theirs) is None
+            assert rider_of(theirs) is None
 
     def test_numbers_that_were_asked_for_stay(self, build):
         loader = build(EncDecMaskedTokenPredModel, "good.json", return_sample_id=True)._train_dl
@@ -135,8 +135,9 @@ class TestBatchesNameTheirUtterances:
     def test_what_has_no_names_is_left_as_it_is(self):
         loader = torch.utils.data.DataLoader([(torch.zeros(3), torch.tensor(3))])
         collate = loader.collate_fn
-        assert name_utterances(loader).collate_fn is collate and name_utterances(None) is None
-        assert [utterances_of(batch) for batch in loader] == [None]
+        assert wrapped_loader(loader, {}, named=True).collate_fn is collate
+        assert wrapped_loader(None, {}, named=True) is None
+        assert [rider_of(batch) for batch in loader] == [None]
 
 
 class TestTraining:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.manifests import check_manifests
-from nemo.collections.asr.parts.manifests.channels import check_selector, gives_one_channel
+from nemo.collections.asr.parts.manifests.audio import gives_one_channel
+from nemo.collections.asr.parts.manifests.check import check_selector
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment, select_channels
 
 indices = st.integers(-4, 4)

@@ -1,16 +1,14 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What of a batch could not be used.
-
-A report is made where the batch is loaded, travels in it, is counted in the main process and listed once an epoch.
-"""
+"""What of an epoch's batches could not be used: counted in the main process, and listed once an epoch."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nemo.collections.asr.data.loading.rider import rider_of
 from nemo.collections.asr.parts.manifests import MOST_BAD, too_many
 from nemo.utils import logging
 from nemo.utils.ranks import from_all_ranks
@@ -30,40 +28,6 @@ class BadAudioError(ValueError):
     """Audio that cannot be used; the message names manifest, line, file and reason."""
 
 
-class BadAudioReport:
-    """What of a batch could not be used; it is made in the process that loads the batch.
-
-    Args:
-        utterances: manifest, line, file and reason of each utterance that was left out
-        noise: the same of each noise that was drawn and could not be used
-        is_empty: whether no utterance was left
-        utterances_read: how many utterances were read, those that were left out included
-        noise_read: how often noise was drawn
-    """
-
-    def __init__(
-        self,
-        utterances: list[str],
-        noise: list[str],
-        is_empty: bool,
-        utterances_read: int = 0,
-        noise_read: int = 0,
-    ):
-        self.utterances, self.noise, self.is_empty = utterances, noise, is_empty
-        self.utterances_read, self.noise_read = utterances_read, noise_read
-
-    def __iter__(self) -> Iterator:
-        """Nothing: Lightning looks for tensors in all that a batch has, to learn how large it is."""
-        return iter(())
-
-
-def report_of(batch: Any) -> BadAudioReport | None:
-    """The report that travels in a batch; None if it has none."""
-    if isinstance(batch, (tuple, list)):
-        return next((item for item in batch if isinstance(item, BadAudioReport)), None)
-    return getattr(batch, "bad_audio", None)
-
-
 @dataclass
 class _Count:
     """What was read of one kind, in an epoch and since the ranks last told each other."""
@@ -72,14 +36,14 @@ class _Count:
     bad: Counter = field(default_factory=Counter)  # how often, by item
     good_lately: bool = False
 
-    def add(self, read: int, bad: Sequence[str]):
+    def add(self, read: int, bad: Sequence[str]) -> None:
         self.read += read
         self.bad.update(bad)
         self.good_lately = self.good_lately or read > len(bad)
 
 
 class BadAudioLog:
-    """Counts the reports of an epoch's batches, and lists them at its end, over all ranks.
+    """Counts what the riders of an epoch's batches say is bad, and lists it at its end, over all ranks.
 
     Args:
         name: of the data, `train` or `val`, in the log
@@ -89,27 +53,27 @@ class BadAudioLog:
         self.name = name
         self._reset()
 
-    def _reset(self):
+    def _reset(self) -> None:
         self._counts, self._batches = {kind: _Count() for kind in KINDS}, 0
 
     def add(self, batch: Any) -> bool:
-        """Counts what a batch reports, and says the first of an epoch at once.
+        """Counts what a batch says, and says the first of an epoch at once.
 
         Returns:
             whether the batch is without any good utterance
         """
-        report = report_of(batch)
-        if report is None:
+        rider = rider_of(batch)
+        if rider is None or not rider.utterances_read:
             return False
-        if (report.utterances or report.noise) and not any(count.bad for count in self._counts.values()):
-            first = (report.utterances + report.noise)[0]
-            logging.warning(f"on_bad_audio=skip: {first}. All are listed at the end of the epoch.")
+        bad = [*rider.bad_utterances, *rider.bad_noise]
+        if bad and not any(count.bad for count in self._counts.values()):
+            logging.warning(f"on_bad_audio=skip: {bad[0]}. All are listed at the end of the epoch.")
         self._batches += 1
-        for kind in KINDS:
-            self._counts[kind].add(getattr(report, f"{kind}_read"), getattr(report, kind))
-        return report.is_empty
+        self._counts["utterances"].add(rider.utterances_read, rider.bad_utterances)
+        self._counts["noise"].add(rider.noise_read, rider.bad_noise)
+        return rider.is_empty
 
-    def look(self, batches: float):
+    def look(self, batches: float) -> None:
         """Ends a run early that cannot end well; to be called by all ranks after each batch of a training epoch.
 
         Args:
@@ -156,7 +120,7 @@ class BadAudioLog:
         self._reset()
         return values
 
-    def _check(self, kind: str, read: int, bad: int, items: list[str], batches: float):
+    def _check(self, kind: str, read: int, bad: int, items: list[str], batches: float) -> None:
         """Raises if too much is bad of what the whole epoch reads, as far as the batches of this process tell."""
         whole = read * max(1.0, batches / max(1, self._batches)) if batches != float("inf") else read
         if too_many(bad, len(items), whole):
@@ -171,7 +135,7 @@ class BadAudioLog:
             f"The first:\n{first}\n{REMEDY}"
         )
 
-    def _list(self, kind: str, together: Counter):
+    def _list(self, kind: str, together: Counter) -> None:
         if not together:
             return
         lines = [f"  {text}{f' ({times} times)' if times > 1 else ''}" for text, times in together.most_common(LISTED)]
