@@ -40,13 +40,7 @@ class Module(NamedTuple):
     is_ours: bool
     is_original: bool  # of a module that ours shadows
     tree: ast.Module
-    package: str  # that relative imports start from
-
-    def imports(self) -> list[tuple[str, str, str]]:
-        """What it imports: local name, module, name in it; a star is both names."""
-        nodes = [node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom)]
-        modules = ((absolute_name(node, self.package), alias) for node in nodes for alias in node.names)
-        return [(alias.asname or alias.name, module, alias.name) for module, alias in modules]
+    imports: list[tuple[str, str, str]]  # local name, module, name in it; of a star import both names are stars
 
 
 class Class(NamedTuple):
@@ -84,7 +78,7 @@ class Sources:
             for file, package in ((f"{path}.py", place.rpartition(".")[0]), (f"{path}/__init__.py", place)):
                 tree = parse(root / file)
                 if tree is not None:
-                    return Module(name, file, root == self.roots[0], bool(public), tree, package)
+                    return Module(name, file, root == self.roots[0], bool(public), tree, _imports(tree, package))
         return None
 
     def find(self, module: str, name: str) -> Class | None:
@@ -95,14 +89,13 @@ class Sources:
         for node in ast.walk(found.tree):
             if isinstance(node, ast.ClassDef) and node.name == name:
                 return Class(found, node)
-        imports = found.imports()
-        for local, place, original in imports:
+        for local, place, original in found.imports:
             if local == name:
                 return self.find(place, original)
         # without naming it: by a star import, or by what a shadowing module has from its original
         base = base_name(module)
-        passed_on = [place for local, place, _ in imports if local == "*"]
-        passed_on += [base for _, place, original in imports if f"{place}.{original}" == base]
+        passed_on = [place for local, place, _ in found.imports if local == "*"]
+        passed_on += [base for _, place, original in found.imports if f"{place}.{original}" == base]
         return next(filter(None, (self.find(other, name) for other in passed_on if other != module)), None)
 
     def order_of(self, cls: Class) -> list[Class]:
@@ -119,10 +112,16 @@ class Sources:
 
     def _base(self, module: Module, node: ast.expr) -> type:
         owner, _, name = ast.unparse(node).rpartition(".")
-        where = {local: f"{place}.{original}" for local, place, original in module.imports()}
+        where = {local: f"{place}.{original}" for local, place, original in module.imports}
         found = self.find(where.get(owner, owner) if owner else module.name, name)
         # of another library: `written_as` of a class is not inherited from it
         return self._type_of(found) if found else self._types.setdefault(name, type(name, (), {}))
+
+
+def _imports(tree: ast.Module, package: str) -> list[tuple[str, str, str]]:
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = ((absolute_name(node, package), alias) for node in nodes for alias in node.names)
+    return [(alias.asname or alias.name, module, alias.name) for module, alias in names]
 
 
 def base_name(name: str) -> str:
