@@ -15,16 +15,8 @@ from .features import LogMel
 from .finite_input import FiniteInput
 from .state import SessionState, check_constants, completed
 
-ADDED = (
-    "kind",
-    "batch_size",
-    "sample_rate",
-    "precision",
-    "nonfinite",
-    "decoding",
-)  # what earlier versions did not save
-
 Output = TypeVar("Output")
+Session = TypeVar("Session", bound="StreamingHost")
 
 
 class StreamingHost(Generic[Output]):
@@ -101,7 +93,7 @@ class StreamingHost(Generic[Output]):
         """Memory of the streams' state, in bytes; it is the same from the beginning on."""
         return sum(array.nbytes for _, array in self._state.tensors())
 
-    def __enter__(self) -> Any:
+    def __enter__(self: Session) -> Session:
         if self._entered:
             raise RuntimeError(f"this {self.kind} is in use already: it cannot be entered twice")
         self._entered = True
