@@ -24,7 +24,8 @@ def imports_of(file: Path) -> set:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+            module = ".".join((*file.parent.parts, node.module)) if node.level else node.module
+            found.update({module, *(f"{module}.{alias.name}" for alias in node.names)})
     return found
 
 

@@ -15,16 +15,8 @@ from .features import LogMel
 from .finite_input import FiniteInput
 from .state import SessionState, check_constants, completed
 
-ADDED = (
-    "kind",
-    "batch_size",
-    "sample_rate",
-    "precision",
-    "nonfinite",
-    "decoding",
-)  # what earlier versions did not save
-
 Output = TypeVar("Output")
+Session = TypeVar("Session", bound="StreamingHost")
 
 
 class StreamingHost(Generic[Output]):
@@ -101,7 +93,7 @@ class StreamingHost(Generic[Output]):
         """Memory of the streams' state, in bytes; it is the same from the beginning on."""
         return sum(array.nbytes for _, array in self._state.tensors())
 
-    def __enter__(self) -> Any:
+    def __enter__(self: Session) -> Session:
         if self._entered:
             raise RuntimeError(f"this {self.kind} is in use already: it cannot be entered twice")
         self._entered = True
@@ -189,7 +181,7 @@ class StreamingHost(Generic[Output]):
         self._reset(as_rows(self._arrays, mask, self.batch_size))
 
     def state_dict(self) -> dict[str, Any]:
-        """All state as arrays (copies) and plain numbers; going on from it is exact to the bit."""
+        """All state as tensors or arrays (copies) and plain numbers, to be saved; going on from it is exact to the bit."""
         return {**self._state.state_dict(), **self._constants()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

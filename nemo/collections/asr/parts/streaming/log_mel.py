@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nemo.collections.asr.parts.streaming import tensors
+import nemo.collections.asr.parts.streaming.tensors as tensors
 from nemo.collections.asr.parts.streaming.features import LogMel
 from nemo.collections.asr.parts.streaming.fixed_statistics import fixed_statistics
 from nemo.collections.asr.parts.streaming.without_gradients import without_autocast

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from nemo.collections.asr.parts.streaming import tensors
+import nemo.collections.asr.parts.streaming.tensors as tensors
 from nemo.collections.asr.parts.streaming.arguments import ArrayLike, as_rows
 from nemo.collections.asr.parts.streaming.output import StreamingOutput
 from nemo.collections.asr.parts.streaming.recognition.ctc import GREEDY, GreedyCtc, SearchedCtc
