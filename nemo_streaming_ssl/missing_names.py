@@ -119,7 +119,7 @@ def _needs(file: Path, package: str) -> Iterator[tuple[int, str, str]]:
             bases.update((name, original) for name, original in dotted.items() if public_name(original))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bases:
             yield node.lineno, bases[node.value.id], node.attr
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "inherit_module":
+        elif isinstance(node, ast.Call) and node.args and getattr(node.func, "id", "") == "inherit_module":
             replaced = [keyword.value for keyword in node.keywords if keyword.arg == "replacing"]
             module = bases.get(ast.unparse(node.args[0]), "")
             names = (name for value in replaced for name in ast.walk(value) if isinstance(name, ast.Constant))
