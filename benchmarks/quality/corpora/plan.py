@@ -197,6 +197,6 @@ def check_block(block: Mapping, where: str, arms: Mapping[str, Arm]) -> None:
     require(block.get("on", "test") in SETS, f"{where}.on", block.get("on"), " or ".join(SETS))
 
 
-def is_above(value: Any, least: int, kinds: type | tuple[type, ...] = int) -> bool:
+def is_above(value: Any, least: int, kinds: Any = int) -> bool:
     """True for a number of one of these kinds, not for a bool, that is above `least`."""
     return isinstance(value, kinds) and not isinstance(value, bool) and value > least
