@@ -3,7 +3,7 @@
 
 """What is compared: arms (ways to pretrain) and runs (how much of which speech, with which seed)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
@@ -150,8 +150,7 @@ def read_plan(path: Path) -> Plan:
     arms = {name: filled(Arm, arm or {}, f"arms.{name}") for name, arm in (given.get("arms") or {}).items()}
     common = filled(Settings, given.get("common") or {}, "common")
     for name, arm in arms.items():
-        fine = arm.steps is None or (isinstance(arm.steps, int) and arm.steps >= 0)
-        require(fine, f"arms.{name}.steps", arm.steps, "0 or more")
+        require(arm.steps is None or is_above(arm.steps, -1), f"arms.{name}.steps", arm.steps, "0 or more")
     return Plan(common, arms, read_runs(given.get("runs") or [], arms, common))
 
 
@@ -182,23 +181,22 @@ def check_block(block: Mapping, where: str, arms: Mapping[str, Arm]) -> None:
     """Raises a ValueError for an item of `runs` that cannot be."""
     require(isinstance(block, Mapping), where, block, "a mapping")
     for key in block:
-        require(key in BLOCK, where, key, f'one of {", ".join(BLOCK)}')
-    for key in ("arms", "minutes", "seeds", "steps", "finetune_steps"):
-        optional = key.endswith("steps") and key not in block
-        require(optional or isinstance(block.get(key), list), f"{where}.{key}", block.get(key), "a list")
-    for arm in block["arms"]:
-        require(arm in arms, f"{where}.arms", arm, f'one of {", ".join(arms)}')
-    for minutes in block["minutes"]:
-        fine = minutes == ALL or (is_number(minutes) and minutes > 0)
-        require(fine, f"{where}.minutes", minutes, f"above 0, or {ALL}")
-    for key in ("seeds", "steps"):
-        for value in block.get(key, []):
-            require(isinstance(value, int) and value >= 0, f"{where}.{key}", value, "0 or more")
-    for value in block.get("finetune_steps", []):
-        require(isinstance(value, int) and value > 0, f"{where}.finetune_steps", value, "above 0")
+        require(key in BLOCK, where, key, f"one of {', '.join(BLOCK)}")
+    allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "arms": (lambda arm: arm in arms, f"one of {', '.join(arms)}"),
+        "minutes": (lambda minutes: minutes == ALL or is_above(minutes, 0, (int, float)), f"above 0, or {ALL}"),
+        "seeds": (lambda seed: is_above(seed, -1), "0 or more"),
+        "steps": (lambda steps: is_above(steps, -1), "0 or more"),
+        "finetune_steps": (lambda steps: is_above(steps, 0), "above 0"),
+    }
+    for key, (is_fine, what) in allowed.items():
+        if key in block or not key.endswith("steps"):
+            require(isinstance(block.get(key), list), f"{where}.{key}", block.get(key), "a list")
+            for value in block[key]:
+                require(is_fine(value), f"{where}.{key}", value, what)
     require(block.get("on", "test") in SETS, f"{where}.on", block.get("on"), " or ".join(SETS))
 
 
-def is_number(value: Any) -> bool:
-    """True for an int or a float, not for a bool."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def is_above(value: Any, least: int, kinds: Any = int) -> bool:
+    """True for a number of one of these kinds, not for a bool, that is above `least`."""
+    return isinstance(value, kinds) and not isinstance(value, bool) and value > least

@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks.quality.corpora.results import CURVE_STEPS
 from benchmarks.quality.corpora.tables import Row, in_words, label_of, several_seeds, tuning_of, tunings
 from nemo_streaming_ssl.plot_style import GREY, MARKERS, SERIES, canvas, in_style, legend_below, save
 
 Values = dict[float, list[float]]  # place on the x axis: the errors of all seeds in percent
 Lines = dict[str, Values]
 PANELS_SIDE_BY_SIDE = 2
-CURVE_STEPS = 50  # of which a value of a loss curve is the mean
 LEGEND = "way of pretraining, and its steps"
 LONG_LABEL = 28  # letters, of which three do not fit side by side
 

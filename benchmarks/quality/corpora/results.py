@@ -23,6 +23,8 @@ COLUMNS = (
     "pretrain_curve finetune_curve commit versions device"
 ).split()
 
+CURVE_STEPS = 50  # of which a value of a loss curve is the mean
+
 
 def append(path: Path, row: dict[str, Any]) -> None:
     """Adds a row; several processes may do so at the same time.

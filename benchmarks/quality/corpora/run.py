@@ -94,7 +94,7 @@ def attempt(options: Options, plan: Plan, data: Prepared, task: Task) -> int:
 def do(options: Options, plan: Plan, data: Prepared, task: Task) -> None:
     """Pretrains, then fine-tunes for each amount of speech and number of steps, and tests; what is there is taken."""
     # NeMo takes seconds to import: not before everything is known to be good
-    from benchmarks.quality.corpora.stages import finetuned, pretrained
+    from benchmarks.quality.corpora.training import finetuned, pretrained
 
     encoder = pretrained(plan, task[0], data, options.work, options.device)
     for run in task:
@@ -110,8 +110,7 @@ def row_of(plan: Plan, run: Run, data: Prepared, encoder: dict, tuned: dict, dev
     model = ASRModel.restore_from(tuned["model"], map_location=device).eval()
     tested = evaluate(model, data.manifest(run.on))
     print(f"{run.name}: error {tested['error']:.4f}, {tested['test_seconds']:.0f} s", flush=True)
-    arm, logged = plan.arms[run.arm], encoder["measured"]
-    dev = {name.removeprefix("val_"): value for name, value in logged.items() if name.startswith("val_")}
+    arm, dev = plan.arms[run.arm], encoder["measured"]
     names = ("name", "arm", "steps", "seed", "minutes", "finetune_steps", "on")
     return {
         **{name: getattr(run, name) for name in names},

@@ -11,14 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from benchmarks.quality import manifests
-from benchmarks.quality.synthetic.options import Options
-from benchmarks.shipped import SCRIPTS, UNIFORM, shipped_config
+from benchmarks.shipped import SCRIPTS
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
-from nemo.core.classes import Serialization
 
 DEMO = SCRIPTS / "demo"
 STRIDE = 8  # feature frames per encoder frame
@@ -27,7 +24,7 @@ FRAME_SECONDS = 0.08  # of an encoder frame
 
 @dataclass(frozen=True)
 class Utterance:
-    """Log-mel `feats` (80, T), the phone of each of the T // 8 encoder frames, and who says it."""
+    """Normalised log-mel `feats` (80, T), the phone of each of the T // 8 encoder frames, and who says it."""
 
     feats: Tensor
     phones: list[str]
@@ -65,9 +62,9 @@ def synthesise(folder: Path, minutes: float, seed: int) -> None:
 
 
 def read_utterances(manifest: Path, preprocessor: Any) -> list[Utterance]:
-    """Every utterance that has an encoder frame."""
+    """Every utterance that has an encoder frame, with features that are not normalised yet."""
     utterances = []
-    for entry in manifests.read(manifest, ("phones", "voice")):
+    for entry in manifests.read(manifest):
         audio = AudioSegment.from_file(entry["audio_filepath"]).samples
         signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
         feats, feats_len = preprocessor(input_signal=signal, length=length)
@@ -78,16 +75,19 @@ def read_utterances(manifest: Path, preprocessor: Any) -> list[Utterance]:
     return utterances
 
 
-def make_speech(folder: Path, options: Options, seed: int) -> Speech:
-    """The set of a seed, synthesised into `folder`, with manifests of crops for pretraining beside it."""
-    synthesise(folder, options.minutes, seed)
-    cfg = shipped_config(UNIFORM, ["model.preprocessor.dither=0", "model.preprocessor.pad_to=0"]).model
-    OmegaConf.resolve(cfg)
-    preprocessor = Serialization.from_config_dict(cfg.preprocessor).eval()
-    parts = []
-    for name in ("train", "validation"):
-        manifest = folder / f"{name}.json"
-        parts.append(read_utterances(manifest, preprocessor))
-        cut = [piece for entry in manifests.read(manifest) for piece in manifests.pieces(entry, options.crop_seconds)]
-        manifests.write(folder / f"{name}_pieces.json", cut)
-    return Speech(*parts)
+def normalised(speech: Speech) -> Speech:
+    """Every feature with mean 0 and deviation 1 over all training frames: constants, which a stream can use too."""
+    frames = torch.cat([utterance.feats for utterance in speech.train], dim=1)
+    mean, deviation = frames.mean(dim=1, keepdim=True), frames.std(dim=1, keepdim=True)
+
+    def of(utterances: list[Utterance]) -> list[Utterance]:
+        return [Utterance((each.feats - mean) / deviation, each.phones, each.voice) for each in utterances]
+
+    return Speech(of(speech.train), of(speech.validation))
+
+
+def make_speech(folder: Path, minutes: float, seed: int, preprocessor: Any) -> Speech:
+    """The set of a seed, synthesised into `folder`."""
+    synthesise(folder, minutes, seed)
+    parts = [read_utterances(folder / f"{part}.json", preprocessor) for part in ("train", "validation")]
+    return normalised(Speech(*parts))

@@ -14,9 +14,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.quality.synthetic.data import Speech, make_speech
+from benchmarks.quality.synthetic.encoders import UNLIMITED, build, streaming_contexts
 from benchmarks.quality.synthetic.features import encoder_features, log_mel_features
 from benchmarks.quality.synthetic.options import Options
-from benchmarks.quality.synthetic.pretraining import UNLIMITED, pretrained, streaming_contexts
+from benchmarks.quality.synthetic.pretraining import measure, pretrain
 from benchmarks.quality.synthetic.probe import levels, probe
 from benchmarks.quality.synthetic.report import Row
 from benchmarks.quality.workers import workers
@@ -47,7 +48,9 @@ def set_up(threads: int) -> None:
 
 def prepare(options: Options, folder: Path, seed: int) -> None:
     """Makes the speech of a seed and saves it in the folder."""
-    torch.save(make_speech(folder / str(seed), options, seed), folder / f"{seed}.pt")
+    preprocessor = build("uniform", options, seed).cpu().preprocessor.eval()
+    speech = make_speech(folder / f"audio-{seed}", options.minutes, seed, preprocessor)
+    torch.save(speech, folder / f"{seed}.pt")
 
 
 def rows_of(options: Options, folder: Path, task: tuple[int, str]) -> list[Row]:
@@ -56,21 +59,22 @@ def rows_of(options: Options, folder: Path, task: tuple[int, str]) -> list[Row]:
     started = time.perf_counter()
     speech = torch.load(folder / f"{seed}.pt", weights_only=False)
     with threadpool_limits(torch.get_num_threads()):
-        rows = measured(options, speech, folder / str(seed) / kind, seed)
+        rows = measured(options, speech, seed, kind)
     for row in rows:
         row.update(seed=seed, seconds=time.perf_counter() - started, **levels(speech))
         print(f"seed {seed}  {row['features']:14s} {row['accuracy']:6.1%}  {row['seconds']:5.0f} s", flush=True)
     return rows
 
 
-def measured(options: Options, speech: Speech, folder: Path, seed: int) -> list[Row]:
+def measured(options: Options, speech: Speech, seed: int, kind: str) -> list[Row]:
     """Accuracies of one kind of features; `full` is run both as a stream and, for comparison, as it was trained."""
-    kind = folder.name
     if kind == "log-mel":
         found = probe(log_mel_features(speech.train), log_mel_features(speech.validation), speech)
         return [{"features": kind, **found}]
-    variant, steps = ("hierarchical", 0) if kind == "random" else (kind, options.steps)
-    model, losses = pretrained(variant, options, steps, folder, seed)
+    variant = "hierarchical" if kind == "random" else kind
+    model = build(variant, options, seed)
+    losses = {} if kind == "random" else pretrain(model, speech.train, options, seed)
+    losses.update(measure(model, speech.validation, options, seed))
     streaming = streaming_contexts(variant, options)
     rows = [encoder_row(model.encoder, streaming, speech, {"features": kind, **losses})]
     if kind == "full":

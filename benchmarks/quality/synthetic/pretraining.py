@@ -1,80 +1,92 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The tiny causal Conformers that are compared, pretrained by the shipped script; contexts make the difference."""
+"""Masked-token pretraining in a plain loop: the same batches for every variant, drawn from the seed alone."""
 
-from pathlib import Path
+import math
+from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import DictConfig
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
-from benchmarks.quality import training
+from benchmarks.quality.synthetic.data import Utterance
 from benchmarks.quality.synthetic.options import Options
-from nemo.core import ModelPT
+from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
 
-UNLIMITED = -1
-VARIANTS = ("hierarchical", "uniform", "full")
-# what a row has of the last logs, by the shipped names
-LOGGED = {
-    f"{part}_{name}": f"{mode}_{name}"
-    for part, mode in (("train", "train"), ("validation", "val"))
-    for name in ("loss_bits", "target_entropy_bits", "masked_share")
-}
+FEATURE_FRAMES_PER_SECOND = 100
+MASK_DRAWS = 5  # masks per utterance when the loss is measured
+LAST_SHARE = 0.1  # of the steps, over which the training loss is a mean
+GRADIENT_NORM = 1.0
+COUNTED = ("loss_bits", "target_entropy_bits", "masked_share")
 
-
-def training_contexts(variant: str, options: Options) -> list[list[int]]:
-    """[left, right] of each layer in encoder frames, as a variant is trained.
-
-    `uniform` has as many frames to attend to over all layers as `hierarchical`, hence the same cost and reach.
-    """
-    if variant == "hierarchical":
-        return [[left, 0] for left in options.contexts]
-    if variant == "uniform":
-        return [[sum(options.contexts) // options.layers, 0]] * options.layers
-    if variant == "full":
-        return [[UNLIMITED, UNLIMITED]] * options.layers
-    raise ValueError(f"variant={variant!r}: must be one of {', '.join(VARIANTS)}")
+Batch = tuple[Tensor, Tensor]  # features (B, 80, T), valid feature frames (B,)
 
 
-def streaming_contexts(variant: str, options: Options) -> list[list[int]]:
-    """[left, right] of each layer as a variant is run in streaming mode: nothing ahead."""
-    return [[left, 0] for left, _ in training_contexts(variant, options)]
+def collate(crops: list[Tensor]) -> Batch:
+    """Crops (80, T) of different lengths in one batch, padded with zeros."""
+    lengths = torch.tensor([crop.size(1) for crop in crops])
+    longest = int(lengths.max())
+    return torch.stack([pad(crop, (0, longest - crop.size(1))) for crop in crops]), lengths
 
 
-def overrides(variant: str, options: Options) -> list[str]:
-    """What makes the shipped streaming config a tiny one with the contexts of a variant."""
-    contexts = [[layer, context] for layer, context in enumerate(training_contexts(variant, options))]
-    sizes = f"""
-        model.objective=masked_tokens model.num_classes={options.classes} model.streaming={variant != "full"}
-        model.preprocessor.dither=0 model.preprocessor.pad_to=0
-        model.encoder.d_model={options.d_model} model.encoder.n_layers={options.layers}
-        model.encoder.n_heads={options.heads} model.encoder.subsampling_conv_channels=32
-        model.encoder.dropout=0 model.encoder.dropout_pre_encoder=0 model.encoder.dropout_att=0
-        model.masking.mask_prob={options.mask_prob} model.masking.block_size={options.block_size}
-        model.optim.lr={options.lr} model.optim.sched.name=CosineAnnealing ~model.optim.sched.d_model
-        model.optim.sched.warmup_steps=null model.optim.sched.warmup_ratio={options.warmup} model.optim.sched.min_lr=0
-        trainer.gradient_clip_val=1 +trainer.enable_model_summary=false
-    """.split()
-    data = [
-        f"model.{part}.{option}"
-        for part in ("train_ds", "validation_ds")
-        for option in (f"batch_size={options.batch_size}", "num_workers=0", "min_duration=0")
-    ]
-    return [*sizes, *data, f"+model.hierarchical_context={{enabled:true,schedule:{contexts}}}"]
+def batches(utterances: list[Utterance], options: Options, seed: int) -> Iterator[Batch]:
+    """Batches of random crops, one for each step; utterances are drawn in proportion to their length."""
+    rng = np.random.default_rng([seed, 1])
+    lengths = np.array([utterance.feats.size(1) for utterance in utterances])
+    frames = round(options.crop_seconds * FEATURE_FRAMES_PER_SECOND)
+    for _ in range(options.steps):
+        chosen = rng.choice(len(utterances), size=options.batch_size, p=lengths / lengths.sum())
+        starts = [rng.integers(max(0, lengths[index] - frames) + 1) for index in chosen]
+        yield collate([utterances[i].feats[:, start : start + frames] for i, start in zip(chosen, starts)])
 
 
-def config(variant: str, options: Options, steps: int, folder: Path, seed: int) -> DictConfig:
-    """The config of a variant's pretraining, on the manifests in the parent of its folder."""
-    manifests = [folder.with_name(f"{name}_pieces.json") for name in ("train", "validation")]
-    place = training.Place(folder, seed, options.device)
-    return training.pretraining_config(overrides(variant, options), steps, place, manifests, None)
+def lr_share(step: int, options: Options) -> float:
+    """The learning rate at a step (from 0), relative to the highest: a linear warm-up, then half a cosine to 0."""
+    warmup = options.warmup * options.steps
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return (1 + math.cos(math.pi * (step - warmup) / (options.steps - warmup))) / 2
 
 
-def pretrained(variant: str, options: Options, steps: int, folder: Path, seed: int) -> tuple[Any, dict[str, float]]:
-    """A model, and losses and entropies in bits per token; for 0 steps it is untrained, and there are no losses.
+def masked_loss(model: Any, batch: Batch, device: str) -> Tensor:
+    """The model's own loss of a batch with new masks, which is counted in its `val_metrics`."""
+    feats, lengths = (part.to(device) for part in batch)
+    signals = {"processed_signal": feats, "processed_signal_len": lengths}
+    nothing = dict.fromkeys(("transcript", "transcript_len"), torch.zeros_like(lengths))
+    return model.inference_pass(DALIOutputs({**signals, **nothing}), apply_mask=True)["val_loss"]
 
-    With the same seed, all variants begin with the same weights and have the same targets.
-    """
-    found = training.pretrained(config(variant, options, steps, folder, seed), folder, {})
-    losses = {name: found["measured"][tag] for name, tag in LOGGED.items() if tag in found["measured"]}
-    return ModelPT.restore_from(found["model"], map_location=options.device), losses
+
+def pretrain(model: Any, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
+    """Trains the model in place; returns loss and target entropy in bits per token, over the last steps."""
+    torch.manual_seed(seed + 1)  # of the masks
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_share(step, options))
+    model.train()
+    for step, batch in enumerate(batches(utterances, options, seed)):
+        if step == int((1 - LAST_SHARE) * options.steps):
+            model.val_metrics.reset()
+        optimizer.zero_grad()
+        masked_loss(model, batch, options.device).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+        optimizer.step()
+        schedule.step()
+    return in_bits(model, "train")
+
+
+@torch.no_grad()
+def measure(model: Any, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
+    """Loss and target entropy in bits per token of voices that were not trained on, under the contexts of training."""
+    torch.manual_seed(seed + 2)
+    model.eval()
+    for utterance in utterances * MASK_DRAWS:
+        masked_loss(model, collate([utterance.feats]), options.device)
+    return in_bits(model, "validation")
+
+
+def in_bits(model: Any, part: str) -> dict[str, float]:
+    """What the CSV has of what was counted since the last call."""
+    counted = model.val_metrics.pop(part)
+    return {f"{part}_{name}": float(counted[f"{part}_{name}"]) for name in COUNTED}

@@ -10,13 +10,12 @@ import torch
 
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.synthetic.data import Utterance, frame_phones
+from benchmarks.quality.synthetic.encoders import VARIANTS, build, streaming_contexts, training_contexts
 from benchmarks.quality.synthetic.features import layer_outputs, log_mel
 from benchmarks.quality.synthetic.options import Options, read_options
-from benchmarks.quality.synthetic.pretraining import VARIANTS, config, streaming_contexts, training_contexts
+from benchmarks.quality.synthetic.pretraining import batches, lr_share
 from benchmarks.quality.synthetic.probe import held_out
 from benchmarks.quality.synthetic.report import summaries, with_gains
-from benchmarks.quality.training import initial
-from nemo.core import ModelPT
 
 TINY = "--minutes 0.2 --steps 2 --batch-size 2 --crop-seconds 1 --d-model 16 --layers 2 --classes 16 --contexts 2 6"
 
@@ -28,12 +27,6 @@ def utterance(frames, voice="a"):
 @pytest.fixture(scope="module")
 def tiny():
     return read_options(TINY.split())
-
-
-def build(variant, options, folder, seed):
-    """A variant's model before training."""
-    file = initial(config(variant, options, 1, folder / variant, seed), folder / variant)
-    return ModelPT.restore_from(str(file), map_location="cpu")
 
 
 @pytest.mark.long_run
@@ -57,16 +50,16 @@ class TestQuality:
         costs = [sum(left for left, _ in training_contexts(name, Options())) for name in ("hierarchical", "uniform")]
         assert costs[0] == costs[1]
 
-    def test_variants_begin_with_the_same_weights_and_have_their_contexts(self, tiny, tmp_path):
-        models = {name: build(name, tiny, tmp_path, seed=3) for name in VARIANTS}
+    def test_variants_begin_with_the_same_weights_and_have_their_contexts(self, tiny):
+        models = {name: build(name, tiny, seed=3) for name in VARIANTS}
         for name, model in models.items():
             assert model.encoder.layer_contexts == training_contexts(name, tiny)
             for key, value in model.state_dict().items():
                 assert torch.equal(value, models["full"].state_dict()[key]), key
 
     @pytest.mark.parametrize("variant", VARIANTS)
-    def test_a_frame_has_heard_itself_and_the_feature_frame_after_it(self, tiny, variant, tmp_path):
-        encoder = build(variant, tiny, tmp_path, seed=0).encoder.eval()
+    def test_a_frame_has_heard_itself_and_the_feature_frame_after_it(self, tiny, variant):
+        encoder = build(variant, tiny, seed=0).encoder.eval()
         encoder.set_layer_contexts(streaming_contexts(variant, tiny))
         said = utterance(160)
         before = layer_outputs(encoder, said)[-1]
@@ -80,6 +73,18 @@ class TestQuality:
         said = utterance(23)
         assert torch.equal(log_mel(said)[1].reshape(8, 80), said.feats[:, 8:16].t())
         assert log_mel(said).shape == (2, 640)
+
+    def test_batches_come_from_the_seed_alone(self, tiny):
+        said = [utterance(300), utterance(60)]
+        first, second = (list(batches(said, tiny, seed=1)) for _ in range(2))
+        assert len(first) == tiny.steps
+        for (feats, lengths), (again, _) in zip(first, second):
+            assert torch.equal(feats, again) and feats.size(2) == lengths.max() <= 100
+
+    def test_learning_rate_warms_up_and_goes_to_zero(self):
+        options = Options(steps=100, warmup=0.1)
+        shares = [lr_share(step, options) for step in range(101)]
+        assert shares.index(max(shares)) == 10 and shares[10] == 1 and shares[0] < 0.1 and shares[100] < 1e-9
 
     def test_layers_are_chosen_with_voices_that_the_probe_has_not_heard(self):
         said = [utterance(16, voice) for voice in "abcda"]

@@ -16,6 +16,7 @@ from benchmarks.quality.corpora import prepare
 from benchmarks.quality.corpora.phones import Characters, Phones
 from benchmarks.quality.corpora.plan import read_plan
 from benchmarks.quality.corpora.prepare import drawn
+from benchmarks.quality.corpora.run import check_overrides
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -37,6 +38,7 @@ class TestPlan:
     def test_the_shipped_plan_is_valid(self):
         plan = read_plan(REPOSITORY / "benchmarks/quality/plans/speechocean.yaml")
         assert len({run.name for run in plan.runs}) == len(plan.runs) > 0
+        check_overrides(plan)
 
     def test_runs_are_in_the_order_of_the_file_and_each_is_there_once(self, corpus):
         text = PLAN + "  - {arms: [scratch, masked], minutes: [all], seeds: [0, 3], steps: [1, 2]}\n"

@@ -17,8 +17,7 @@ from tiny_corpus import PLAN, command, write_corpus
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.corpora import prepare, results
 from benchmarks.quality.corpora.plan import read_plan
-from benchmarks.quality.corpora.stages import pretrained, pretraining_config
-from benchmarks.quality.training import initial
+from benchmarks.quality.corpora.training import initial, pretrained, pretraining_config
 from benchmarks.shipped import UNIFORM, shipped_config
 from nemo.core import ModelPT
 

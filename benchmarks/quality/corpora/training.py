@@ -14,17 +14,18 @@ from collections.abc import Mapping, Sequence
 from logging import ERROR, getLogger
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as pl
 from omegaconf import DictConfig
 
 from benchmarks.files import differences, locked, replacing
-from benchmarks.shipped import SCRIPTS, UNIFORM, shipped_config
+from benchmarks.quality.corpora.plan import Plan, Run
+from benchmarks.quality.corpora.prepare import Prepared
+from benchmarks.quality.corpora.results import CURVE_STEPS
+from benchmarks.shipped import CTC, SCRIPTS, UNIFORM, shipped_config
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
 from nemo.utils import logging
-
-CURVE_STEPS = 50  # of which a value of a loss curve is the mean
 
 
 def be_quiet() -> None:
@@ -35,51 +36,58 @@ def be_quiet() -> None:
         getLogger(name).setLevel(ERROR)
 
 
-class Place(NamedTuple):
-    """Where a run is done: the folder that gets all files, with which seed, and on what device, as `cuda:1`."""
+def pretrained(plan: Plan, run: Run, data: Prepared, work: Path, device: str) -> dict[str, Any]:
+    """A run's pretrained model, see `trained`; the initial weights for 0 steps."""
+    folder = work / "pretrained" / f"{run.arm}-steps{run.steps}-seed{run.seed}"
+    cfg = pretraining_config(plan, run, data, folder, device)
+    script = "hierarchical_streaming_nest" if run.steps else ""
+    return {**trained(script, cfg, folder, plan.configuration(run)), "objective": cfg.model.objective}
 
-    folder: Path
-    seed: int
-    device: str
+
+def pretraining_config(plan: Plan, run: Run, data: Prepared, folder: Path, device: str) -> DictConfig:
+    """The config of its pretraining; without noise, the model hears clean speech."""
+    cfg = config_of_run(UNIFORM, plan.overrides(run.arm), run.steps, folder, run.seed, device)
+    cfg.model.train_ds.manifest_filepath = str(data.manifest("pretrain"))
+    cfg.model.train_ds.noise_manifest = str(data.manifest("noise"))
+    cfg.model.validation_ds.manifest_filepath = str(data.manifest("dev_pieces"))
+    del cfg.model.validation_ds.batch_augmentor
+    if not plan.arms[run.arm].noise:
+        del cfg.model.train_ds.batch_augmentor
+        cfg.model.train_ds.noise_manifest = None
+    return cfg
 
 
-def config_of_run(name: str, overrides: Sequence[str], steps: int, place: Place) -> DictConfig:
-    """A shipped config with a plan's overrides. Unless these say otherwise, it is validated once, at the end."""
+def finetuned(plan: Plan, run: Run, data: Prepared, encoder: Path, work: Path, device: str) -> dict[str, Any]:
+    """A run's recogniser, see `trained`; `encoder` is the pretrained model's file."""
+    name = f"{run.arm}-steps{run.steps}-seed{run.seed}-min{run.minutes}-ft{run.finetune_steps}"
+    folder, overrides = work / "finetuned" / name, plan.finetune_overrides(run.arm)
+    cfg = config_of_run(CTC, overrides, run.finetune_steps, folder, run.seed, device)
+    cfg.pretrained.path, cfg.model.labels, cfg.model.use_cer = str(encoder), data.labels, True
+    cfg.model.train_ds.manifest_filepath = str(data.subset(run.minutes, run.seed))
+    cfg.model.validation_ds.manifest_filepath = str(data.manifest("dev"))
+    wanted = {**plan.configuration(run), "finetune": plan.finetuning(run)}
+    return trained("finetune_streaming_asr", cfg, folder, wanted)
+
+
+def config_of_run(name: str, overrides: Sequence[str], steps: int, folder: Path, seed: int, device: str) -> DictConfig:
+    """A shipped config with a plan's overrides; how long, where and on what it is run. Unless the plan says otherwise,
+    it is validated once, at the end."""
     validation = [f"trainer.val_check_interval={steps}", "trainer.check_val_every_n_epoch=null"]
     cfg = shipped_config(name, [*validation, *overrides])
-    cfg.model.seed, cfg.name, cfg.exp_manager.exp_dir = place.seed, place.folder.name, str(place.folder.parent)
-    kind, _, index = place.device.partition(":")
+    cfg.model.seed, cfg.name, cfg.exp_manager.exp_dir = seed, folder.name, str(folder.parent)
+    kind, _, index = device.partition(":")
     cfg.trainer.accelerator = "gpu" if kind == "cuda" else kind
     cfg.trainer.devices = [int(index or 0)] if kind == "cuda" else 1
     cfg.trainer.update(max_steps=steps, max_epochs=-1, strategy="auto", enable_progress_bar=False, log_every_n_steps=1)
     return cfg
 
 
-def pretraining_config(
-    overrides: Sequence[str], steps: int, place: Place, manifests: Sequence[Path], noise: Path | None
-) -> DictConfig:
-    """The config of the shipped pretraining script for manifests of training and validation, and one of noise; without
-    noise, the model hears clean speech."""
-    cfg = config_of_run(UNIFORM, overrides, steps, place)
-    cfg.model.train_ds.manifest_filepath, cfg.model.validation_ds.manifest_filepath = map(str, manifests)
-    cfg.model.train_ds.noise_manifest = None if noise is None else str(noise)
-    del cfg.model.validation_ds.batch_augmentor
-    if noise is None:
-        del cfg.model.train_ds.batch_augmentor
-    return cfg
-
-
-def pretrained(cfg: DictConfig, folder: Path, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """What the shipped pretraining script makes of its config, see `trained`; the initial weights for 0 steps."""
-    return trained("hierarchical_streaming_nest" if cfg.trainer.max_steps else "", cfg, folder, configuration)
-
-
 def trained(script: str, cfg: DictConfig, folder: Path, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Runs a script of `SCRIPTS`, if that was not done; no script leaves the initial weights.
 
     Returns:
-        `model`, the .nemo file; `curve`, the mean loss of every 50 steps in nats; `measured`, what was logged last, by
-        its name; `seconds`, of the last start
+        `model`, the .nemo file; `curve`, the mean loss of every 50 steps in nats; `measured`, what the last
+        validation has logged, by names without `val_`; `seconds`, of the last start
 
     Raises:
         ValueError: what is in the folder was made with other settings
@@ -132,7 +140,7 @@ def initial(cfg: DictConfig, folder: Path) -> Path:
 
 
 def logged(folder: Path) -> tuple[list[float], dict[str, float]]:
-    """The loss of each step, and the last value of everything, from what the script has written."""
+    """The loss of each step, and the metrics of the last validation, from what the script has written."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     losses: dict[int, float] = {}
@@ -141,7 +149,8 @@ def logged(folder: Path) -> tuple[list[float], dict[str, float]]:
         events = EventAccumulator(str(file), size_guidance={"scalars": 0})
         for tag in events.Reload().Tags()["scalars"]:
             values = events.Scalars(tag)
-            measured[tag] = round(values[-1].value, 5)
             if tag == "train_loss":
                 losses.update((event.step, event.value) for event in values)
+            elif tag.startswith("val_"):
+                measured[tag.removeprefix("val_")] = round(values[-1].value, 5)
     return [losses[step] for step in sorted(losses)], measured
