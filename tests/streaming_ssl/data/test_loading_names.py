@@ -125,7 +125,7 @@ class TestBatchesNameTheirUtterances:
             else:
                 assert type(ours) is type(theirs) and theirs.sample_id is None
                 torch.testing.assert_close(ours.audio, theirs.audio)
-            assert rider_of(theirs) is None
+            assert rider_of(theirs).utterances is None
 
     def test_numbers_that_were_asked_for_stay(self, build):
         loader = build(EncDecMaskedTokenPredModel, "good.json", return_sample_id=True)._train_dl
@@ -137,7 +137,7 @@ class TestBatchesNameTheirUtterances:
         collate = loader.collate_fn
         assert wrapped_loader(loader, {}, named=True).collate_fn is collate
         assert wrapped_loader(None, {}, named=True) is None
-        assert [rider_of(batch) for batch in loader] == [None]
+        assert [rider_of(batch).utterances for batch in loader] == [None]
 
 
 class TestTraining:

@@ -8,7 +8,7 @@ import math
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from nemo.collections.asr.data.loading import BadAudioLog, wrapped_loader
+from nemo.collections.asr.data.loading import CountBadAudio, rider_of, wrapped_loader
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import decode_masked
 from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, mlm_loss_of, read_log_probs
 from nemo.collections.asr.metrics import token_predictions
@@ -51,7 +51,10 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
         """Lightning's hook: adds the curriculum that `cfg.curriculum_context` asks for, and exact resuming."""
         others = super().configure_callbacks()
         others = [*([others] if isinstance(others, Callback) else others), FreezeUntrained()]
-        return [*others, *curriculum_of_config(self), *resume_of_config(self), *nonfinite_of_config(self)]
+        on_bad_audio = self.cfg.get("on_bad_audio")
+        counting = [] if on_bad_audio is None else [CountBadAudio(on_bad_audio)]
+        others += [*counting, *curriculum_of_config(self), *resume_of_config(self)]
+        return [*others, *nonfinite_of_config(self)]
 
     def lr_scheduler_step(self, scheduler, metric):
         """Lightning's hook: a step that was skipped does not change the learning rate."""
@@ -71,7 +74,6 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
         """Makes what is counted; to be called when the model is built."""
         self.train_metrics, self.val_metrics = self._new_metrics(), self._new_metrics()
         self._collapse_warning = token_predictions.CollapseWarning()
-        self._bad_audio = {mode: BadAudioLog(mode) for mode in ("train", "val")}
 
     def _new_metrics(self) -> TokenPredictionMetrics | None:
         """None for a quantizer of a fork that does not say how many tokens it knows."""
@@ -80,8 +82,7 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
 
     def training_step(self, batch, batch_idx=0):
         """Lightning's hook: the loss, and what is logged at each step."""
-        is_empty = self._bad_audio["train"].add(batch)
-        self._bad_audio["train"].look(self._batches_of_epoch())
+        is_empty = rider_of(batch).is_empty
         loss = self._loss_of(batch, apply_mask=True, metrics=None if is_empty else self.train_metrics)
         if is_empty:
             loss = 0.0 * loss  # computed all the same, because the other ranks wait for its gradients
@@ -95,7 +96,7 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
 
     def inference_pass(self, batch, batch_idx=0, dataloader_idx=0, mode="val", apply_mask=False):
         """The loss of a validation or test batch."""
-        is_empty = self._bad_audio.setdefault(mode, BadAudioLog(mode)).add(batch)
+        is_empty = rider_of(batch).is_empty
         metrics = self.val_metrics if mode == "val" and not is_empty else None
         return {f"{mode}_loss": self._loss_of(batch, apply_mask, metrics), **({"is_empty": True} if is_empty else {})}
 
@@ -105,7 +106,6 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
         self._warn_of_collapse()
         if self.train_metrics is not None:
             self.log_dict(self.train_metrics.pop("train"))
-        self.log_dict(self._skipped("train", self._batches_of_epoch()))
 
     def on_validation_epoch_end(self, sync_metrics: bool = True):
         """Lightning's hook: `val_loss`, by which checkpoints are chosen, is the mean over ranks."""
@@ -117,20 +117,7 @@ class TokenPredictionTraining(TokenPredictionCheckpoints):
         results = super().multi_validation_epoch_end(outputs, dataloader_idx)
         if self.val_metrics is not None:
             results.setdefault("log", {}).update(self.val_metrics.pop("val"))
-        if skipped := self._skipped("val"):
-            results.setdefault("log", {}).update(skipped)
         return results
-
-    def _skipped(self, mode: str, batches: float = 0) -> dict[str, float]:
-        """How much bad audio was skipped, to be asked for on all ranks; empty if none is ever."""
-        if self.cfg.get("on_bad_audio") != "skip":
-            return {}
-        is_trial = getattr(self._trainer, "sanity_checking", False)
-        return self._bad_audio[mode].pop(batches, is_trial)
-
-    def _batches_of_epoch(self) -> float:
-        """Infinite where no trainer of Lightning's says."""
-        return getattr(self._trainer, "num_training_batches", float("inf"))
 
     def _log_progress(self, loss: Tensor):
         """Shows loss and accuracy in the progress bar, and checks the targets once, early in the training."""

@@ -7,8 +7,17 @@
 a batch says travels in it as a `Rider`.
 """
 
-from nemo.collections.asr.data.loading.bad_audio_log import BadAudioError, BadAudioLog
-from nemo.collections.asr.data.loading.loader import ordered_loader, wrapped_loader
+from nemo.collections.asr.data.loading.bad_audio_log import BadAudioError, BadAudioLog, CountBadAudio
+from nemo.collections.asr.data.loading.loader import ordered_loader, wrap_loaders, wrapped_loader
 from nemo.collections.asr.data.loading.rider import Rider, rider_of
 
-__all__ = ["BadAudioError", "BadAudioLog", "Rider", "ordered_loader", "rider_of", "wrapped_loader"]
+__all__ = [
+    "BadAudioError",
+    "BadAudioLog",
+    "CountBadAudio",
+    "Rider",
+    "ordered_loader",
+    "rider_of",
+    "wrap_loaders",
+    "wrapped_loader",
+]

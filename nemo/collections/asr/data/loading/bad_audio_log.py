@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nemo.collections.asr.data.loading.rider import rider_of
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from nemo.collections.asr.data.loading.rider import Rider, rider_of
 from nemo.collections.asr.parts.manifests import MOST_BAD, too_many
 from nemo.utils import logging
 from nemo.utils.ranks import from_all_ranks
@@ -56,22 +58,17 @@ class BadAudioLog:
     def _reset(self) -> None:
         self._counts, self._batches = {kind: _Count() for kind in KINDS}, 0
 
-    def add(self, batch: Any) -> bool:
-        """Counts what a batch says, and says the first of an epoch at once.
-
-        Returns:
-            whether the batch is without any good utterance
-        """
+    def add(self, batch: Any) -> None:
+        """Counts what a batch says, and says the first of an epoch at once."""
         rider = rider_of(batch)
-        if rider is None or not rider.utterances_read:
-            return False
+        if not rider.utterances_read:
+            return
         bad = [*rider.bad_utterances, *rider.bad_noise]
         if bad and not any(count.bad for count in self._counts.values()):
             logging.warning(f"on_bad_audio=skip: {bad[0]}. All are listed at the end of the epoch.")
         self._batches += 1
         self._counts["utterances"].add(rider.utterances_read, rider.bad_utterances)
         self._counts["noise"].add(rider.noise_read, rider.bad_noise)
-        return rider.is_empty
 
     def look(self, batches: float) -> None:
         """Ends a run early that cannot end well; to be called by all ranks after each batch of a training epoch.
@@ -86,7 +83,7 @@ class BadAudioLog:
             return
         for kind, count in self._counts.items():
             # two items are enough to know that it is more than one
-            told = count.read, sum(count.bad.values()), list(count.bad)[:NAMED], count.good_lately
+            told = count.read, count.bad.total(), list(count.bad)[:NAMED], count.good_lately
             read, bad, items, good = zip(*from_all_ranks(told))
             count.good_lately = False
             named = list(dict.fromkeys(text for texts in items for text in texts))
@@ -107,16 +104,14 @@ class BadAudioLog:
         Raises:
             BadAudioError: these were not single ones, see `too_many`
         """
-        ranks = from_all_ranks(self._counts)
-        together = {kind: [counts[kind] for counts in ranks] for kind in KINDS}
-        values = {f"{self.name}_bad_{kind}": 0.0 for kind in KINDS}
-        for kind, counts in together.items():
-            bad: Counter = sum((count.bad for count in counts), Counter())
-            values[f"{self.name}_bad_{kind}"] = float(sum(bad.values()))
+        ranks, values = from_all_ranks(self._counts), {}
+        for kind in KINDS:
+            bad: Counter = sum((counts[kind].bad for counts in ranks), Counter())
+            values[f"{self.name}_bad_{kind}"] = float(bad.total())
             self._list(kind, bad)
             if not is_trial:
-                read = sum(count.read for count in counts)
-                self._check(kind, read, sum(bad.values()), list(bad), batches)
+                read = sum(counts[kind].read for counts in ranks)
+                self._check(kind, read, bad.total(), list(bad), batches)
         self._reset()
         return values
 
@@ -142,4 +137,55 @@ class BadAudioLog:
         if len(together) > LISTED:
             lines.append(f"  and {len(together) - LISTED} more")
         what = "utterances left out" if kind == "utterances" else "draws of noise in vain, other noise was taken,"
-        logging.warning(f"{self.name}: {sum(together.values())} {what} in this epoch:\n" + "\n".join(lines))
+        logging.warning(f"{self.name}: {together.total()} {what} in this epoch:\n" + "\n".join(lines))
+
+
+class CountBadAudio(Callback):
+    """Counts, lists and logs (`train_bad_utterances`, `val_bad_noise` and so on) what was left out; see `BadAudioLog`.
+
+    Args:
+        on_bad_audio: `raise` or `skip`
+        of_nemo: True for models that know neither riders, which are taken out of batches before they get them, nor
+            noise
+    """
+
+    def __init__(self, on_bad_audio: str, of_nemo: bool = False):
+        super().__init__()
+        self._skips, self._of_nemo = on_bad_audio == "skip", of_nemo
+        self._logs: dict[str, BadAudioLog] = {name: BadAudioLog(name) for name in ("train", "val", "test")}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Counts, and ends a run that cannot end well."""
+        self._count(batch, "train")
+        if self._skips:
+            self._logs["train"].look(trainer.num_training_batches)
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, *_: Any) -> None:
+        """Counts."""
+        self._count(batch, "val")
+
+    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, *_: Any) -> None:
+        """Counts."""
+        self._count(batch, "test")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lists what was left out."""
+        self._log("train", trainer, pl_module, trainer.num_training_batches)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lists what was left out."""
+        self._log("val", trainer, pl_module)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lists what was left out."""
+        self._log("test", trainer, pl_module)
+
+    def _count(self, batch: Any, name: str) -> None:
+        self._logs[name].add(batch)
+        if self._of_nemo and isinstance(batch, list):
+            batch[:] = [item for item in batch if not isinstance(item, Rider)]
+
+    def _log(self, name: str, trainer: Trainer, pl_module: LightningModule, batches: float = 0) -> None:
+        if self._skips:
+            values = self._logs[name].pop(batches, is_trial=trainer.sanity_checking)
+            pl_module.log_dict({key: value for key, value in values.items() if not (self._of_nemo and "noise" in key)})

@@ -30,6 +30,10 @@ SETTINGS = (
 )
 
 
+# by the name of a data section: where NeMo's models keep its loaders
+LOADERS = {"train_ds": "_train_dl", "validation_ds": "_validation_dl", "test_ds": "_test_dl"}
+
+
 def wrapped_loader(
     loader: Any, config: Mapping, on_bad_audio: str | None = None, named: bool = False, fills: bool = False
 ) -> Any:
@@ -79,6 +83,28 @@ def _check(loader: Any, config: Mapping, on_bad_audio: str) -> CheckedDataset | 
         return dataset.datasets[0]
     logging.warning(f"on_bad_audio={on_bad_audio}: does nothing for tarred, Lhotse and DALI data")
     return None
+
+
+def wrap_loaders(model: Any, config: Mapping, on_bad_audio: str | None) -> None:
+    """Has a recogniser's loaders say which audio is bad, or leave it out.
+
+    Args:
+        model: a recogniser of NeMo's, with its loaders
+        config: of the model; each of its data sections is that of some loaders
+        on_bad_audio: `raise` or `skip`, which need the callback `CountBadAudio` with `of_nemo=True`; None leaves all
+            as it is
+    """
+    for section, name in LOADERS.items():
+        loaders, data = getattr(model, name, None), config.get(section)
+        if loaders is None or data is None:
+            continue
+        if isinstance(loaders, list):
+            # NeMo makes one of each item
+            sections = [{**data, "manifest_filepath": item} for item in data["manifest_filepath"]]
+            wrapped: Any = [wrapped_loader(*each, on_bad_audio, fills=True) for each in zip(loaders, sections)]
+        else:
+            wrapped = wrapped_loader(loaders, data, on_bad_audio, fills=True)
+        setattr(model, name, wrapped)
 
 
 class RiderCollate:

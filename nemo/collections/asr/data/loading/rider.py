@@ -4,9 +4,11 @@
 """What travels in a batch, from the process that loads it to the one that trains on it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass
 class Rider:
     """What a batch is made of, and what could not be used.
 
@@ -19,17 +21,12 @@ class Rider:
         is_empty: whether no utterance was left
     """
 
-    def __init__(
-        self,
-        utterances: Sequence[str] | None = None,
-        bad_utterances: Sequence[str] = (),
-        bad_noise: Sequence[str] = (),
-        utterances_read: int = 0,
-        noise_read: int = 0,
-        is_empty: bool = False,
-    ):
-        self.utterances, self.bad_utterances, self.bad_noise = utterances, bad_utterances, bad_noise
-        self.utterances_read, self.noise_read, self.is_empty = utterances_read, noise_read, is_empty
+    utterances: Sequence[str] | None = None
+    bad_utterances: Sequence[str] = ()
+    bad_noise: Sequence[str] = ()
+    utterances_read: int = 0
+    noise_read: int = 0
+    is_empty: bool = False
 
     def __iter__(self) -> Iterator:
         """Nothing: Lightning looks for tensors in all that a batch has, to learn how large it is."""
@@ -47,8 +44,8 @@ class Rider:
         return batch
 
 
-def rider_of(batch: Any) -> Rider | None:
-    """The rider that travels in a batch; None if there is none."""
+def rider_of(batch: Any) -> Rider:
+    """The rider that travels in a batch; one that says nothing if there is none."""
     seats = (getattr(batch, "sample_id", None), getattr(batch, "rider", None))
     parts = batch if isinstance(batch, (tuple, list)) else seats
-    return next((part for part in parts if isinstance(part, Rider)), None)
+    return next((part for part in parts if isinstance(part, Rider)), Rider())

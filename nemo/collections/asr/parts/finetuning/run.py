@@ -10,8 +10,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
+from nemo.collections.asr.data.loading import CountBadAudio, wrap_loaders
 from nemo.collections.asr.parts.contexts import ContextCurriculum
-from nemo.collections.asr.parts.finetuning.bad_audio import CountBadAudio, check_loaders
 from nemo.collections.asr.parts.finetuning.checkpoint import load_into, read_pretrained
 from nemo.collections.asr.parts.finetuning.freezing import FreezeEncoder
 from nemo.collections.asr.parts.finetuning.inheritance import DATA, inherit, is_transducer
@@ -89,7 +89,7 @@ class FineTuning:
             warn_of_unknown(cfg, name, transcripts)
         path = cfg.get("target") or CLASSES[is_transducer(cfg), "tokenizer" in cfg]
         model = class_of_target("model.target", path)(cfg=cfg, trainer=self.trainer)
-        check_loaders(model, cfg, self.on_bad_audio)
+        wrap_loaders(model, cfg, self.on_bad_audio)
         report = load_into(model, self.pretrained)
         self.pretrained.weights.clear()  # the model has them now
         if is_global_rank_zero():
@@ -103,7 +103,7 @@ class FineTuning:
         """What belongs to the run: stops, bad audio, freezing, the word error rate, blanks of CTC, a curriculum."""
         callbacks: list[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate(), ExactResume()]
         if self.on_bad_audio is not None:
-            callbacks.append(CountBadAudio(self.on_bad_audio))
+            callbacks.append(CountBadAudio(self.on_bad_audio, of_nemo=True))
         if self.freezing.steps:
             callbacks.append(self.freezing)
         if not is_transducer(self.cfg.model):

@@ -74,8 +74,7 @@ class _Looks(Callback):
             self._counts = KeptCounts(getattr(model, metric, None))
 
     def _remember(self, batch: Any, index: int, loader: int = 0) -> None:
-        rider = rider_of(batch)
-        self._batches.append(Batch(index, None if rider is None else rider.utterances, loader))
+        self._batches.append(Batch(index, rider_of(batch).utterances, loader))
 
     def _forget(self) -> None:
         self._batches: list[Batch] = []

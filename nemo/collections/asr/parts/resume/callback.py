@@ -4,6 +4,7 @@
 """The callback that makes a resumed run the uninterrupted one."""
 
 import signal
+from dataclasses import replace
 from typing import Any
 
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -191,10 +192,8 @@ class ExactResume(Callback):
         return place.with_batches(batches)
 
     def _current(self, trainer: Trainer) -> Place:
-        place = Place.of(trainer, validated=False, counted=self._counted)
-        if self._validated == (place.epoch, place.batches):
-            place = Place.of(trainer, validated=True, counted=self._counted)
-        return place
+        place = Place.of(trainer, self._counted)
+        return replace(place, validated=True) if self._validated == (place.epoch, place.batches) else place
 
     def _what_to_save(self, trainer: Trainer) -> tuple[Place, RandomState]:
         """The place and the random states now, or those of the last optimizer step where something is half done."""

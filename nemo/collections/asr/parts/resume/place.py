@@ -37,7 +37,7 @@ class Place:
     counted: bool = True
 
     @classmethod
-    def of(cls, trainer: Trainer, validated: bool, counted: bool) -> "Place":
+    def of(cls, trainer: Trainer, counted: bool) -> "Place":
         """Where a trainer is; while a batch is being trained on, the place before it."""
         epochs: Any = trainer.fit_loop.epoch_progress.current
         progress: Any = trainer.fit_loop.epoch_loop.batch_progress
@@ -49,7 +49,7 @@ class Place:
             batches=done,
             all_batches=progress.total.processed,
             global_step=trainer.global_step,
-            validated=validated or done == 0,
+            validated=done == 0,
             is_last=done == trainer.num_training_batches or at_last,
             logged_steps=trainer.fit_loop.epoch_loop._batches_that_stepped,
             counted=counted,

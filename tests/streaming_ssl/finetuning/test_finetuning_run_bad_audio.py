@@ -127,6 +127,6 @@ class TestSingleOnes:
         cfg = configured(validation=["good.wav", "good.wav", "nan.wav"])
         cfg.model.validation_ds.manifest_filepath = [cfg.model.validation_ds.manifest_filepath] * 2
         model = finetuning_runs.built(cfg, tmp_path)
-        reports = [batch[-1] for loader in model._validation_dl for batch in loader]
-        assert [report.utterances_read for report in reports] == [3, 3]
-        assert all("validation.json, line 3" in report.utterances[0] for report in reports)
+        riders = [batch[-1] for loader in model._validation_dl for batch in loader]
+        assert [rider.utterances_read for rider in riders] == [3, 3]
+        assert all("validation.json, line 3" in rider.bad_utterances[0] for rider in riders)
