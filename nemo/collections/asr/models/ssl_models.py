@@ -24,7 +24,7 @@ from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals, resolve_features
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import read_option
 from nemo.utils.shadowing import inherit_module
 
 REPLACED = ("SpeechEncDecSelfSupervisedModel", "EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel")
@@ -74,9 +74,8 @@ class EncDecMaskedTokenPredModel(
             ssl_config.keep_as_given(self.cfg, cfg)
         with ssl_config.warning_if(restoring):
             self._set_context_stride()
-        self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
-        decode = cfg.get("masked_only_decoding", True)
-        self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
+        self.target_normalize = read_option("model.target_normalize", cfg)
+        self.masked_only_decoding = read_option("model.masked_only_decoding", cfg)
         self.decoder = self.objective.decoder(self.decoder, self.loss, self.cfg.decoder)
         self._prepare_logging()
 

@@ -85,14 +85,17 @@ def set_dynamic_context(model: Any, context: str | Sequence[int], sync_masking: 
         ValueError: an unknown name, a context that is none or does not fit the encoder's style; an encoder or, with
             `sync_masking`, a masking module that is missing or has no such setting.
     """
-    limit = _named_context(context) if isinstance(context, str) else AttentionContext.parse(context, "context")
+    is_name = isinstance(context, str)
+    if is_name and context not in NAMED_LEFT_CONTEXTS:
+        raise ValueError(f"context={context!r}: must be [left, right] or one of {', '.join(NAMED_LEFT_CONTEXTS)}")
+    limit = AttentionContext.parse([NAMED_LEFT_CONTEXTS[context], UNLIMITED] if is_name else context, "context")
     encoder = require_encoder(model)
     if sync_masking:
         require_masking(model)
     if getattr(encoder, "has_layer_contexts", False):
         require_layer_contexts(encoder).context_cap = limit
     else:
-        limit = _set_global_context(encoder, limit, keep_right=isinstance(context, str))
+        limit = _set_global_context(encoder, limit, keep_right=is_name)
     if sync_masking:
         sync_masking_context_with_attention(model)
     return limit.as_list()
@@ -130,12 +133,6 @@ def _require(model: Any, name: str) -> Any:
     if getattr(model, name, None) is None:
         raise ValueError(f"model={type(model).__name__}: has no `{name}`")
     return getattr(model, name)
-
-
-def _named_context(name: str) -> AttentionContext:
-    if name not in NAMED_LEFT_CONTEXTS:
-        raise ValueError(f"context={name!r}: must be [left, right] or one of {', '.join(NAMED_LEFT_CONTEXTS)}")
-    return AttentionContext(NAMED_LEFT_CONTEXTS[name], UNLIMITED)
 
 
 def _set_global_context(encoder: Any, context: AttentionContext, keep_right: bool) -> AttentionContext:

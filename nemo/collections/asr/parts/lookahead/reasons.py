@@ -11,7 +11,6 @@ from typing import Literal
 from nemo.collections.asr.parts.contexts.context import UNLIMITED
 from nemo.collections.asr.parts.lookahead.from_config import ModelOptions
 from nemo.collections.asr.parts.lookahead.reach import frames_ahead, has_causal_form, layer_ranges
-from nemo.collections.asr.parts.lookahead.wording import frames_text, layers_text, number_text
 
 Part = Literal["attention", "convolution", "downsampling", "front end", "normalisation"]
 
@@ -132,3 +131,23 @@ def _feature_norm(options: ModelOptions) -> Iterator[Reason]:
     if options.normalize in ("per_feature", "all_features"):
         what = f"preprocessor.normalize={options.normalize} averages over the whole utterance (NA does not)"
         yield Reason("front end", f"utterance normalisation: {what}", math.inf, True)
+
+
+def frames_text(count: float) -> str:
+    """A number of encoder frames."""
+    return f"{count} encoder frame{'' if count == 1 else 's'}"
+
+
+def layers_text(first: int, last: int) -> str:
+    """A range of layers."""
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def number_text(ms: float) -> str:
+    """Milliseconds without a unit, and without zeros that say nothing."""
+    return "unlimited" if ms == math.inf else f"{ms:.2f}".rstrip("0").rstrip(".")
+
+
+def ms_text(ms: float) -> str:
+    """Milliseconds with their unit."""
+    return "unlimited" if ms == math.inf else f"{number_text(ms)} ms"

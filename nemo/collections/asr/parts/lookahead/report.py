@@ -22,8 +22,14 @@ from nemo.collections.asr.parts.lookahead.reach import (
     frames_back,
     layer_ranges,
 )
-from nemo.collections.asr.parts.lookahead.reasons import Reason, find_reasons, stated_frames
-from nemo.collections.asr.parts.lookahead.wording import layers_text, ms_text, number_text
+from nemo.collections.asr.parts.lookahead.reasons import (
+    Reason,
+    find_reasons,
+    layers_text,
+    ms_text,
+    number_text,
+    stated_frames,
+)
 from nemo.utils import logging
 
 

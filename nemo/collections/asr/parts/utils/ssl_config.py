@@ -12,37 +12,17 @@ from contextlib import contextmanager
 
 from omegaconf import DictConfig, open_dict
 
-from nemo.collections.asr.parts.contexts import AttentionContext, ContextCurriculum, ContextSchedule
+from nemo.collections.asr.parts.contexts import ConfiguredContexts, ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
-from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO
 from nemo.collections.asr.parts.nonfinite import check_on_nonfinite
 from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
 from nemo.utils.config_targets import class_of_target
-from nemo.utils.option_checks import check_choice, check_integer, check_known_keys, check_near_misses, check_section
+from nemo.utils.option_checks import check_known_keys, check_near_misses, check_section, read_option
+from nemo.utils.options import OPTIONS
 
-# Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:
-# there NeMo, too, refuses what it does not know.
-OWN_KEYS = {
-    "": (
-        "streaming",
-        "allow_lookahead",
-        "target_normalize",
-        "objective",
-        "next_tokens",
-        "masked_only_decoding",
-        "hierarchical_context",
-        "curriculum_context",
-        "on_bad_audio",
-        "seed",
-        "on_nonfinite",
-    ),
-    "encoder": ("hierarchical_context", "banded_attention", "context_cap"),
-    "train_ds": ("check_audio_files",),
-    "validation_ds": ("check_audio_files",),
-    "test_ds": ("check_audio_files",),
-}
-
+# Where keys of ours stand among keys that nobody checks.
+OPEN_SECTIONS = ("model", "model.encoder", "model.train_ds", "model.validation_ds", "model.test_ds")
 # What is a section, if it is there.
 SECTIONS = ("hierarchical_context", "curriculum_context", "masking", "train_ds", "validation_ds", "test_ds")
 
@@ -78,9 +58,14 @@ def check_promises(cfg: DictConfig, restoring: bool):
         check_own_keys(cfg)
     if not restoring:
         warn_of_predecessor_options(cfg)
-    for check in (require_streaming, _check_curriculum, _check_bad_audio, check_on_nonfinite):
-        with warning_if(restoring):
-            check(cfg)
+    with warning_if(restoring):
+        require_streaming(cfg)
+    with warning_if(restoring):
+        ContextCurriculum.from_config(cfg.get("curriculum_context"))
+    with warning_if(restoring):
+        read_option("model.on_bad_audio", cfg)
+    with warning_if(restoring):
+        check_on_nonfinite(cfg)
 
 
 @contextmanager
@@ -95,17 +80,17 @@ def warning_if(restoring: bool):
 
 
 def check_own_keys(cfg: Mapping):
-    """Raises a ValueError that names a key which is nearly one of `OWN_KEYS`, and the right one.
+    """Raises a ValueError that names a key which is nearly one of ours, and the right one.
 
     So does a section that is a value; what else is no section is left to NeMo.
     """
     for name in SECTIONS:
         if isinstance(cfg.get(name), (str, int, float)):
             check_section(f"model.{name}", cfg[name])
-    for section, keys in OWN_KEYS.items():
-        options = cfg.get(section) if section else cfg
+    for section in OPEN_SECTIONS:
+        options = cfg if section == "model" else cfg.get(section.removeprefix("model."))
         if isinstance(options, Mapping):
-            check_near_misses(f"model.{section}" if section else "model", options, keys)
+            check_near_misses(section, options, tuple(OPTIONS[section]))
 
 
 def hand_contexts_to_encoder(cfg: DictConfig):
@@ -120,8 +105,14 @@ def hand_contexts_to_encoder(cfg: DictConfig):
         with open_dict(cfg):
             cfg.encoder.hierarchical_context = block
     encoder = cfg.get("encoder")
-    if isinstance(encoder, Mapping):
-        _check_layer_contexts(encoder)
+    if not isinstance(encoder, Mapping):
+        return
+    contexts, target = ConfiguredContexts.from_config(encoder), target_class(encoder)
+    if contexts.schedule is None:
+        return
+    if target is not None and not _takes(target, "hierarchical_context"):
+        raise ValueError(f"encoder._target_={encoder['_target_']}: hierarchical_context needs a ConformerEncoder")
+    contexts.own()
 
 
 def check_masking(cfg: Mapping):
@@ -203,27 +194,6 @@ def context_stride(cfg: Mapping, factor: int) -> int:
             f"encoder.subsampling_factor={factor}"
         )
     return stride
-
-
-def _check_bad_audio(cfg: Mapping):
-    check_choice("on_bad_audio", cfg.get("on_bad_audio"), ON_BAD_AUDIO)
-
-
-def _check_curriculum(cfg: Mapping):
-    ContextCurriculum.from_config(cfg.get("curriculum_context"))
-
-
-def _check_layer_contexts(encoder: Mapping):
-    if encoder.get("context_cap") is not None:
-        AttentionContext.parse(encoder["context_cap"], "encoder.context_cap")
-    schedule = ContextSchedule.from_config(encoder.get("hierarchical_context"))
-    if schedule is None:
-        return
-    target = target_class(encoder)
-    if target is not None and not _takes(target, "hierarchical_context"):
-        raise ValueError(f"encoder._target_={encoder['_target_']}: hierarchical_context needs a ConformerEncoder")
-    n_layers = check_integer("encoder.n_layers", encoder.get("n_layers"), 1)
-    schedule.for_layers(n_layers, encoder.get("att_context_style", "regular"))
 
 
 def _takes(target: type, argument: str) -> bool:
