@@ -62,8 +62,7 @@ class EncDecMaskedTokenPredModel(
         cfg = ssl_config.plain_copy(cfg)
         ssl_config.check_promises(cfg, restoring)
         ssl_config.hand_contexts_to_encoder(cfg)
-        ssl_config.check_encoder(cfg)
-        ssl_config.check_masking(cfg)
+        ssl_config.check_modules(cfg)
         objective = objective_of_config(cfg, restoring)
         post_conv = ssl_config.is_post_conv(cfg)
         if post_conv:

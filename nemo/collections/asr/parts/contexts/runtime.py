@@ -85,17 +85,19 @@ def set_dynamic_context(model: Any, context: str | Sequence[int], sync_masking: 
         ValueError: an unknown name, a context that is none or does not fit the encoder's style; an encoder or, with
             `sync_masking`, a masking module that is missing or has no such setting.
     """
-    is_name = isinstance(context, str)
-    if is_name and context not in NAMED_LEFT_CONTEXTS:
+    if not isinstance(context, str):
+        limit = AttentionContext.parse(context, "context")
+    elif context in NAMED_LEFT_CONTEXTS:
+        limit = AttentionContext(NAMED_LEFT_CONTEXTS[context], UNLIMITED)
+    else:
         raise ValueError(f"context={context!r}: must be [left, right] or one of {', '.join(NAMED_LEFT_CONTEXTS)}")
-    limit = AttentionContext.parse([NAMED_LEFT_CONTEXTS[context], UNLIMITED] if is_name else context, "context")
     encoder = require_encoder(model)
     if sync_masking:
         require_masking(model)
     if getattr(encoder, "has_layer_contexts", False):
         require_layer_contexts(encoder).context_cap = limit
     else:
-        limit = _set_global_context(encoder, limit, keep_right=is_name)
+        limit = _set_global_context(encoder, limit, keep_right=isinstance(context, str))
     if sync_masking:
         sync_masking_context_with_attention(model)
     return limit.as_list()

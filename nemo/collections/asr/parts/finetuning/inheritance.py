@@ -75,19 +75,6 @@ def inherit(model: DictConfig, pretrained: Pretrained, other_contexts: bool = Fa
         raise ValueError("\n".join([*lines, HINT]))
 
 
-def encoder_width(encoder: Mapping) -> int:
-    """Features of an encoder's output, by its section of a config.
-
-    Raises:
-        ValueError: it is no Conformer's
-    """
-    feat_out = encoder.get("feat_out") or -1
-    width = feat_out if feat_out > 0 else encoder.get("d_model")
-    if width is None:
-        raise ValueError(f"encoder={encoder.get('_target_')}: has no d_model; a Conformer encoder is needed")
-    return width
-
-
 def is_transducer(model: Mapping) -> bool:
     """Whether the config is of an RNN-T model; otherwise it is of a CTC model."""
     return "joint" in model
@@ -143,8 +130,12 @@ def _sample_rates(model: DictConfig, pretrained: Pretrained) -> Iterator[str]:
 
 def _widths(model: DictConfig) -> Iterator[str]:
     """Contradictions of what the recogniser expects from the encoder; sets it."""
+    encoder = model.encoder
+    width = encoder.get("feat_out") if (encoder.get("feat_out") or -1) > 0 else encoder.get("d_model")
+    if width is None:
+        raise ValueError(f"encoder={encoder.get('_target_')}: has no d_model; a Conformer encoder is needed")
     section, key = ("model_defaults", "enc_hidden") if is_transducer(model) else ("decoder", "feat_in")
-    width, given = encoder_width(model.encoder), model[section].get(key)
+    given = model[section].get(key)
     if given not in (None, -1, width):
         yield f"model.{section}.{key}={given}, the checkpoint's encoder gives {width}"
     with open_dict(model):

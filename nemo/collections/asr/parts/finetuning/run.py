@@ -22,7 +22,7 @@ from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, s
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
 from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
 from nemo.collections.asr.parts.resume import ExactResume, deafen_workers
-from nemo.collections.asr.parts.utils.ssl_config import check_encoder, check_own_keys, hand_contexts_to_encoder
+from nemo.collections.asr.parts.utils.ssl_config import check_modules, check_own_keys, hand_contexts_to_encoder
 from nemo.utils import logging
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.get_rank import is_global_rank_zero
@@ -67,7 +67,7 @@ class FineTuning:
         other = read_option("pretrained.other_contexts", cfg.pretrained)
         inherit(cfg.model, self.pretrained, bool(other))
         hand_contexts_to_encoder(cfg.model)
-        check_encoder(cfg.model)
+        check_modules(cfg.model)
         require_streaming(cfg.model)
         self._unreadable = ""
         self.transcripts = self._checked_data()

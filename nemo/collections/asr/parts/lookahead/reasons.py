@@ -10,7 +10,7 @@ from typing import Literal
 
 from nemo.collections.asr.parts.contexts.context import UNLIMITED
 from nemo.collections.asr.parts.lookahead.from_config import ModelOptions
-from nemo.collections.asr.parts.lookahead.reach import frames_ahead, has_causal_form, layer_ranges
+from nemo.collections.asr.parts.lookahead.reach import SUBSAMPLING_STEPS, frames_ahead, layer_ranges
 
 Part = Literal["attention", "convolution", "downsampling", "front end", "normalisation"]
 
@@ -105,7 +105,8 @@ def _subsampling(options: ModelOptions) -> Iterator[Reason]:
     kind, ahead = options.subsampling, options.subsampled.ahead
     if kind is None or ahead == 0:
         return
-    advice = "encoder.causal_downsampling=true does not" if has_causal_form(kind) else "it has no causal form"
+    has_causal_form = SUBSAMPLING_STEPS[kind][1][1] == 0
+    advice = "encoder.causal_downsampling=true does not" if has_causal_form else "it has no causal form"
     text = f"downsampling: encoder.subsampling={kind} sees {ahead} feature frames ahead ({advice})"
     yield Reason("downsampling", text, ahead * options.timing.feature_ms, True)
 

@@ -107,34 +107,28 @@ def hand_contexts_to_encoder(cfg: DictConfig):
     encoder = cfg.get("encoder")
     if not isinstance(encoder, Mapping):
         return
-    contexts, target = ConfiguredContexts.from_config(encoder), target_class(encoder)
+    contexts = ConfiguredContexts.from_config(encoder)
     if contexts.schedule is None:
         return
+    target = target_class(encoder)
     if target is not None and not _takes(target, "hierarchical_context"):
         raise ValueError(f"encoder._target_={encoder['_target_']}: hierarchical_context needs a ConformerEncoder")
     contexts.own()
 
 
-def check_masking(cfg: Mapping):
-    """Raises a ValueError if the masking's class does not know an option, or a value of ours is out of its range.
+def check_modules(cfg: Mapping):
+    """Raises a ValueError if an option of ours of the encoder or the masking is out of its range, or if the masking's
+    class does not know an option.
 
     Checked here, because an error in a constructor comes out of Hydra as another type. What is not ours to check, or
     not there, is left to NeMo.
     """
-    masking = target_class(cfg.get("masking"))
-    if masking is None:
-        return
-    check_known_keys("masking", cfg["masking"], masking)
-    check_options = getattr(masking, "check_options", None)  # a fork's own class need not have it
-    if check_options is not None:
-        check_options(cfg["masking"])
-
-
-def check_encoder(cfg: Mapping):
-    """Raises a ValueError if an option of ours is out of its range, for an encoder that has such options."""
-    check_options = getattr(target_class(cfg.get("encoder")), "check_options", None)
-    if check_options is not None:
-        check_options(cfg["encoder"])
+    for name in ("encoder", "masking"):
+        target = target_class(cfg.get(name))
+        if target is not None and name == "masking":
+            check_known_keys("masking", cfg[name], target)
+        if hasattr(target, "check_options"):  # a fork's own class need not have it
+            target.check_options(cfg[name])
 
 
 def is_post_conv(cfg: Mapping) -> bool:
