@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from nemo_streaming_ssl.check import InputError, Subcommands, require_file
 from nemo_streaming_ssl.finder import overlay_root
@@ -219,30 +219,29 @@ def _check_paths(model: Path, out: Path, force: bool) -> None:
 
 def _copy(model: Path, part: Path) -> list[str]:
     """Copies the archive, with another config and, where its decoder has more heads than plain NeMo's, weights."""
+    from omegaconf import OmegaConf
+
     cfg = _read_config(model)
     changed: dict[str, IO[bytes]] = {}
     if "masking" in cfg and cfg.get("objective") == "next_tokens":
         weights = _cut_weights(model, cfg.get("decoder") or {}, part.parent)
         changed = {} if weights is None else {WEIGHTS: weights}
-    text, lost = _stripped_yaml(model, cfg)
-    changed[CONFIG] = io.BytesIO(text)
+    try:
+        lost = strip_config(cfg)
+    except Exception as error:  # a context in it may be none
+        raise InputError(f"{model}: {CONFIG}", error) from error
+    changed[CONFIG] = io.BytesIO(OmegaConf.to_yaml(OmegaConf.create(cfg)).encode())
     with tarfile.open(model) as source, tarfile.open(part, "x:") as target:
         for member in source:
-            content: Any = source.extractfile(member) if member.isfile() else None
-            content = _take_in_place(member, changed.get(posixpath.normpath(member.name)), content)
+            content: Any = changed.get(posixpath.normpath(member.name))
+            if content is None:
+                content = source.extractfile(member) if member.isfile() else None
+            else:
+                member.size = content.seek(0, os.SEEK_END)
+                cast(Any, member.pax_headers).pop("size", None)  # it would be believed
+                content.seek(0)
             target.addfile(member, content)
     return lost
-
-
-def _take_in_place(member: tarfile.TarInfo, changed: IO[bytes] | None, content: Any) -> Any:
-    """What a file of the archive has in it: `changed`, whose size it then says, or what it had."""
-    if changed is None:
-        return content
-    member.size = changed.seek(0, os.SEEK_END)
-    headers: Any = member.pax_headers
-    headers.pop("size", None)  # it would be believed
-    changed.seek(0)
-    return changed
 
 
 def _read_config(model: Path) -> Config:
@@ -271,22 +270,10 @@ def _file_in(archive: tarfile.TarFile, name: str) -> IO[bytes] | None:
     return None
 
 
-def _stripped_yaml(model: Path, cfg: Config) -> tuple[bytes, list[str]]:
-    """The text of a config without our options, which are taken out of `cfg`, and what is lost."""
-    from omegaconf import OmegaConf
-
-    try:
-        lost = strip_config(cfg)
-    except Exception as error:  # a context in it may be none
-        raise InputError(f"{model}: {CONFIG}", error) from error
-    return OmegaConf.to_yaml(OmegaConf.create(cfg)).encode(), lost
-
-
 def _cut_weights(model: Path, decoder: dict[str, Any], folder: Path) -> IO[bytes] | None:
     """The weights of a `.nemo` file with the heads of the first predicted token only.
 
-    Our decoder has heads for each predicted token of each codebook, offsets outermost; plain NeMo's has one for each
-    codebook.
+    Our decoder has heads for each predicted token of each codebook, offsets outermost; NeMo's, for each codebook.
 
     Args:
         model: the file

@@ -3,9 +3,8 @@
 
 """Checks of single options: each raises a ValueError that names the option, its value and what is allowed."""
 
-import inspect
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
 from nemo.utils.options import OPTIONS, Integers
@@ -42,15 +41,14 @@ def check_section(name: str, value) -> Mapping:
     return value
 
 
-def check_near_misses(section: str, options: Mapping, names: Sequence[str]):
-    """Raises a ValueError if a key of `options` (a config section) is nearly one of `names`, but none of them."""
+def check_known_keys(section: str, options: Mapping, allowed: Collection[str]):
+    """Raises a ValueError if `options` (a config section) has a key that is not allowed."""
     for key in options:
-        meant = near_miss(key, names) if isinstance(key, str) else None
-        if meant is not None:
-            raise ValueError(f"{section}.{key}={options.get(key)!r}: unknown option; did you mean {section}.{meant}?")
+        if key not in allowed:
+            raise ValueError(f"{section}.{key}={options[key]!r}: unknown option; allowed are {', '.join(allowed)}")
 
 
-def near_miss(key: str, names: Sequence[str]) -> str | None:
+def near_miss(key: str, names: Collection[str]) -> str | None:
     """The name that `key` is a misspelling of; None if it is one of them, or a name of its own.
 
     A misspelling differs in a few letters (`target_normalise`), in the order of its words (`context_curriculum`), or
@@ -64,17 +62,6 @@ def near_miss(key: str, names: Sequence[str]) -> str | None:
         if cut_short or sorted(name.split("_")) == sorted(words):
             return name
     return next(iter(get_close_matches(key, names, n=1, cutoff=0.83)), None)
-
-
-def check_known_keys(section: str, options: Mapping, target: Callable):
-    """Raises a ValueError if `options` (a config section) has a key that `target` takes no argument for."""
-    parameters = inspect.signature(target).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for key in options:
-        if not key.startswith("_") and key not in parameters:
-            allowed = ", ".join(name for name in parameters if name != "self")
-            raise ValueError(f"{section}.{key}={options[key]!r}: unknown option; allowed are {allowed}")
 
 
 def check_option(name: str, value, shown: str | None = None):
@@ -107,8 +94,6 @@ def read_block(name: str, block: Mapping | None) -> dict | None:
     if block is None:
         return None
     options = OPTIONS[f"model.{name}"]
-    for key in check_section(name, block):
-        if key not in options:
-            raise ValueError(f"{name}.{key}={block[key]!r}: unknown option; allowed are {', '.join(options)}")
+    check_known_keys(name, check_section(name, block), options)
     values = {key: block.get(key, option.default) for key, option in options.items()}
     return values if check_option(f"model.{name}.enabled", values.pop("enabled"), f"{name}.enabled") else None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nemo.utils import logging
-from nemo.utils.option_checks import check_integer, check_number, check_option
+from nemo.utils.option_checks import check_integer, check_number
 
 
 def check_masking_options(options: Mapping[str, Any]) -> None:
@@ -25,8 +25,8 @@ def check_masking_options(options: Mapping[str, Any]) -> None:
     Args:
         options: the arguments of the class by name, defaults included
     """
-    for name in ("left_context_size", "context_stride"):
-        check_option(f"model.masking.{name}", options[name], name)
+    check_integer("left_context_size", options["left_context_size"], minimum=-1)
+    check_integer("context_stride", options["context_stride"], minimum=1)
     is_ours = bool(options["causal"]) or options["left_context_size"] != -1 or options["context_stride"] != 1
     block_size = options["block_size"]
     usable = {

@@ -74,6 +74,7 @@ def read_options(config_or_model: Any) -> ModelOptions:
     if encoder.get("reduction") and (encoder.get("reduction_factor") or 1) > 1:
         raise ValueError(f"encoder.reduction={encoder.reduction!r}: its look-ahead is not known; must be null")
     timing = _timing(preprocessor, encoder)
+    is_mfcc = "MFCC" in preprocessor.get("_target_", "")
     is_local = encoder.get("self_attention_model") == "rel_pos_local_attn"
     style, contexts = _contexts_of_config(config, encoder) if model is None else _contexts_of_model(model.encoder)
     return ModelOptions(
@@ -86,7 +87,8 @@ def read_options(config_or_model: Any) -> ModelOptions:
         conv_norm_type=encoder.get("conv_norm_type", "batch_norm"),
         subsampling=_subsampling(encoder),
         subsampled=_subsampled(encoder),
-        normalize=_normalize(preprocessor),
+        # the MFCC preprocessor has no such option
+        normalize=preprocessor.get("normalize", None if is_mfcc else "per_feature"),
     )
 
 
@@ -105,14 +107,10 @@ def read_flag(model: Mapping, name: str) -> bool:
 
 
 def _section(config: Mapping, name: str) -> Any:
+    """A section of the config. One in NeMo's old form, `cls` (or `target`) and `params`, gets the form of today."""
     section = config.get(name)
     if not isinstance(section, Mapping):
         raise ValueError(f"{name}={section!r}: the model's config must have a section with this name")
-    return _without_params(section)
-
-
-def _without_params(section: Mapping) -> Mapping:
-    """A section in NeMo's old form, `cls` (or `target`) and `params`, in the form of today."""
     target = section.get("cls") or section.get("target")
     if target is None or "params" not in section:
         return section
@@ -195,9 +193,3 @@ def _subsampled(encoder: Mapping) -> Reach:
     if kind not in SUBSAMPLING_STEPS:
         raise ValueError(f"encoder.subsampling={kind!r}: must be one of {', '.join(SUBSAMPLING_STEPS)}")
     return subsampling_reach(kind, factor, bool(encoder.get("causal_downsampling")))
-
-
-def _normalize(preprocessor: Mapping) -> Any:
-    # the MFCC preprocessor has no such option
-    default = None if "MFCC" in preprocessor.get("_target_", "") else "per_feature"
-    return preprocessor.get("normalize", default)

@@ -18,7 +18,7 @@ from nemo.collections.asr.parts.nonfinite import check_on_nonfinite
 from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
 from nemo.utils.config_targets import class_of_target
-from nemo.utils.option_checks import check_known_keys, check_near_misses, check_section, read_option
+from nemo.utils.option_checks import check_known_keys, check_section, near_miss, read_option
 from nemo.utils.options import OPTIONS
 
 # Where keys of ours stand among keys that nobody checks.
@@ -89,8 +89,11 @@ def check_own_keys(cfg: Mapping):
             check_section(f"model.{name}", cfg[name])
     for section in OPEN_SECTIONS:
         options = cfg if section == "model" else cfg.get(section.removeprefix("model."))
-        if isinstance(options, Mapping):
-            check_near_misses(section, options, tuple(OPTIONS[section]))
+        for key in options if isinstance(options, Mapping) else ():
+            meant = near_miss(key, OPTIONS[section]) if isinstance(key, str) else None
+            if meant is not None:
+                value = options.get(key)
+                raise ValueError(f"{section}.{key}={value!r}: unknown option; did you mean {section}.{meant}?")
 
 
 def hand_contexts_to_encoder(cfg: DictConfig):
@@ -111,7 +114,7 @@ def hand_contexts_to_encoder(cfg: DictConfig):
     if contexts.schedule is None:
         return
     target = target_class(encoder)
-    if target is not None and not _takes(target, "hierarchical_context"):
+    if target is not None and "hierarchical_context" not in (_arguments(target) or ["hierarchical_context"]):
         raise ValueError(f"encoder._target_={encoder['_target_']}: hierarchical_context needs a ConformerEncoder")
     contexts.own()
 
@@ -125,8 +128,9 @@ def check_modules(cfg: Mapping):
     """
     for name in ("encoder", "masking"):
         target = target_class(cfg.get(name))
-        if target is not None and name == "masking":
-            check_known_keys("masking", cfg[name], target)
+        if target is not None and name == "masking" and _arguments(target):
+            of_hydra = [key for key in cfg[name] if str(key).startswith("_")]
+            check_known_keys(name, cfg[name], [*_arguments(target), *of_hydra])
         if hasattr(target, "check_options"):  # a fork's own class need not have it
             target.check_options(cfg[name])
 
@@ -154,15 +158,19 @@ def prepare_post_conv(cfg: DictConfig, restoring: bool):
     Raises:
         ValueError: an option of ours is set, and a block is shorter than an encoder frame.
     """
-    factor, masking = cfg.encoder.subsampling_factor, cfg.masking
-    if restoring and _was_saved_by_nemo(cfg):
+    factor, d_model, masking = cfg.encoder.subsampling_factor, cfg.encoder.d_model, cfg.masking
+    # plain NeMo changes all three of these, and only for `post_conv`
+    adapted = (
+        masking.get("feat_in") == d_model == cfg.quantizer.get("feat_in") and cfg.loss.get("combine_time_steps") == 1
+    )
+    if restoring and adapted:
         masking.block_size = factor * max(1, masking.block_size)
     elif not restoring and "combine_time_steps" in cfg.quantizer:
         cfg.quantizer.combine_time_steps = 1
     masking.block_size = _at_least_a_step(masking, factor)
     if masking.get("context_stride") == factor:
         masking.context_stride = 1
-    if masking.get("feat_in") == cfg.encoder.d_model:
+    if masking.get("feat_in") == d_model:
         # NeMo sets it again. Saved as null it tells a file of ours from one of NeMo's, which has the number.
         masking.feat_in = None
 
@@ -190,16 +198,10 @@ def context_stride(cfg: Mapping, factor: int) -> int:
     return stride
 
 
-def _takes(target: type, argument: str) -> bool:
+def _arguments(target: type) -> list[str]:
+    """Names of the arguments of a class; empty if it takes others too."""
     parameters = inspect.signature(target).parameters
-    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def _was_saved_by_nemo(cfg: Mapping) -> bool:
-    """Whether plain NeMo has changed this `post_conv` config: all of it, and it is in no other file."""
-    d_model = cfg.encoder.d_model
-    adapted = cfg.masking.get("feat_in") == d_model and cfg.quantizer.get("feat_in") == d_model
-    return adapted and cfg.loss.get("combine_time_steps") == 1
+    return [] if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else list(parameters)
 
 
 def _at_least_a_step(masking: Mapping, factor: int):
