@@ -25,7 +25,7 @@ from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals, resolve_features
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import read_option
 from nemo.utils.shadowing import inherit_module
 
 REPLACED = ("SpeechEncDecSelfSupervisedModel", "EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel")
@@ -63,8 +63,7 @@ class EncDecMaskedTokenPredModel(
         cfg = ssl_config.plain_copy(cfg)
         ssl_config.check_promises(cfg, restoring)
         ssl_config.hand_contexts_to_encoder(cfg)
-        ssl_config.check_encoder(cfg)
-        ssl_config.check_masking(cfg)
+        ssl_config.check_modules(cfg)
         objective = objective_of_config(cfg, restoring)
         post_conv = ssl_config.is_post_conv(cfg)
         if post_conv:
@@ -76,9 +75,8 @@ class EncDecMaskedTokenPredModel(
         if hasattr(self.mask_processor, "context_stride"):
             with ssl_config.warning_if(restoring):
                 self.mask_processor.context_stride = ssl_config.context_stride(self.cfg, self._subsampling_factor())
-        self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
-        decode = cfg.get("masked_only_decoding", True)
-        self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
+        self.target_normalize = read_option("model.target_normalize", cfg)
+        self.masked_only_decoding = read_option("model.masked_only_decoding", cfg)
         self.decoder = self.objective.decoder(self.decoder, self.loss, self.cfg.decoder)
         self._prepare_logging()
 

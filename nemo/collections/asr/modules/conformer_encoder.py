@@ -17,15 +17,10 @@ from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositi
 from nemo.collections.asr.parts.submodules.subsampling import unwrap_subsampling
 from nemo.core.classes.mixins import adapter_mixins
 from nemo.utils.fast_paths import is_on, is_recorded, runs_eagerly
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import check_option, read_option
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("ConformerEncoder", "ConformerEncoderAdapter"))
-
-# Attention in blocks computes what the full matrix computes, in another order. None: by size, in encoders whose layers
-# have contexts of their own; an encoder without stays NeMo's to the bit. auto: by size, in every encoder. always,
-# never: whatever the size. Layers that see everything, a cache and an export take the full matrix.
-BANDED_ATTENTION = (None, "auto", "always", "never")
 
 
 class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
@@ -39,8 +34,10 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
     Args:
         hierarchical_context: `{enabled, interpolation, schedule}`, see `ContextSchedule.from_config`; None leaves the
             layers without contexts of their own
-        banded_attention: which layers with a limited window attend in blocks of neighbouring frames, see
-            `BANDED_ATTENTION`
+        banded_attention: which layers with a limited window attend in blocks of neighbouring frames, which computes
+            what the full matrix computes, in another order. None: by size, in encoders whose layers have contexts of
+            their own; an encoder without stays NeMo's to the bit. `auto`: by size, in every encoder. `always`,
+            `never`: whatever the size. Layers that see everything, a cache and an export take the full matrix.
         context_cap: `[left, right]`, no layer sees more than this; None, the default, is no cap. It is in the config
             of a model that was saved while there was one.
         *args, **kwargs: NeMo's arguments. `att_context_probs` may sum to 1 within rounding.
@@ -63,16 +60,16 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
     @staticmethod
     def check_options(options: Mapping):
         """Raises a ValueError if an option of ours, in the encoder's section of a config, is out of its range."""
-        check_choice("encoder.banded_attention", options.get("banded_attention"), BANDED_ATTENTION)
+        read_option("model.encoder.banded_attention", options)
 
     @property
     def banded_attention(self) -> str | None:
-        """One of `BANDED_ATTENTION`; can be set at any time."""
+        """None, `auto`, `always` or `never`; can be set at any time."""
         return self._banded_attention
 
     @banded_attention.setter
     def banded_attention(self, choice: str | None):
-        self._banded_attention = check_choice("banded_attention", choice, BANDED_ATTENTION)
+        self._banded_attention = check_option("model.encoder.banded_attention", choice, "banded_attention")
 
     def set_default_att_context_size(self, att_context_size: Sequence[int] | None):
         """NeMo's; where layers have contexts of their own, it sets `context_cap`, and `[-1, -1]` takes the cap away.

@@ -19,13 +19,13 @@ from nemo.collections.asr.parts.finetuning.transcripts import Transcripts, read_
 from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErrorRate
 from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
-from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO, check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
 from nemo.collections.asr.parts.resume import ExactResume
-from nemo.collections.asr.parts.utils.ssl_config import check_encoder, check_own_keys, hand_contexts_to_encoder
+from nemo.collections.asr.parts.utils.ssl_config import check_modules, check_own_keys, hand_contexts_to_encoder
 from nemo.utils import logging
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.get_rank import is_global_rank_zero
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import read_option
 
 MODELS = "nemo.collections.asr.models"
 # by whether it is an RNN-T model, and whether it has a tokenizer
@@ -60,15 +60,15 @@ class FineTuning:
         self.cfg = cfg
         self.trainer: Any = trainer
         check_own_keys(cfg.model)
-        self.on_bad_audio = check_choice("model.on_bad_audio", cfg.model.get("on_bad_audio"), ON_BAD_AUDIO)
+        self.on_bad_audio = read_option("model.on_bad_audio", cfg.model)
         self.freezing = FreezeEncoder(cfg.get("freeze_encoder_steps") or 0)
         self.curriculum = ContextCurriculum.from_config(cfg.model.get("curriculum_context"))
         check_rates(cfg.model)
         self.pretrained = read_pretrained(cfg.pretrained.path)
-        other = check_choice("pretrained.other_contexts", cfg.pretrained.get("other_contexts"), (True, False, None))
+        other = read_option("pretrained.other_contexts", cfg.pretrained)
         inherit(cfg.model, self.pretrained, bool(other))
         hand_contexts_to_encoder(cfg.model)
-        check_encoder(cfg.model)
+        check_modules(cfg.model)
         require_streaming(cfg.model)
         self._unreadable = ""
         self.transcripts = self._checked_data()

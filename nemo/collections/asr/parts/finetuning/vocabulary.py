@@ -19,10 +19,9 @@ from nemo.collections.asr.parts.finetuning.transcripts import Transcripts
 from nemo.collections.common.tokenizers.sentencepiece_tokenizer import create_spt_model
 from nemo.utils import logging
 from nemo.utils.get_rank import is_global_rank_zero
-from nemo.utils.option_checks import check_choice, check_integer
+from nemo.utils.option_checks import check_choice, read_option
 
 TYPES = ("char", "bpe", "wpe", "agg")  # of `model.tokenizer`; null is char
-SPE_TYPES = ("bpe", "unigram")
 ONLY_TRAINING = ("vocab_size", "spe_type")  # options of a tokenizer that is trained, which NeMo does not know
 TEXT = "text.txt"
 OPTIONS = "trained_with.json"  # beside the tokenizer: what it was asked to be
@@ -121,8 +120,7 @@ def _folders(tokenizer: Mapping) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _training_options(tokenizer: Mapping) -> tuple[int, str]:
-    size = check_integer("model.tokenizer.vocab_size", tokenizer.get("vocab_size"), 1)
-    return size, check_choice("model.tokenizer.spe_type", tokenizer.get("spe_type", "bpe"), SPE_TYPES)
+    return read_option("model.tokenizer.vocab_size", tokenizer), read_option("model.tokenizer.spe_type", tokenizer)
 
 
 def check_folder(option: str, folder: str, kind: str) -> None:

@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from nemo.collections.asr.data.loading import rider_of
 from nemo.collections.asr.parts.nonfinite.ranks import Batch, Findings, describe, find
 from nemo.utils import logging
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import check_choice, read_option
 
 ON_NONFINITE = ("raise", "skip", None)
 LOSS = "val_loss"
@@ -245,7 +245,7 @@ def check_on_nonfinite(cfg: Mapping) -> str | None:
     Raises:
         ValueError: it is another value than those of `ON_NONFINITE`.
     """
-    action = check_choice("on_nonfinite", cfg.get("on_nonfinite"), ON_NONFINITE)
+    action = read_option("model.on_nonfinite", cfg)
     if action is None and cfg.get("skip_nan_grad"):
         logging.warning(
             "model.skip_nan_grad=true: NeMo's models for self-supervised pretraining do not look at it. Set "

@@ -20,7 +20,7 @@ from nemo.collections.asr.parts.resume.place import Place, ResumedEpochLoop
 from nemo.collections.asr.parts.resume.stop_signals import StopSignals, deafen_workers
 from nemo.utils import logging
 from nemo.utils.callbacks.preemption import PreemptionCallback
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import read_option
 from nemo.utils.random_state import RandomState, capture, derive_seed, put_back, seed_process
 from nemo.utils.ranks import from_all_ranks
 
@@ -226,8 +226,7 @@ def resume_of_config(model: Any) -> list[ExactResume]:
     trainer = model.trainer
     if trainer is not None and trainer.state.fn != TrainerFn.FITTING:
         return []
-    seed = model.cfg.get("seed")
-    return [ExactResume(None if seed is None else check_integer("model.seed", seed, 0))]
+    return [ExactResume(read_option("model.seed", model.cfg))]
 
 
 def resumed_loader(model: Any, loader: Any) -> Any:
