@@ -10,7 +10,7 @@ from typing import Literal
 
 from nemo.collections.asr.parts.contexts.context import UNLIMITED
 from nemo.collections.asr.parts.lookahead.from_config import ModelOptions
-from nemo.collections.asr.parts.lookahead.reach import SUBSAMPLING_STEPS, frames_ahead, has_causal_form, layer_ranges
+from nemo.collections.asr.parts.lookahead.reach import SUBSAMPLING_STEPS, frames_ahead, layer_ranges
 
 Part = Literal["attention", "convolution", "downsampling", "front end", "normalisation"]
 
