@@ -181,7 +181,7 @@ class StreamingHost(Generic[Output]):
         self._reset(as_rows(self._arrays, mask, self.batch_size))
 
     def state_dict(self) -> dict[str, Any]:
-        """All state as copied tensors or arrays and plain numbers, to be saved; going on from it is exact to the bit."""
+        """All state as copied tensors or arrays and numbers, to be saved; going on from it is exact to the bit."""
         return {**self._state.state_dict(), **self._constants()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
