@@ -10,6 +10,7 @@ import sys
 from nemo_streaming_ssl import __version__
 from nemo_streaming_ssl.check import add_check
 from nemo_streaming_ssl.export import add_export
+from nemo_streaming_ssl.inputs import InputError
 from nemo_streaming_ssl.plot import add_plot
 from nemo_streaming_ssl.status import add_status
 from nemo_streaming_ssl.strip import add_strip
@@ -18,7 +19,7 @@ from nemo_streaming_ssl.vendoring import add_vendor
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Runs one command and returns its exit code; 2, with a line that says why, for what cannot be read."""
     parser = argparse.ArgumentParser(prog="nemo-streaming-ssl", description="Patches over NeMo for streaming SSL.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -28,6 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code = args.run(args)
         sys.stdout.flush()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     except BrokenPipeError:
         # The reader has gone, as in `... | head -1`. Python flushes once more at its end, so that goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nemo_streaming_ssl.check import InputError, Subcommands, require_file
+from nemo_streaming_ssl.inputs import InputError, Subcommands, require_file
 
 NEEDED = ("onnx", "onnxruntime")
 

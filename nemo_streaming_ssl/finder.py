@@ -22,7 +22,6 @@ TYPE_CHECKING = False  # for type checkers only; `typing` takes longer to import
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
-    from typing import Any
 
 SWITCH = "NEMO_STREAMING_SSL"
 SUPPORTED = f"supported are NeMo {OLDEST_NEMO} to {NEWEST_NEMO}"
@@ -204,13 +203,4 @@ def install(root: "str | None" = None) -> None:
     if root is None:
         return
     finder = NemoFinder(root) if switched_off() else OverlayFinder(root)
-    sys.meta_path[:] = [finder] + _other_finders()
-
-
-def uninstall() -> None:
-    """Takes the finder away; modules that are already imported stay what they are."""
-    sys.meta_path[:] = _other_finders()
-
-
-def _other_finders() -> "list[Any]":
-    return [finder for finder in sys.meta_path if not getattr(finder, "is_nemo_overlay", False)]
+    sys.meta_path[:] = [finder, *(other for other in sys.meta_path if not getattr(other, "is_nemo_overlay", False))]

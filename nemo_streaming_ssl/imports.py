@@ -29,26 +29,17 @@ def failing_imports(names: list[str], root: str) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         results = os.path.join(folder, "results")
         words = {"path": sys.path, "names": names, "root": root, "results": results}
+        open(results, "w").close()
         child = subprocess.run([sys.executable, "-c", CHILD], input=json.dumps(words), capture_output=True, text=True)
-        reasons = _read(results)
+        with open(results, encoding="utf-8") as file:
+            reasons = dict(json.loads(line) for line in file)
     failing = {name: reason for name, reason in reasons.items() if reason}
     missing = [name for name in names if name not in reasons]
     if missing:
-        failing[missing[0]] = f"Python ended with exit code {child.returncode}{_last_line(child.stderr)}"
+        last_line = "".join(f": {line}" for line in child.stderr.strip().splitlines()[-1:])
+        failing[missing[0]] = f"Python ended with exit code {child.returncode}{last_line}"
         failing.update((name, f"not tried after {missing[0]}") for name in missing[1:])
     return failing
-
-
-def _read(results: str) -> dict:
-    if not os.path.exists(results):
-        return {}
-    with open(results, encoding="utf-8") as file:
-        return dict(json.loads(line) for line in file)
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return f": {lines[-1]}" if lines else ""
 
 
 def import_all(names: list[str], root: str, results: str) -> None:
@@ -64,15 +55,12 @@ def import_all(names: list[str], root: str, results: str) -> None:
     os._exit(0)
 
 
-def _with_path(error: SyntaxError) -> str:
-    """What is wrong, and where: Python itself names the file without its folder."""
-    return f"{error.msg} ({error.filename}, line {error.lineno})"
-
-
 def _reason(name: str) -> str:
     try:
         importlib.import_module(name)
     except BaseException as error:  # a SystemExit too: this module cannot be imported
-        message = _with_path(error) if isinstance(error, SyntaxError) else str(error).strip().partition("\n")[0]
+        message = str(error).strip().partition("\n")[0]
+        if isinstance(error, SyntaxError):  # Python itself names the file without its folder
+            message = f"{error.msg} ({error.filename}, line {error.lineno})"
         return f"{type(error).__name__}: {message}" if message else type(error).__name__
     return ""

@@ -5,13 +5,34 @@
 
 import ast
 import re
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO
 
-if TYPE_CHECKING:  # NeMo brings it, and is not always there
-    from packaging.version import Version
+
+def parse(file: Path) -> ast.Module | None:
+    """The syntax tree of a file; None if it cannot be read or is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as an escape sequence that means nothing
+            return ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def dotted_name(path: Path) -> str:
+    """`nemo/a/x.py` -> `nemo.a.x`, `nemo/a/__init__.py` -> `nemo.a`."""
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def absolute_name(node: ast.ImportFrom, package: str) -> str:
+    """The module that a `from` names, in a module of that package."""
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".")
+    return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
 
 
 def imports_its_base(file: Path) -> bool:
@@ -20,7 +41,7 @@ def imports_its_base(file: Path) -> bool:
     Raises:
         SyntaxError, ValueError: the file is no Python
     """
-    base = f"_{file.stem}_base"
+    base = base_path(file).stem
     names: list[str] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -28,6 +49,16 @@ def imports_its_base(file: Path) -> bool:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names.extend(alias.name for alias in node.names)
     return any(name.rpartition(".")[2] == base for name in names)
+
+
+def base_path(file: Path) -> Path:
+    """The name that the original of a shadowing file is imported by; in a tree with the patches in it a file."""
+    return file.with_name(f"_{file.stem}_base.py")
+
+
+def original_of(file: Path) -> Path:
+    """Where a NeMo has the original of a module: in `_x_base.py` if the patches were written into it."""
+    return base if (base := base_path(file)).is_file() else file
 
 
 def modules_with_base(nemo: Path) -> list[Path]:
@@ -62,10 +93,13 @@ def _installed_version() -> str | None:
 def is_supported(version: str | None) -> bool:
     """True when the release is in the supported range; a release candidate counts as its release."""
     # Imported here: this module is imported where NeMo, which brings it, is not.
-    from packaging.version import Version
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
 
-    found = _release(version)
-    return found is not None and Version(OLDEST_NEMO) <= found <= Version(NEWEST_NEMO)
+    try:
+        return Version(version or "").base_version in SpecifierSet(f">={OLDEST_NEMO},<={NEWEST_NEMO}")
+    except InvalidVersion:
+        return False
 
 
 def is_tested(version: str) -> bool:
@@ -73,13 +107,3 @@ def is_tested(version: str) -> bool:
     from packaging.version import Version
 
     return Version(version) in map(Version, TESTED_NEMO)
-
-
-def _release(version: str | None) -> Optional["Version"]:
-    """The version without what follows its numbers; None if it is none."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(Version(version or "").base_version)
-    except InvalidVersion:
-        return None

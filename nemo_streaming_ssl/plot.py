@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nemo_streaming_ssl.check import InputError, Subcommands, add_config_arguments, load_config, read_report
+from nemo_streaming_ssl.inputs import (
+    InputError,
+    Subcommands,
+    add_config_arguments,
+    load_config,
+    model_section,
+    read_report,
+)
 from nemo_streaming_ssl.plot_style import (
     BLUE,
     GREY,
@@ -44,18 +51,21 @@ def add_plot(commands: Subcommands) -> None:
 
 
 def run_plot(args: argparse.Namespace) -> int:
-    """Writes the picture; 2 if the input cannot be read, the picture not be written, or matplotlib is missing."""
+    """Writes the picture; 2 if matplotlib is missing.
+
+    Raises:
+        InputError: the input cannot be read, or the picture cannot be written
+    """
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         print("plot needs matplotlib: pip install matplotlib", file=sys.stderr)
         return 2
+    figure = picture(args.config, args.overrides)
     try:
-        figure = picture(args.config, args.overrides)
-        _save(figure, args.output)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+        save(figure, args.output)
+    except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
+        raise InputError(str(args.output), error) from error
     print(args.output)
     return 0
 
@@ -73,13 +83,6 @@ def picture(path: Path, overrides: Sequence[str] = ()) -> "Figure":
     except Exception as error:  # Hydra and OmegaConf have types of their own
         raise InputError(f"{path}: masking", error) from error
     return draw(report, mask)
-
-
-def _save(figure: "Figure", output: Path) -> None:
-    try:
-        save(figure, output)
-    except (OSError, ValueError) as error:  # the folder is missing; matplotlib does not know the file type
-        raise InputError(str(output), error) from error
 
 
 class SampledMask(NamedTuple):
@@ -105,10 +108,11 @@ def sample_mask(config: Any, report: "LookaheadReport") -> SampledMask | None:
     import torch
     from omegaconf import OmegaConf
 
+    from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking, mask_features
     from nemo.collections.asr.parts.contexts.context import tightest_left
     from nemo.core.classes.common import Serialization
 
-    model = config.model if "model" in config else config
+    model = model_section(config)
     if model.get("masking") is None:
         return None
     options = OmegaConf.create(OmegaConf.to_container(model.masking, resolve=True))
@@ -119,25 +123,14 @@ def sample_mask(config: Any, report: "LookaheadReport") -> SampledMask | None:
         ms, stride = report.timing.encoder_ms, 1
     masking.context_stride = stride
     torch.manual_seed(0)
-    masked, ends = _draw_mask(
-        masking, options.feat_in, round(1000 * MASK_SECONDS / ms), tightest_left(report.contexts)
-    )
-    return SampledMask(ms / 1000, masked, ends)
-
-
-def _draw_mask(masking: Any, features: int, frames: int, left_context: int | None) -> tuple[list[bool], list[int]]:
-    """One mask of an utterance, and the ends of the windows that it was drawn in."""
-    import torch
-
-    from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking, mask_features
-
+    frames, left_context = round(1000 * MASK_SECONDS / ms), tightest_left(report.contexts)
     lengths = torch.tensor([frames])
     if not isinstance(masking, RandomBlockMasking):  # a fork's own, without windows
-        masks = mask_features(masking, torch.zeros(1, features, frames), lengths, None, left_context)[1]
-        return masks[0, 0].bool().tolist(), []
+        masks = mask_features(masking, torch.zeros(1, options.feat_in, frames), lengths, None, left_context)[1]
+        return SampledMask(ms / 1000, masks[0, 0].bool().tolist(), [])
     mask, windows = masking.draw(lengths, frames, effective_left_context=left_context)
     ends = windows.stop[0].unique().tolist() if windows.per_utterance > 1 else []
-    return mask[0].tolist(), ends
+    return SampledMask(ms / 1000, mask[0].tolist(), ends)
 
 
 @in_style()
@@ -148,18 +141,17 @@ def draw(report: "LookaheadReport", mask: SampledMask | None = None) -> "Figure"
     grid = figure.add_gridspec(2 if mask else 1, 2, height_ratios=[height, 1.3] if mask else None)
     each_layer = figure.add_subplot(grid[0, 0])
     all_layers = figure.add_subplot(grid[0, 1], sharey=each_layer)
-    _plot_contexts(each_layer, report)
-    _plot_reach(all_layers, report)
+    frame = report.timing.encoder_ms / 1000
+    _plot_bars(each_layer, [(_length(each.left, frame), _length(each.right, frame)) for each in report.contexts])
+    each_layer.set_title(f"What each layer sees ({report.style})")
+    each_layer.set_ylabel("layer")
+    reaches = [report.reach_ms(layer + 1) for layer in range(len(report.contexts))]
+    _plot_bars(all_layers, [(back / 1000, ahead / 1000) for back, ahead in reaches])
+    all_layers.set_title("Reach through all layers up to it")
+    all_layers.tick_params(labelleft=False)
     if mask:
         _plot_mask(figure.add_subplot(grid[1, :]), report, mask)
     return figure
-
-
-def _plot_contexts(axes: "Axes", report: "LookaheadReport") -> None:
-    frame = report.timing.encoder_ms / 1000
-    _plot_bars(axes, [(_length(context.left, frame), _length(context.right, frame)) for context in report.contexts])
-    axes.set_title(f"What each layer sees ({report.style})")
-    axes.set_ylabel("layer")
 
 
 def _length(frames: int, frame: float) -> float:
@@ -167,23 +159,15 @@ def _length(frames: int, frame: float) -> float:
     return math.inf if frames < 0 else frames * frame
 
 
-def _plot_reach(axes: "Axes", report: "LookaheadReport") -> None:
-    reaches = [report.reach_ms(layer + 1) for layer in range(len(report.contexts))]
-    _plot_bars(axes, [(back / 1000, ahead / 1000) for back, ahead in reaches])
-    axes.set_title("Reach through all layers up to it")
-    axes.tick_params(labelleft=False)
-
-
 def _plot_bars(axes: "Axes", reaches: Sequence[tuple[float, float]]) -> None:
     """One bar for each layer, from (seconds back, seconds ahead); unlimited ones are arrows to the edge."""
     longest = max((length for reach in reaches for length in reach if length < math.inf), default=0) or 1.0
     for side, colour in enumerate((BACK, AHEAD)):
         lengths = [reach[side] for reach in reaches]
-        edge = _edge(lengths, longest)
-        if side:
-            axes.set_xlim(right=edge)
-        else:
-            axes.set_xlim(left=-edge)
+        # a thin margin where nothing is seen
+        edge = max(lengths) + 0.3 * longest if any(lengths) else 0.05 * longest
+        edge = 1.5 * longest if math.inf in lengths else edge
+        axes.set_xlim(None if side else -edge, edge if side else None)
         for layer, length in enumerate(lengths):
             _plot_bar(axes, layer, length if side else -length, edge, colour)
             if length and lengths.index(length) == layer:
@@ -193,14 +177,6 @@ def _plot_bars(axes: "Axes", reaches: Sequence[tuple[float, float]]) -> None:
     axes.set_yticks(range(0, len(reaches), 1 + len(reaches) // 10))
     axes.set_xlabel("s, the current frame at 0")
     axes.locator_params(axis="x", nbins=5)
-
-
-def _edge(lengths: Sequence[float], longest: float) -> float:
-    """Where the axis ends, for bars of these lengths and labels; `longest` is the longest bar of both sides."""
-    if math.inf in lengths:
-        return 1.5 * longest
-    # a thin margin where nothing is seen
-    return max(lengths) + 0.3 * longest if max(lengths) else 0.05 * longest
 
 
 def _plot_bar(axes: "Axes", layer: int, length: float, edge: float, colour: str) -> None:
@@ -220,6 +196,8 @@ def _label_bar(axes: "Axes", layer: int, length: float, ahead: int, edge: float)
 
 
 def _plot_mask(axes: "Axes", report: "LookaheadReport", mask: SampledMask) -> None:
+    from matplotlib.patches import Patch
+
     seconds, masked, ends = mask
     for i, (first, stop) in enumerate(zip([0, *ends], ends)):
         axes.axvspan(first * seconds, stop * seconds, color=WINDOWS[i % 2], linewidth=0)
@@ -232,14 +210,8 @@ def _plot_mask(axes: "Axes", report: "LookaheadReport", mask: SampledMask) -> No
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set(xlim=(0, len(masked) * seconds), ylim=(0, 1))
-    _add_mask_legend(axes, report, bool(ends))
-
-
-def _add_mask_legend(axes: "Axes", report: "LookaheadReport", has_windows: bool) -> None:
-    from matplotlib.patches import Patch
-
     handles = [Patch(color=MASKED, label="masked")]
-    if has_windows:
+    if ends:
         lefts = [context.left * report.timing.encoder_ms / 1000 for context in report.contexts if context.left >= 0]
         size = f", {min(lefts):.3g} s" if lefts else ""
         handles.append(Patch(color=WINDOWS[1], label=f"windows of the tightest left context{size}"))

@@ -19,18 +19,115 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from nemo_streaming_ssl import TESTED_NEMO
-from nemo_streaming_ssl.class_sources import Class, Sources, base_name
-from nemo_streaming_ssl.finder import overlay_root
-from nemo_streaming_ssl.module_names import dotted_name, parse
-from nemo_streaming_ssl.nemo_tree import imports_its_base, version_in
+from nemo_streaming_ssl.finder import overlay_root, public_name
+from nemo_streaming_ssl.nemo_tree import absolute_name, dotted_name, imports_its_base, parse, version_in
 from nemo_streaming_ssl.replaced_methods import COLUMNS, FILE, KINDS, Body, Method, defined, digest, members
 
 WORST_FIRST = list(KINDS)
 Key = tuple[str, str]  # file and name
 Kinds = dict[Key, str]
 Bodies = dict[str, Body]  # by file
+
+
+class Module(NamedTuple):
+    """A module's source."""
+
+    name: str  # dotted, `_x_base` for an original
+    path: str  # `nemo/...py`
+    is_ours: bool
+    is_original: bool  # of a module that ours shadows
+    tree: ast.Module
+    imports: list[tuple[str, str, str]]  # local name, module, name in it; of a star import both names are stars
+
+
+class Class(NamedTuple):
+    """A class as it is written somewhere."""
+
+    module: Module
+    node: ast.ClassDef
+
+
+class Sources:
+    """
+    Modules and classes of a NeMo with the patches over it, and the order of their bases, without importing them.
+
+    Args:
+        nemo_root: the folder that NeMo's `nemo/` is in.
+        our_root: the folder that our `nemo/` is in.
+    """
+
+    def __init__(self, nemo_root: Path, our_root: Path):
+        self.roots = (our_root, nemo_root)
+        self._modules: dict[str, Module | None] = {}
+        self._types: dict[Any, type] = {}
+
+    def module(self, name: str) -> Module | None:
+        """The module of that dotted name; None if it is not one of NeMo's or ours."""
+        if name not in self._modules:
+            self._modules[name] = self._read(name) if name.startswith("nemo.") else None
+        return self._modules[name]
+
+    def _read(self, name: str) -> Module | None:
+        public = public_name(name)  # of an original, which is NeMo's file of that name
+        place, roots = (public, self.roots[1:]) if public else (name, self.roots)
+        path = place.replace(".", "/")
+        for root in roots:
+            for file, package in ((f"{path}.py", place.rpartition(".")[0]), (f"{path}/__init__.py", place)):
+                tree = parse(root / file)
+                if tree is not None:
+                    return Module(name, file, root == self.roots[0], bool(public), tree, _imports(tree, package))
+        return None
+
+    def find(self, module: str, name: str) -> Class | None:
+        """The class that a name of a module is, wherever it was imported from."""
+        found = self.module(module)
+        if found is None:
+            return None
+        for node in ast.walk(found.tree):
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return Class(found, node)
+        for local, place, original in found.imports:
+            if local == name:
+                return self.find(place, original)
+        # without naming it: by a star import, or by what a shadowing module has from its original
+        base = base_name(module)
+        passed_on = [place for local, place, _ in found.imports if local == "*"]
+        passed_on += [base for _, place, original in found.imports if f"{place}.{original}" == base]
+        return next(filter(None, (self.find(other, name) for other in passed_on if other != module)), None)
+
+    def order_of(self, cls: Class) -> list[Class]:
+        """The class and its bases, in the order in which Python looks for a method."""
+        return [base.written_as for base in self._type_of(cls).__mro__ if hasattr(base, "written_as")]
+
+    def _type_of(self, cls: Class) -> type:
+        """A class without methods in the same place among its bases: Python itself says their order."""
+        key = (cls.module.name, cls.node.name)
+        if key not in self._types:
+            bases = tuple(self._base(cls.module, base) for base in cls.node.bases)
+            self._types[key] = type(cls.node.name, bases, {"written_as": cls})
+        return self._types[key]
+
+    def _base(self, module: Module, node: ast.expr) -> type:
+        owner, _, name = ast.unparse(node).rpartition(".")
+        where = {local: f"{place}.{original}" for local, place, original in module.imports}
+        found = self.find(where.get(owner, owner) if owner else module.name, name)
+        # of another library: `written_as` of a class is not inherited from it
+        return self._type_of(found) if found else self._types.setdefault(name, type(name, (), {}))
+
+
+def _imports(tree: ast.Module, package: str) -> list[tuple[str, str, str]]:
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = ((absolute_name(node, package), alias) for node in nodes for alias in node.names)
+    return [(alias.asname or alias.name, module, alias.name) for module, alias in names]
+
+
+def base_name(name: str) -> str:
+    """The dotted name of the original that a module shadows."""
+    package, _, stem = name.rpartition(".")
+    return f"{package}._{stem}_base"
 
 
 def replaced_in(nemo: Path, overlay: Path) -> list[Method]:
@@ -101,15 +198,8 @@ def _calls_original(node: ast.AST, name: str) -> str:
 
 def _is_original(node: ast.AST, name: str) -> bool:
     """`super().name`, `Class.name`, `base.Class.name`, `base.name`."""
-    if not isinstance(node, ast.Attribute) or node.attr != name:
-        return False
-    owner = node.value
-    if isinstance(owner, ast.Call):
-        return isinstance(owner.func, ast.Name) and owner.func.id == "super"
-    if isinstance(owner, ast.Attribute):
-        owner = owner.value
-        return isinstance(owner, ast.Name) and owner.id == "base"
-    return isinstance(owner, ast.Name) and (owner.id == "base" or owner.id[0].isupper())
+    owner = ast.unparse(node.value) if isinstance(node, ast.Attribute) and node.attr == name else ""
+    return bool(re.fullmatch(r"super\(.*\)|base(\.\w+)?|[A-Z]\w*", owner))
 
 
 def _always_run(node: ast.AST) -> Iterator[ast.AST]:
@@ -171,28 +261,20 @@ def _words(tree: ast.AST) -> Iterator[str]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Writes the table, if all releases are given; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m nemo_streaming_ssl.replaced_list", description=__doc__)
     parser.add_argument("nemo", nargs="+", type=Path, help="NeMo's wheels, or folders that have a nemo/ in them")
     found: dict[Method, list[str]] = defaultdict(list)
     for place in parser.parse_args(words).nemo:
         with tempfile.TemporaryDirectory() as folder:
-            root = place if place.is_dir() else _unpacked(place, Path(folder))
+            root = place
+            if not place.is_dir():
+                root = Path(folder)
+                with zipfile.ZipFile(place) as wheel:
+                    wheel.extractall(root, [name for name in wheel.namelist() if re.fullmatch(r"nemo/.*\.py", name)])
             version = str(version_in(root / "nemo"))
             for method in replaced_in(root / "nemo", Path(str(overlay_root()), "nemo")):
                 found[method].append(version)
-    _write(found)
-    return 0
-
-
-def _unpacked(wheel: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder, [name for name in archive.namelist() if re.fullmatch(r"nemo/.*\.py", name)])
-    return folder
-
-
-def _write(found: dict[Method, list[str]]) -> None:
-    """Writes the table, after a look at whether all releases are in it."""
     releases = sorted({version for versions in found.values() for version in versions}, key=TESTED_NEMO.index)
     if tuple(releases) != TESTED_NEMO:
         raise SystemExit(f'The table is made of all tested releases, {", ".join(TESTED_NEMO)}; given: {releases}')
@@ -201,6 +283,7 @@ def _write(found: dict[Method, list[str]]) -> None:
         table.writerow(COLUMNS)
         for method in sorted(found, key=lambda method: (*astuple(method), found[method])):
             table.writerow([*astuple(method), " ".join(sorted(found[method], key=TESTED_NEMO.index))])
+    return 0
 
 
 if __name__ == "__main__":

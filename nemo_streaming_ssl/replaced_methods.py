@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nemo_streaming_ssl import TESTED_NEMO
-from nemo_streaming_ssl.module_names import parse
+from nemo_streaming_ssl.nemo_tree import original_of, parse
 
 FILE = Path(__file__).with_suffix(".csv")
 COLUMNS = ("file", "name", "kind", "hash", "releases")
@@ -86,10 +86,7 @@ def changed_methods(nemo: Path, version: str | None) -> list[ChangedMethod]:
     """
     known, changed = known_methods(version), []
     for file in sorted({file for file, _ in known}):
-        path = nemo.parent / file
-        # a tree that the patches were written into keeps the original in a file of this name
-        base = path.with_name(f"_{path.stem}_base.py")
-        path = base if base.is_file() else path
+        path = original_of(nemo.parent / file)
         for name, nodes in (members(parse(path)) if path.is_file() else {}).items():
             same = known.get((file, name))
             if same and digest(nodes) not in [method.hash for method in same]:
@@ -101,25 +98,21 @@ def changed_methods(nemo: Path, version: str | None) -> list[ChangedMethod]:
 def change_lines(nemo: Path, version: str | None) -> list[str]:
     """A line for each method that a fork has changed, then what to do; nothing where none is."""
     changed = changed_methods(nemo, version)
-    return [*map(str, changed), _compared_with(version), ADVICE] if changed else []
-
-
-def _compared_with(version: str | None) -> str:
-    if version in TESTED_NEMO:
-        return f"Compared with NeMo {version}."
-    name = version or "of unknown version"
-    return f'Compared with {", ".join(TESTED_NEMO)}: NeMo {name} was not tested, and may differ from them by itself.'
+    with_what = f"NeMo {version}."
+    if version not in TESTED_NEMO:
+        name = version or "of unknown version"
+        with_what = f'{", ".join(TESTED_NEMO)}: NeMo {name} was not tested, and may differ from them by itself.'
+    return [*map(str, changed), f"Compared with {with_what}", ADVICE] if changed else []
 
 
 def members(tree: ast.Module | None) -> Body:
     """What a module and its classes define, by name: `function`, `Class.method`."""
     found: dict[str, list[ast.stmt]] = defaultdict(list)
-    for node in tree.body if tree else ():
-        if isinstance(node, ast.ClassDef):
-            for name, inner in defined(node.body):
-                found[f"{node.name}.{name}"].append(inner)
-    for name, inner in defined(tree.body) if tree else ():
-        found[name].append(inner)
+    top = tree.body if tree else []
+    classes = [(f"{node.name}.", node.body) for node in top if isinstance(node, ast.ClassDef)]
+    for owner, body in [*classes, ("", top)]:
+        for name, node in defined(body):
+            found[owner + name].append(node)
     return dict(found)
 
 

@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nemo_streaming_ssl import NEWEST_NEMO, OLDEST_NEMO, TESTED_NEMO, finder
-from nemo_streaming_ssl.check import Subcommands
 from nemo_streaming_ssl.imports import failing_imports
+from nemo_streaming_ssl.inputs import Subcommands
 from nemo_streaming_ssl.missing_names import MissingName, missing_names
-from nemo_streaming_ssl.module_names import dotted_name
-from nemo_streaming_ssl.nemo_tree import imports_its_base, is_supported, is_tested, modules_with_base, version_in
+from nemo_streaming_ssl.nemo_tree import (
+    dotted_name,
+    imports_its_base,
+    is_supported,
+    is_tested,
+    modules_with_base,
+    version_in,
+)
 from nemo_streaming_ssl.replaced_methods import change_lines
 from nemo_streaming_ssl.vendoring.record import DONE, NAME, VendorError, read_record
 
@@ -34,20 +40,14 @@ def _run_status(args: argparse.Namespace) -> int:
         return 0 if status.ok else 1
     names = [dotted_name(path) for path in [*status.shadowed, *status.new]]
     failing = failing_imports(names, str(status.overlay.parent))
-    print("\n".join(_import_lines(len(names), failing)))
-    return 0 if status.ok and not failing else 1
-
-
-def _import_lines(count: int, failing: dict[str, str]) -> list[str]:
-    title = f"{count - len(failing)} of {count} shadowed and new modules can be imported"
-    names: dict[str, list[str]] = {}  # by reason: a file that is no Python fails every module that needs it
+    rows = [("imports", f"{len(names) - len(failing)} of {len(names)} shadowed and new modules can be imported")]
+    by_reason: dict[str, list[str]] = {}  # a file that is no Python fails every module that needs it
     for name, reason in failing.items():
-        names.setdefault(reason, []).append(name)
-    return _rows([("imports", title), *(("failed", f"{_first(some)}: {reason}") for reason, some in names.items())])
-
-
-def _first(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+        by_reason.setdefault(reason, []).append(name)
+    for reason, (first, *others) in by_reason.items():
+        rows.append(("failed", f"{first} and {len(others)} more: {reason}" if others else f"{first}: {reason}"))
+    print("\n".join(_rows(rows)))
+    return 0 if status.ok and not failing else 1
 
 
 def _rows(rows: Iterable[tuple[str, str]]) -> list[str]:
@@ -64,7 +64,7 @@ class Status:
     version: str | None  # its version
     shadowed: list[Path] = field(default_factory=list)  # relative to the overlay's parent, like all three
     new: list[Path] = field(default_factory=list)
-    missing: list[Path] = field(default_factory=list)  # shadowing files without an original
+    missing: list[Path] = field(default_factory=list)  # originals of shadowing files that are not there
     lacking: list[MissingName] = field(default_factory=list)  # names that the NeMo needs of shadowed modules and lacks
     broken: dict[Path, str] = field(default_factory=dict)  # files that are no Python, and why
     changed: list[str] = field(default_factory=list)  # lines on methods that a fork changed and the patches replace
@@ -82,24 +82,18 @@ class Status:
 
     def lines(self) -> list[str]:
         """The report, one item per line."""
-        rows = [("patches", self.patches), ("overlay", str(self.overlay or "not found")), ("NeMo", self._nemo_line())]
+        found = self.nemo or "not found: pip install 'nemo_toolkit[asr]'"
+        rows = [("patches", self.patches), ("overlay", str(self.overlay or "not found")), ("NeMo", str(found))]
         if self.nemo:
             rows.append(("version", self._version_line()))
         for title, paths in (("shadowed", self.shadowed), ("new", self.new)):
             rows.append((title, str(len(paths)) + (" file" if len(paths) == 1 else " files")))
             rows.extend(("", path.as_posix()) for path in paths)
-        rows.extend(("missing", f"{path}, shadowed but not in this NeMo") for path in self._expected(self.missing))
+        rows.extend(("missing", f"{original}, shadowed but not in this NeMo") for original in self.missing)
         rows.extend(("missing", str(name)) for name in self.lacking)
         rows.extend(("broken", f"{path.as_posix()}: {reason}") for path, reason in self.broken.items())
         rows.extend(("changed", line) for line in self.changed)
         return _rows(rows)
-
-    def _expected(self, paths: list[Path]) -> list[Path]:
-        """Where files of the overlay have their originals."""
-        return [self.nemo.parent / path for path in paths] if self.nemo else []
-
-    def _nemo_line(self) -> str:
-        return str(self.nemo) if self.nemo else "not found: pip install 'nemo_toolkit[asr]'"
 
     def _version_line(self) -> str:
         supported = f"supported ({OLDEST_NEMO} to {NEWEST_NEMO})"
@@ -169,6 +163,6 @@ def _sort_in(status: Status, file: Path) -> None:
     if not is_shadowing:
         status.new.append(path)
     elif status.nemo and not (status.nemo.parent / path).is_file():
-        status.missing.append(path)
+        status.missing.append(status.nemo.parent / path)
     else:
         status.shadowed.append(path)

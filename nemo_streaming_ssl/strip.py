@@ -13,59 +13,33 @@ import argparse
 import gzip
 import io
 import os
+import pickle
 import posixpath
+import runpy
 import sys
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterator
+from functools import cache
+from itertools import groupby
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from nemo_streaming_ssl.check import InputError, Subcommands, require_file
-from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS, strip_contexts
-from nemo_streaming_ssl.stripped_objective import WEIGHTS, cut_weights, has_other_heads
+from nemo_streaming_ssl.finder import overlay_root
+from nemo_streaming_ssl.inputs import InputError, Subcommands, require_file
 
-CONFIG = "model_config.yaml"
+if TYPE_CHECKING:  # NeMo takes seconds to import, and most files need no torch to be stripped
+    from torch import Tensor
+
+    from nemo.collections.asr.parts.contexts import AttentionContext
+
+CONFIG, WEIGHTS = "model_config.yaml", "model_weights.ckpt"
 # What reading an archive that is none, or not all of one, raises.
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
-SAME_OUTPUTS = "the encoder has the same outputs"
-
-# What is lost with an option of ours where it is set, by the class that takes it as an argument ...
-OWN_ARGUMENTS = {
-    "ConformerEncoder": {"banded_attention": "speed; outputs are the same within rounding"},
-    "RandomBlockMasking": {
-        "causal": f"plain NeMo draws other masks in training; {SAME_OUTPUTS}",
-        "left_context_size": "",
-        "context_stride": "",
-    },
-    "ContrastiveLoss": {
-        "length_aware_negatives": f"plain NeMo draws padding as negatives in training; {SAME_OUTPUTS}"
-    },
-}
-# ... and, for SSL models, by the section of the config that it is in; '' is the model itself. Plain NeMo does not
-# look at these.
-OWN_KEYS = {
-    "": {
-        "streaming": "plain NeMo does not check it",
-        "allow_lookahead": "",
-        "target_normalize": f"plain NeMo makes other targets in training; {SAME_OUTPUTS}",
-        "objective": (
-            "plain NeMo predicts masked tokens; the decoder keeps the heads of the first of the next tokens; "
-            f"{SAME_OUTPUTS}"
-        ),
-        "next_tokens": "",
-        "masked_only_decoding": "speed",
-        "hierarchical_context": "",
-        "curriculum_context": "plain NeMo trains with the same contexts at all steps",
-        "seed": "plain NeMo draws masks and the order of the data anew when a run is resumed",
-        "on_bad_audio": "plain NeMo stops at audio that it cannot read, and trains on NaN samples",
-        "on_nonfinite": "plain NeMo makes every step, also one whose loss is NaN",
-    },
-    "train_ds": {"check_audio_files": ""},
-    "validation_ds": {"check_audio_files": ""},
-    "test_ds": {"check_audio_files": ""},
-}
-
+OPTIONS_FILE = ("nemo", "utils", "options.py")  # the table of our options, in the overlay
+CONTEXTS = ("hierarchical_context", "context_cap")
+LAYER = "decoder.decoder_layers.0."  # a decoder's only one: Conv1d whose outputs are (classes, heads), heads last
 Config = dict[str, Any]
 
 
@@ -121,41 +95,49 @@ def strip(model: Path, out: Path, force: bool = False) -> list[str]:
 
 def strip_config(cfg: Config) -> list[str]:
     """Takes our options out of a model's config, in place; returns what is lost, as `strip` does."""
-    lost = strip_contexts(cfg)
-    for name, section, losses in _sections(cfg):
-        for key, loss in losses.items():
+    lost = _strip_contexts(cfg)
+    for name, section, options in _sections(cfg):
+        for key, option in options.items():
             if key not in section:
                 continue
             value = section.pop(key)
-            if loss and _is_set(key, value):
-                lost.append(f'{f"{name}." if name else ""}{key}={_shown(value)}: {loss}')
+            if option.lost and _is_set(value):
+                lost.append(f'{f"{name}." if name else ""}{key}={_shown(value)}: {option.lost}')
     return lost
 
 
-def _sections(cfg: Config) -> Iterator[tuple[str, Config, dict[str, str]]]:
-    """Sections of a config that may have options of ours: name, the section, what is lost with each option."""
+def _sections(cfg: Config) -> Iterator[tuple[str, Config, dict[str, Any]]]:
+    """Sections of a config that may have options of ours: name, the section, the options that it may have.
+
+    Those of SSL models stand in the model's config and in the sections of its data; the others are arguments of
+    classes.
+    """
     if "masking" in cfg:
-        for name, losses in OWN_KEYS.items():
-            section = cfg.get(name) if name else cfg
-            if isinstance(section, dict):
-                yield name, section, losses
+        yield "", cfg, _table()["OPTIONS"]["model"]
+        for name in ("train_ds", "validation_ds", "test_ds"):
+            if isinstance(cfg.get(name), dict):
+                yield name, cfg[name], _table()["OPTIONS"][f"model.{name}"]
     yield from _modules(cfg)
 
 
-def _modules(cfg: Config, path: str = "") -> Iterator[tuple[str, Config, dict[str, str]]]:
+def _modules(cfg: Config, path: str = "") -> Iterator[tuple[str, Config, dict[str, Any]]]:
     """The same for the sections that a module of NeMo is built from."""
     name = str(cfg.get("_target_", "")).rpartition(".")[2].removesuffix("Adapter")
-    if name in OWN_ARGUMENTS:
-        yield path, cfg, OWN_ARGUMENTS[name] | (dict.fromkeys(CONTEXT_KEYS, "") if name == "ConformerEncoder" else {})
+    if name in _table()["ARGUMENTS"]:
+        yield path, cfg, _table()["OPTIONS"][_table()["ARGUMENTS"][name]]
     for key, value in cfg.items():
         if isinstance(value, dict):
             yield from _modules(value, f"{path}.{key}" if path else str(key))
 
 
-def _is_set(key: str, value: Any) -> bool:
+@cache
+def _table() -> dict[str, Any]:
+    """The table of our options: data alone, which needs no import of NeMo, and is there if the patches are off too."""
+    return runpy.run_path(os.path.join(overlay_root() or "", *OPTIONS_FILE))
+
+
+def _is_set(value: Any) -> bool:
     """Whether an option does something that plain NeMo does not."""
-    if key == "masked_only_decoding":
-        return bool(value)
     if isinstance(value, dict):
         return bool(value.get("enabled", True))
     return value is not None and value is not False and value not in ("never", "masked_tokens")  # 0 is a seed
@@ -163,6 +145,64 @@ def _is_set(key: str, value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     return "{...}" if isinstance(value, dict) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _strip_contexts(cfg: Config) -> list[str]:
+    """Makes contexts of layers the one of `cfg['encoder']`, in place: plain NeMo has one for all of them.
+
+    Where all layers see the same, nothing is lost; otherwise plain NeMo's layers get the widest.
+
+    Returns:
+        what has changed, a line each
+
+    Raises:
+        ValueError: a context is none; the patches are switched off, which can read them.
+    """
+    encoder = cfg.get("encoder")
+    if not isinstance(encoder, dict):
+        return []
+    if "masking" in cfg and _is_block(cfg.get("hierarchical_context")):
+        encoder["hierarchical_context"] = cfg["hierarchical_context"]  # as the SSL models do
+    given = {key: encoder.pop(key, None) for key in CONTEXTS}
+    if given["context_cap"] is None and not _is_block(given["hierarchical_context"]):
+        return []
+    try:
+        from nemo.collections.asr.parts.contexts import ConfiguredContexts, widest
+    except ImportError as error:
+        raise ValueError("its contexts can be read with the patches only; is NEMO_STREAMING_SSL=off set?") from error
+    contexts = ConfiguredContexts.from_config({**encoder, **given})
+    seen = contexts.own_within_cap() or []
+    if len(contexts.sizes) > 1:
+        return [_beside_several(encoder["att_context_size"], contexts.sizes, seen)]
+    size = encoder["att_context_size"] = widest(seen).as_list()
+    lost = f"encoder.hierarchical_context: {_listed(seen)}; plain NeMo gives all layers {size}: other outputs"
+    if len(set(seen)) == 1:
+        lost = f"encoder.att_context_size={size}: the context of all layers; nothing is lost"
+    if encoder.get("self_attention_model") != "rel_pos_local_attn":
+        return [lost]
+    encoder["self_attention_model"] = "rel_pos"
+    return [lost, "encoder.self_attention_model=rel_pos: what rel_pos_local_attn computed with contexts of layers"]
+
+
+def _is_block(block: Any) -> bool:
+    return isinstance(block, dict) and _is_set(block)
+
+
+def _beside_several(given: Any, sizes: list["AttentionContext"], seen: list["AttentionContext"]) -> str:
+    """What is lost with contexts of layers where NeMo draws one of several for all of them."""
+    if all(size.within(context) == size for size in sizes for context in seen):
+        return f"encoder.hierarchical_context: no layer saw less than {given}; nothing is lost"
+    return f"encoder.hierarchical_context: {_listed(seen)}; plain NeMo gives all layers one of {given}: other outputs"
+
+
+def _listed(seen: list["AttentionContext"]) -> str:
+    """`layers 0 to 5 had [40, 0], layer 6 [120, 0]`"""
+    parts: list[str] = []
+    for context, group in groupby(range(len(seen)), key=seen.__getitem__):
+        first, *others = group
+        layers = f"layers {first} to {others[-1]}" if others else f"layer {first}"
+        parts.append(f'{layers} {"" if parts else "had "}{context.as_list()}')
+    return ", ".join(parts)
 
 
 def _check_paths(model: Path, out: Path, force: bool) -> None:
@@ -179,30 +219,29 @@ def _check_paths(model: Path, out: Path, force: bool) -> None:
 
 def _copy(model: Path, part: Path) -> list[str]:
     """Copies the archive, with another config and, where its decoder has more heads than plain NeMo's, weights."""
+    from omegaconf import OmegaConf
+
     cfg = _read_config(model)
     changed: dict[str, IO[bytes]] = {}
-    if has_other_heads(cfg):
-        weights = cut_weights(model, cfg.get("decoder") or {}, part.parent)
+    if "masking" in cfg and cfg.get("objective") == "next_tokens":
+        weights = _cut_weights(model, cfg.get("decoder") or {}, part.parent)
         changed = {} if weights is None else {WEIGHTS: weights}
-    text, lost = _stripped_yaml(model, cfg)
-    changed[CONFIG] = io.BytesIO(text)
+    try:
+        lost = strip_config(cfg)
+    except Exception as error:  # a context in it may be none
+        raise InputError(f"{model}: {CONFIG}", error) from error
+    changed[CONFIG] = io.BytesIO(OmegaConf.to_yaml(OmegaConf.create(cfg)).encode())
     with tarfile.open(model) as source, tarfile.open(part, "x:") as target:
         for member in source:
-            content: Any = source.extractfile(member) if member.isfile() else None
-            content = _take_in_place(member, changed.get(posixpath.normpath(member.name)), content)
+            content: Any = changed.get(posixpath.normpath(member.name))
+            if content is None:
+                content = source.extractfile(member) if member.isfile() else None
+            else:
+                member.size = content.seek(0, os.SEEK_END)
+                cast(Any, member.pax_headers).pop("size", None)  # it would be believed
+                content.seek(0)
             target.addfile(member, content)
     return lost
-
-
-def _take_in_place(member: tarfile.TarInfo, changed: IO[bytes] | None, content: Any) -> Any:
-    """What a file of the archive has in it: `changed`, whose size it then says, or what it had."""
-    if changed is None:
-        return content
-    member.size = changed.seek(0, os.SEEK_END)
-    headers: Any = member.pax_headers
-    headers.pop("size", None)  # it would be believed
-    changed.seek(0)
-    return changed
 
 
 def _read_config(model: Path) -> Config:
@@ -210,7 +249,11 @@ def _read_config(model: Path) -> Config:
     # OmegaConf reads 1e-3 as a number, which YAML by itself does not
     from omegaconf import OmegaConf
 
-    text = _text_of_config(model)
+    with tarfile.open(model) as archive:
+        content = _file_in(archive, CONFIG)
+        if content is None:
+            raise InputError(str(model), ValueError(f"is no .nemo file: it has no {CONFIG}"))
+        text = content.read().decode()
     try:
         cfg: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
         if not isinstance(cfg, dict):
@@ -220,21 +263,64 @@ def _read_config(model: Path) -> Config:
     return cfg
 
 
-def _text_of_config(model: Path) -> str:
-    with tarfile.open(model) as source:
-        for member in source:
-            if posixpath.normpath(member.name) == CONFIG and member.isfile():
-                content: Any = source.extractfile(member)
-                return content.read().decode()
-    raise InputError(str(model), ValueError(f"is no .nemo file: it has no {CONFIG}"))
+def _file_in(archive: tarfile.TarFile, name: str) -> IO[bytes] | None:
+    for member in archive:
+        if posixpath.normpath(member.name) == name and member.isfile():
+            return archive.extractfile(member)
+    return None
 
 
-def _stripped_yaml(model: Path, cfg: Config) -> tuple[bytes, list[str]]:
-    """The text of a config without our options, which are taken out of `cfg`, and what is lost."""
-    from omegaconf import OmegaConf
+def _cut_weights(model: Path, decoder: dict[str, Any], folder: Path) -> IO[bytes] | None:
+    """The weights of a `.nemo` file with the heads of the first predicted token only.
+
+    Our decoder has heads for each predicted token of each codebook, offsets outermost; NeMo's, for each codebook.
+
+    Args:
+        model: the file
+        decoder: the decoder's section of its config: `num_classes` and `num_decoders`, the heads that are kept
+        folder: where the returned file takes its space; it has no name there
+
+    Returns:
+        a file to read from its beginning, None if there are no other heads
+
+    Raises:
+        InputError: the weights are not there, cannot be read, or are those of another decoder.
+    """
+    import torch
 
     try:
-        lost = strip_config(cfg)
-    except Exception as error:  # a context in it may be none
-        raise InputError(f"{model}: {CONFIG}", error) from error
-    return OmegaConf.to_yaml(OmegaConf.create(cfg)).encode(), lost
+        with tarfile.open(model) as archive:
+            content = _file_in(archive, WEIGHTS)
+            if content is None:
+                raise ValueError("is not there")
+            state = torch.load(content, map_location="cpu", weights_only=True)
+        heads = {name: state[name] for name in (f"{LAYER}weight", f"{LAYER}bias") if name in state}
+        cut = {
+            name: _first_heads(value, decoder["num_classes"], decoder.get("num_decoders", 1))
+            for name, value in heads.items()
+        }
+        if not cut:
+            raise ValueError(f"has no {LAYER}weight")
+    except (ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise InputError(f"{model}: {WEIGHTS}", error) from error
+    if all(value is heads[name] for name, value in cut.items()):
+        return None
+    state.update(cut)
+    file = tempfile.TemporaryFile(dir=folder)
+    torch.save(state, file)
+    file.seek(0)
+    return file
+
+
+def _first_heads(value: "Tensor", classes: int, kept: int) -> "Tensor":
+    """The rows (classes * heads, ...) of the first `kept` heads, (classes * kept, ...); `value` if it has no more.
+
+    Raises:
+        ValueError: it has fewer heads, or rows of other classes.
+    """
+    heads, rest = divmod(len(value), classes)
+    if rest or heads % kept or heads == 0:
+        raise ValueError(f"{LAYER}* has {len(value)} rows; must have a multiple of {classes} * {kept}")
+    if heads == kept:
+        return value
+    return value.unflatten(0, (classes, heads))[:, :kept].flatten(0, 1).clone()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemo_streaming_ssl.check import InputError, Subcommands
+from nemo_streaming_ssl.inputs import InputError, Subcommands
 
 if TYPE_CHECKING:  # the command line itself needs nothing but Python
     import numpy as np
@@ -35,7 +35,10 @@ def run_transcribe(args: argparse.Namespace) -> int:
     """Prints a line of text for each file.
 
     Returns:
-        0; 1 if audio could not be used (the others are finished); 2 for a folder or manifest that cannot be used
+        0; 1 if audio could not be used (the others are finished); 2 for a folder that cannot be used
+
+    Raises:
+        InputError: a manifest cannot be used
     """
     from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 
@@ -46,7 +49,7 @@ def run_transcribe(args: argparse.Namespace) -> int:
         if session.vocabulary is None:
             raise ValueError(f"{args.folder}: was exported without the texts of its classes")
         entries = list(entries_of(args.inputs))
-    except (ValueError, InputError) as error:
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     return transcribe_all(session, entries, args.output)
@@ -54,31 +57,27 @@ def run_transcribe(args: argparse.Namespace) -> int:
 
 def transcribe_all(session: Any, entries: list[dict], output: Path | None) -> int:
     """Prints, and writes, the text of each entry; 1 if one could not be read."""
+    import numpy as np
+
     failed, lines = 0, []
     for entry in entries:
         try:
             samples = read_audio(entry, session.sample_rate)
-            text = text_of(session.vocabulary, list(tokens_of(session, samples)))
+            pieces = folded(classes_of(session, samples), blank=len(session.vocabulary))
+            text = text_of(session.vocabulary, [token for tokens in pieces for _, token in tokens])
         except (OSError, RuntimeError, ValueError) as error:
             print(f'{entry["audio_filepath"]}: {error}', file=sys.stderr)
             failed = 1
             session.reset()
             continue
-        warn_of_nonfinite(entry, samples)
+        if nonfinite := int((~np.isfinite(samples)).sum()):
+            where = entry["audio_filepath"]
+            print(f"{where}: {nonfinite} samples are not finite: taken as silence", file=sys.stderr)
         print(f'{Path(entry["audio_filepath"]).stem}: {text}', flush=True)
         lines.append(json.dumps({**entry, "pred_text": text}, ensure_ascii=False))
     if output is not None:
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return failed
-
-
-def warn_of_nonfinite(entry: dict, samples: "np.ndarray") -> None:
-    """Says how many samples of an entry silence has replaced, if any."""
-    import numpy as np
-
-    count = np.count_nonzero(~np.isfinite(samples))
-    if count:
-        print(f'{entry["audio_filepath"]}: {count} samples are not finite: taken as silence', file=sys.stderr)
 
 
 def entries_of(paths: Sequence[Path]) -> Iterator[dict]:
@@ -136,12 +135,6 @@ def read_audio(entry: dict, sample_rate: int) -> "np.ndarray":
         duration = entry.get("duration")
         frames = -1 if duration is None else round(duration * sample_rate)
         return file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
-
-
-def tokens_of(session: Any, samples: "np.ndarray") -> Iterator[int]:
-    """The tokens of one stream: the most probable class of each frame, repeats and blanks left out."""
-    for tokens in folded(classes_of(session, samples), len(session.vocabulary)):
-        yield from (token for _, token in tokens)
 
 
 def folded(pieces: Iterable[list[int]], blank: int) -> Iterator[list[tuple[int, int]]]:

@@ -45,6 +45,7 @@ ROOMS = {
     **{f"{ASR}/parts/{room}": (room,) for room in ("resume", "streaming", "submodules")},
     f"{ASR}/parts/streaming/export": ("package/export", "streaming"),
     f"{ASR}/parts/utils": ("utils", "resume"),
+    "nemo/utils/random_state.py": ("resume", "utils"),
     "nemo/utils": ("utils", "losses", "modules", "package/test_shadowing.py"),
     "nemo_streaming_ssl": ("package",),
     "nemo_streaming_ssl/onnx_session": ("package/export",),

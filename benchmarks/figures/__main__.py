@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.figures.catalogue import PICTURES, ROOT
+from benchmarks.figures.catalogue import PICTURES
+from benchmarks.shipped import ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

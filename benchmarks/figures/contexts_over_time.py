@@ -4,21 +4,23 @@
 """What each group of layers sees while the curriculum of the shipped config widens contexts, over training steps."""
 
 from pathlib import Path
+from typing import Any
 
-from benchmarks.figures.catalogue import CONFIG
+from benchmarks.shipped import HIERARCHICAL, shipped_config
 from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextRamp, ContextSchedule
-from nemo_streaming_ssl.check import load_config
 from nemo_streaming_ssl.plot_style import GREY, SERIES, canvas, in_style, save
 
 SECONDS_OF_A_STEP = 0.08
 POINTS = 200  # at which the curves are computed
 
 
-def read_config(path: Path = CONFIG) -> tuple[list[int], ContextRamp]:
+def read_config() -> tuple[list[int], ContextRamp]:
     """The left context of each layer, in encoder frames, and the cap of the curriculum, which the config has off."""
-    model = load_config(path, ["model.curriculum_context.enabled=true"]).model
-    contexts = ContextSchedule.from_config(model.hierarchical_context).for_layers(model.encoder.n_layers)
-    return [context.left for context in contexts], ContextCurriculum.from_config(model.curriculum_context).ramp
+    model = shipped_config(HIERARCHICAL, ["model.curriculum_context.enabled=true"]).model
+    schedule = ContextSchedule.from_config(model.hierarchical_context)
+    curriculum = ContextCurriculum.from_config(model.curriculum_context)
+    assert schedule is not None and curriculum is not None  # the config has both
+    return [context.left for context in schedule.for_layers(model.encoder.n_layers)], curriculum.ramp
 
 
 def groups(contexts: list[int]) -> dict[int, str]:
@@ -44,7 +46,7 @@ def draw(path: Path) -> None:
     save(figure, path)
 
 
-def draw_layers(axes, contexts: list[int], colours: dict[int, str]) -> None:
+def draw_layers(axes: Any, contexts: list[int], colours: dict[int, str]) -> None:
     """A bar for each layer, to the left of the current frame."""
     seconds = [left * SECONDS_OF_A_STEP for left in contexts]
     axes.barh(range(len(contexts)), [-length for length in seconds], 0.75, color=[colours[left] for left in contexts])
@@ -58,7 +60,7 @@ def draw_layers(axes, contexts: list[int], colours: dict[int, str]) -> None:
     axes.set_title("What each layer sees")
 
 
-def draw_time(axes, contexts: list[int], ramp: ContextRamp, colours: dict[int, str]) -> None:
+def draw_time(axes: Any, contexts: list[int], ramp: ContextRamp, colours: dict[int, str]) -> None:
     """A curve for each group of layers, and the cap."""
     last = round(1.2 * ramp.warmup_steps)
     steps = [round(i * last / POINTS) for i in range(POINTS + 1)]

@@ -9,6 +9,7 @@ whole matrix is seen.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,13 +110,13 @@ def draw(path: Path) -> None:
         axes.set_title(title, fontsize=8.5)
         axes.set_xlabel("input that is changed, s")
     panels[0].set_ylabel("output that moves, s")
-    handles = [Patch(color=COLOURS[kind], label=label) for kind, label in LABELS.items()]
+    handles: list[Any] = [Patch(color=COLOURS[kind], label=label) for kind, label in LABELS.items()]
     handles.append(Line2D([], [], color=INK, linewidth=0.8, label="now"))
     legend_below(figure, panels[0], len(handles), handles=handles)
     save(figure, path)
 
 
-def draw_matrix(axes, kinds: Tensor) -> None:
+def draw_matrix(axes: Any, kinds: Tensor) -> None:
     """One matrix, input from left to right, output from top to bottom, with a line at what is heard just now."""
     from matplotlib.colors import ListedColormap
 

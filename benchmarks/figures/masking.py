@@ -4,7 +4,7 @@
 """Causal masks beside NeMo's: where blocks lie, and which masked frames leave an encoder nothing to predict from."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from nemo_streaming_ssl.plot_style import GREY, PALE, PALER, VERMILLION, canvas,
 
 SHOWN, COUNTED, FRAMES = 6, 500, 800  # utterances, those of which shares are the mean, frames of each
 SECONDS_OF_A_FRAME = 0.01
-OPTIONS = dict(feat_in=1, block_size=40, mask_prob=0.02, allow_overlap=True, max_mask_ratio=0.8)
+OPTIONS: dict[str, Any] = dict(feat_in=1, block_size=40, mask_prob=0.02, allow_overlap=True, max_mask_ratio=0.8)
 LEFT_STEPS, STRIDE = 10, 8  # the left context, in encoder steps, and feature frames for each
 CONTEXT = LEFT_STEPS * STRIDE
 
@@ -88,7 +88,7 @@ def draw(path: Path) -> None:
     save(figure, path)
 
 
-def draw_masks(axes, masks: Masks) -> None:
+def draw_masks(axes: Any, masks: Masks) -> None:
     """A strip for each of the first utterances."""
     unheard = masks.unheard()
     for row in range(SHOWN):
@@ -100,7 +100,7 @@ def draw_masks(axes, masks: Masks) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def draw_blocks(axes, row: int, blocks: list, colour: str, height: float) -> None:
+def draw_blocks(axes: Any, row: int, blocks: list, colour: str, height: float) -> None:
     """Bars from frame to frame."""
     seconds = [(first * SECONDS_OF_A_FRAME, (stop - first) * SECONDS_OF_A_FRAME) for first, stop in blocks]
     axes.broken_barh(seconds, (row - height / 2, height), color=colour, linewidth=0)

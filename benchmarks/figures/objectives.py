@@ -3,20 +3,21 @@
 
 """What each encoder step is asked under masked tokens and under next tokens: a drawing of the two objectives."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from nemo.collections.asr.parts.lookahead import PredictedTokens, report_lookahead
-from nemo_streaming_ssl.check import load_config
+from benchmarks.shipped import UNIFORM, shipped_config
+from nemo.collections.asr.parts.lookahead import report_lookahead
 from nemo_streaming_ssl.plot_style import GREY, PALE, VERMILLION, canvas, in_style, legend_below, save
 
-CONFIG = Path(__file__).resolve().parents[2] / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
 STEPS = 10  # encoder steps of the utterance that is drawn
 MASKED = (3, 4, 5)
 
 
-def shipped_question() -> PredictedTokens:
-    """Which tokens a step of the shipped config predicts, and how much of them it has heard."""
-    return report_lookahead(load_config(CONFIG, ["model.objective=next_tokens"])).predicted
+def shipped_question() -> Any:
+    """Which tokens a step of the shipped config predicts, and how much of them it has heard: `PredictedTokens`."""
+    return report_lookahead(shipped_config(UNIFORM, ["model.objective=next_tokens"])).predicted
 
 
 def asked_under_masks(step: int) -> list[int]:
@@ -24,7 +25,7 @@ def asked_under_masks(step: int) -> list[int]:
     return [step] if step in MASKED else []
 
 
-def asked_next(step: int, question: PredictedTokens) -> list[int]:
+def asked_next(step: int, question: Any) -> list[int]:
     """The tokens that a step predicts under next tokens, as far as the utterance goes."""
     first = step + question.first
     return [token for token in range(first, first + question.steps) if token < STEPS]
@@ -49,7 +50,7 @@ def draw(path: Path) -> None:
     save(figure, path)
 
 
-def draw_row(axes, step: int, asked: list[int], heard: float, masked=()) -> None:
+def draw_row(axes: Any, step: int, asked: list[int], heard: float, masked: Sequence[int] = ()) -> None:
     """What a step has heard when it answers, and what it is asked; `heard` is the share of its own token."""
     for token in range(STEPS):
         axes.barh(step, 0.9, 0.9, token - 0.45, facecolor="white", edgecolor=PALE, linewidth=0.8)
@@ -60,7 +61,7 @@ def draw_row(axes, step: int, asked: list[int], heard: float, masked=()) -> None
     axes.plot(asked, [step] * len(asked), "o", color=VERMILLION, markersize=6.5)
 
 
-def finish(axes) -> None:
+def finish(axes: Any) -> None:
     """Steps count from the top, tokens from the left."""
     axes.set(xlim=(-0.6, STEPS - 0.4), ylim=(STEPS - 0.4, -0.6), xlabel="token, 80 ms of audio each", aspect="equal")
     axes.set_xticks(range(STEPS))

@@ -14,15 +14,18 @@ replaces the rows of the same model, manifest and side.
 
 import argparse
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 import nemo
-from benchmarks.recognition.streams import Graph, Heard, Recognizer
-from benchmarks.speed.table import RESULTS, print_row, replace_rows
+from benchmarks.recognition.streams import Graph, Heard, Recognizer, hear
+from benchmarks.table import RESULTS, print_row, replace_rows
+from benchmarks.transcribed import transcribed
 from nemo.collections.asr.metrics.wer import word_error_rate
 from nemo.collections.asr.models import ASRModel
 from nemo.collections.asr.parts.streaming import StreamingRecognizer
@@ -40,17 +43,7 @@ GRAPHS = {"float32": "onnx", "int8": "onnx int8"}
 LARGEST = (400, 9600)  # samples of the largest piece of a stream that is cut at random
 
 
-def transcribed(model, audio: list[np.ndarray]) -> list[str]:
-    """What the model's own `transcribe` makes of each utterance."""
-    config = model.get_transcribe_config()
-    config.verbose, config.batch_size = False, 16
-    config.pad_min_duration = 0.0  # newer NeMos make a second of what is shorter
-    found = model.transcribe(list(audio), override_config=config)
-    model.eval()  # NeMo leaves parts of it in train mode
-    return [hypothesis.text for hypothesis in (found[0] if isinstance(found, tuple) else found)]
-
-
-def equal_cuts(recognizer: Recognizer, audio: list[np.ndarray], expected: list[str], args) -> int:
+def equal_cuts(recognizer: Recognizer, audio: list[np.ndarray], expected: list[str], args: Namespace) -> int:
     """How many streams in random pieces give the expected text; the utterances take turns."""
     random, equal = np.random.default_rng(args.seed), 0
     for turn in range(args.cuts):
@@ -72,7 +65,7 @@ def delays(heard: list[Heard]) -> dict[str, str]:
     return {f"first_token_p{p}_ms": f"{np.percentile(known, p):.1f}" for p in (50, 95) if known}
 
 
-def measure(args) -> Iterator[dict]:
+def measure(args: Namespace) -> Iterator[dict[str, Any]]:
     """The rows of each side."""
     model = ASRModel.restore_from(str(args.model), map_location="cpu").eval()
     entries = list(entries_of([args.manifest]))[: args.utterances]
@@ -84,15 +77,15 @@ def measure(args) -> Iterator[dict]:
     offline = transcribed(model, audio)
     yield {"side": "transcribe", **common, **rates(offline, meant)}
     stream = Recognizer(recognizer)
-    heard = [stream.hear(samples) for samples in audio]
+    heard = [hear(stream, samples) for samples in audio]
     counts = {"cuts": args.cuts, "equal_cuts": equal_cuts(stream, audio, offline, args)}
     yield {"side": "session", **common, **rates([each.text for each in heard], meant), **delays(heard), **counts}
     for side, graph in graphs(args):
-        heard = [graph.hear(samples) for samples in audio]
+        heard = [hear(graph, samples) for samples in audio]
         yield {"side": side, **common, **rates([each.text for each in heard], meant), **delays(heard)}
 
 
-def graphs(args) -> Iterator[tuple]:
+def graphs(args: Namespace) -> Iterator[tuple[str, Graph]]:
     """The exported graphs by name, if there are any."""
     if args.exported is None:
         return
@@ -102,7 +95,7 @@ def graphs(args) -> Iterator[tuple]:
         yield GRAPHS[precision], Graph(session)
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Namespace:
     parser = argparse.ArgumentParser(description="Error rates of a recogniser: whole, streamed, exported.")
     parser.add_argument("model", type=Path, help="a .nemo file of a recogniser")
     parser.add_argument("manifest", type=Path, help="utterances with text")

@@ -6,6 +6,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,20 +30,34 @@ class Heard:
     first_token_ms: float | None
 
 
+class Stream(Protocol):
+    """What hears one utterance after the other; `text` is all of the last."""
+
+    text: str
+    piece_seconds: float
+
+    def pieces(self, samples: np.ndarray) -> Iterator[list[float]]:
+        """The starts in seconds of the tokens that come with each piece of an utterance (N,)."""
+
+
 class Recognizer:
-    """A `StreamingRecognizer`, one stream after the other."""
+    """A `StreamingRecognizer`, in the pieces that suit the model."""
 
-    def __init__(self, recognizer):
+    text = ""
+
+    def __init__(self, recognizer: Any):
         self._recognizer = recognizer
+        self.piece_seconds: float = recognizer.chunk_samples / recognizer.sample_rate
 
-    def hear(self, samples: np.ndarray) -> Heard:
-        """An utterance (N,), in the pieces that suit the model."""
-        size, pieces = self._recognizer.chunk_samples, []
+    def pieces(self, samples: np.ndarray) -> Iterator[list[float]]:
+        """See `Stream`."""
+        size = self._recognizer.chunk_samples
         for begin in range(0, len(samples), size):
-            pieces.append(self._timed(self._recognizer.push, samples[None, begin : begin + size]))
-        last = self._timed(self._recognizer.flush)
-        heard_ms = first_token_ms([piece[:2] for piece in [*pieces, last]], size / self._recognizer.sample_rate)
-        return Heard(last[2].text, heard_ms)
+            (transcript,) = self._recognizer.push(samples[None, begin : begin + size])
+            yield [token.seconds for token in transcript.new_tokens]
+        (last,) = self._recognizer.flush()
+        self.text = last.text
+        yield [token.seconds for token in last.new_tokens]
 
     def hear_pieces(self, samples: np.ndarray, sizes: list[int]) -> str:
         """The text of an utterance (N,) that comes in pieces of these sizes."""
@@ -50,34 +65,32 @@ class Recognizer:
             self._recognizer.push(piece[None])
         return self._recognizer.flush()[0].text
 
-    @staticmethod
-    def _timed(call, *args) -> tuple:
-        start = time.perf_counter()
-        transcript = call(*args)[0]
-        seconds = time.perf_counter() - start
-        return seconds, [token.seconds for token in transcript.new_tokens], transcript
-
 
 class Graph:
-    """An `OnnxStreamingSession` with tokens of CTC, one stream after the other."""
+    """An `OnnxStreamingSession` with tokens of CTC."""
 
-    def __init__(self, session):
+    text = ""
+
+    def __init__(self, session: Any):
         self._session = session
+        self.piece_seconds: float = session.chunk_samples / session.sample_rate
 
-    def hear(self, samples: np.ndarray) -> Heard:
-        """An utterance (N,), in the pieces that suit the model."""
-        session = self._session
-        frame_seconds = session.chunk_samples / session.chunk / session.sample_rate
-        found = folded(classes_of(session, samples), len(session.vocabulary))
-        tokens, pieces = [], []
-        for seconds, piece in timed(found):
+    def pieces(self, samples: np.ndarray) -> Iterator[list[float]]:
+        """See `Stream`."""
+        session, tokens = self._session, list[int]()
+        for piece in folded(classes_of(session, samples), len(session.vocabulary)):
             tokens += [token for _, token in piece]
-            pieces.append((seconds, [frame * frame_seconds for frame, _ in piece]))
-        heard_ms = first_token_ms(pieces, session.chunk_samples / session.sample_rate)
-        return Heard(text_of(session.vocabulary, tokens), heard_ms)
+            yield [frame * self.piece_seconds / session.chunk for frame, _ in piece]
+        self.text = text_of(session.vocabulary, tokens)
 
 
-def timed(items: Iterator) -> Iterator[tuple[float, list]]:
+def hear(stream: Stream, samples: np.ndarray) -> Heard:
+    """Streams an utterance (N,)."""
+    pieces = list(timed(stream.pieces(samples)))
+    return Heard(stream.text, first_token_ms(pieces, stream.piece_seconds))
+
+
+def timed(items: Iterator[list[float]]) -> Iterator[Piece]:
     """Each item, with the seconds that it took to come."""
     while True:
         start = time.perf_counter()

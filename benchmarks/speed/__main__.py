@@ -6,8 +6,10 @@
 import subprocess
 import sys
 
-from benchmarks.speed.harness import ROOT, parse_arguments
+from benchmarks.shipped import ROOT
+from benchmarks.speed.harness import parse_arguments
 from benchmarks.speed.plot import draw
+from benchmarks.table import read_rows
 
 PARTS = ("masking", "quantizer", "attention", "decoding", "subsampling", "training_step", "streaming_step")
 
@@ -18,7 +20,7 @@ def main() -> int:
         # a process for each, so that none finds the memory of another
         command = [sys.executable, "-m", f"benchmarks.speed.{part}", *sys.argv[1:]]
         subprocess.run(command, check=True, cwd=ROOT)
-    draw(args.output)
+    draw(args.output.with_suffix(".png"), read_rows(args.output))
     return 0
 
 

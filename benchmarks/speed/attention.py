@@ -8,11 +8,13 @@ time per frame at two lengths.
 """
 
 import sys
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
-from benchmarks.speed.harness import Case, forward_backward, main
+from benchmarks.speed.harness import Case, Step, forward_backward, main
 from benchmarks.speed.plain_nemo import attention as plain
 from nemo.collections.asr.parts.contexts import AttentionContext
 from nemo.collections.asr.parts.submodules.attention_windows import Band, is_faster
@@ -24,12 +26,12 @@ SHORT = ((8, (40, 0)), (50, (40, 0)), (100, (40, 0)), (188, (-1, -1)), (375, (-1
 GROWTH = (375, 3000)
 
 
-def ragged(batch: int, frames: int, device) -> torch.Tensor:
+def ragged(batch: int, frames: int, device: torch.device | str) -> torch.Tensor:
     """Lengths from half of the frames to all of them, (B,)."""
     return torch.linspace(frames, frames // 2, batch, device=device).round().long()
 
 
-def dense_mask(context, lengths: torch.Tensor, frames: int) -> torch.Tensor:
+def dense_mask(context: Sequence[int], lengths: torch.Tensor, frames: int) -> torch.Tensor:
     """True where a query must not see a key, (B, T, T)."""
     index = torch.arange(frames, device=lengths.device)
     relation, valid = index.unsqueeze(1) - index, index < lengths.unsqueeze(1)
@@ -41,15 +43,15 @@ def dense_mask(context, lengths: torch.Tensor, frames: int) -> torch.Tensor:
 class Layer:
     """One layer in every form, with the same weights and input."""
 
-    def __init__(self, args, frames: int, context):
+    def __init__(self, args: Namespace, frames: int, context: tuple[int, int]):
         torch.manual_seed(0)
         self.args, self.frames, self.context = args, frames, context
         self.lengths = ragged(args.batch, frames, args.device)
         self.x = torch.randn(args.batch, frames, args.d_model, device=args.device, requires_grad=True)
         self.positions = torch.randn(1, 2 * frames - 1, args.d_model, device=args.device)
-        self.state = None
+        self.state: Any = None
 
-    def step(self, layer_class, mask, **options):
+    def step(self, layer_class: Any, mask: Any, **options: Any) -> Step:
         """Forward and backward of a class of layers under a mask."""
         sizes = (self.args.heads, self.args.d_model, 0.0, None, None)
         layer = layer_class(*sizes, **options).to(self.args.device)
@@ -70,7 +72,7 @@ class Layer:
         return Case(part, {**settings, "blocks": in_blocks}, ours, sides)
 
 
-def cases(args) -> Iterator[Case]:
+def cases(args: Namespace) -> Iterator[Case]:
     for context in CONTEXTS:
         for frames in FRAMES:
             yield Layer(args, frames, context).case("attention")

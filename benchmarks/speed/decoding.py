@@ -4,6 +4,7 @@
 """Decoder and loss, forward and backward, a third of the steps masked: all steps decoded by NeMo, the masked by us."""
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 
 import torch
@@ -17,7 +18,7 @@ from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import Multi
 STEPS, CLASSES, FEATURES, FACTOR = 375, 8192, 80, 8
 
 
-def cases(args) -> Iterator[Case]:
+def cases(args: Namespace) -> Iterator[Case]:
     for books in (1, 4):
         torch.manual_seed(0)
         decoder = MultiSoftmaxDecoder(args.d_model, CLASSES, books, use_bias=True).to(args.device)
@@ -29,17 +30,17 @@ def cases(args) -> Iterator[Case]:
         tokens = torch.randint(CLASSES, (args.batch, STEPS, books), device=args.device)
         lengths = torch.full((args.batch,), STEPS, device=args.device)
 
-        def nemo():
+        def nemo() -> torch.Tensor:
             outputs = decoder(encoder_output=encoded)
             return loss(masks=masks, decoder_outputs=outputs, targets=tokens, decoder_lengths=lengths)
 
-        def ours():
+        def ours() -> torch.Tensor:
             masked = masked_steps(masks, FACTOR, 0.8)
             in_loss = tokens_in_loss(encoded.transpose(1, 2), tokens, masked, lengths, -100)
             return decode_masked(decoder, encoded, tokens, in_loss).loss
 
         inputs = [encoded, *decoder.parameters()]
-        settings = {"steps": STEPS, "classes": CLASSES, "codebooks": books}
+        settings: dict[str, object] = {"steps": STEPS, "classes": CLASSES, "codebooks": books}
         sides = (forward_backward(function, inputs, args) for function in (ours, nemo))
         yield Case("decoding", settings, next(sides), {"nemo": next(sides)})
 

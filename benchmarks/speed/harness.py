@@ -14,25 +14,29 @@ keeps its pages (benchmarks/malloc.py), since the default one flatters whoever a
 """
 
 import argparse
+import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+import nemo
 from benchmarks import malloc
-from benchmarks.speed.table import RESULTS, print_row, replace_rows, surroundings
+from benchmarks.shipped import ROOT
 from benchmarks.speed.timing import peak_mib, percentiles, take_turns
+from benchmarks.table import RESULTS, print_row, replace_rows
 from nemo.utils import logging
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "examples/asr/conf/ssl/nest/nest_fast-conformer_streaming.yaml"
 COLUMNS = """
     part case side p20_ms p50_ms p80_ms peak_mib time_ratio memory_ratio turns
     malloc d_model heads batch device dtype threads torch nemo
 """.split()
+Step = Callable[[], object]
 # A new run replaces the rows that have the same values here.
 KEYS = ("part", "malloc", "device", "dtype")
 
@@ -44,23 +48,23 @@ class Case:
     Args:
         part: the part of the benchmark
         settings: what tells this case from the others of its part
-        ours: a step of ours; None if there is only something to compare with
+        ours: a step of ours
         nemo: steps of NeMo, by name: its modes
         others: steps that are only shown, by name
     """
 
     part: str
     settings: dict[str, object]
-    ours: Callable[[], object]
-    nemo: dict[str, Callable[[], object]] = field(default_factory=dict)
-    others: dict[str, Callable[[], object]] = field(default_factory=dict)
+    ours: Step
+    nemo: dict[str, Step] = field(default_factory=dict)
+    others: dict[str, Step] = field(default_factory=dict)
 
     @property
-    def sides(self) -> dict[str, Callable[[], object]]:
+    def sides(self) -> dict[str, Step]:
         return {"ours": self.ours, **self.nemo, **self.others}
 
 
-def measure(case: Case, args) -> Iterator[dict]:
+def measure(case: Case, args: Namespace) -> Iterator[dict[str, Any]]:
     """The rows of a case, one for each side."""
     times = take_turns(case.sides, args.device, args.seconds)
     columns = {
@@ -77,16 +81,38 @@ def measure(case: Case, args) -> Iterator[dict]:
         yield row
 
 
-def run(cases: Callable[[argparse.Namespace], Iterable[Case]], args):
+def run(cases: Callable[[Namespace], Iterable[Case]], args: Namespace) -> None:
     """Measures the cases in this process, and puts their rows into the CSV in the place of older ones of the kind."""
+    record(args, [(row for case in cases(args) for row in measure(case, args))], COLUMNS, KEYS)
+
+
+def record(
+    args: Namespace, groups: Iterable[Iterable[dict[str, Any]]], columns: Sequence[str], keys: Sequence[str]
+) -> None:
+    """Measures groups of rows, each when it is its turn; prints each row, and puts a group into the CSV of the run."""
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(args.threads)
-    same, fresh = {**surroundings(args), "batch": args.batch}, []
-    for case in cases(args):
-        for row in measure(case, args):
-            print_row(row)
-            fresh.append({**row, **same})
-    replace_rows(args.output, fresh, COLUMNS, KEYS)
+    for rows in groups:
+        fresh = []
+        for row in rows:
+            around = {name: value for name, value in surroundings(args).items() if name in columns}
+            fresh.append({**row, **around})
+            print_row(fresh[-1])
+        replace_rows(args.output, fresh, columns, keys)
+
+
+def surroundings(args: Namespace) -> dict[str, Any]:
+    """The columns that are the same in every row of a run: sizes, device, precision, versions."""
+    cuda = args.device.type == "cuda"
+    return {
+        **{name: getattr(args, name) for name in ("d_model", "heads", "layers", "batch") if hasattr(args, name)},
+        "malloc": "" if cuda else malloc.kind(),
+        "device": torch.cuda.get_device_name(args.device) if cuda else f"cpu {platform.machine()}",
+        "dtype": args.dtype,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "nemo": nemo.__version__,
+    }
 
 
 def argument_parser(description: str, output: Path) -> argparse.ArgumentParser:
@@ -100,13 +126,13 @@ def argument_parser(description: str, output: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def check_sizes(parser: argparse.ArgumentParser, args: argparse.Namespace, *others: int):
+def check_sizes(parser: argparse.ArgumentParser, args: Namespace, *others: int) -> None:
     """Ends the command with a message if a size is below 1, or the width is no multiple of the heads."""
     if min(args.d_model, args.heads, args.threads, *others) < 1 or args.d_model % args.heads:
         parser.error("sizes must be 1 or more, and --d-model a multiple of --heads")
 
 
-def parse_arguments(description: str, argv: list[str]) -> argparse.Namespace:
+def parse_arguments(description: str, argv: list[str]) -> Namespace:
     """The flags of every part."""
     parser = argument_parser(description, RESULTS / "speed.csv")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="bfloat16 is autocast")
@@ -132,12 +158,12 @@ def main(part: str, description: str, cases: Callable, argv: list[str] | None = 
     return 0
 
 
-def forward_backward(function: Callable[[], torch.Tensor], inputs: Iterable[torch.Tensor], args) -> Callable[[], None]:
+def forward_backward(function: Callable[[], torch.Tensor], inputs: Iterable[torch.Tensor], args: Namespace) -> Step:
     """A step: `function()`, under autocast if asked for, and its gradients in `inputs`."""
-    inputs, upstream = list(inputs), []
+    tensors, upstream = list(inputs), list[torch.Tensor]()
 
-    def step():
-        for tensor in inputs:
+    def step() -> None:
+        for tensor in tensors:
             tensor.grad = None
         with autocast(args):
             output = function()
@@ -148,6 +174,6 @@ def forward_backward(function: Callable[[], torch.Tensor], inputs: Iterable[torc
     return step
 
 
-def autocast(args):
+def autocast(args: Namespace) -> torch.autocast:
     """Mixed precision, if asked for."""
     return torch.autocast(args.device.type, torch.bfloat16, enabled=args.dtype == "bfloat16")

@@ -17,21 +17,20 @@ With `--minutes` one stream of raw audio runs that long, in pieces of 80 ms, thr
 takes features only; a row is one minute of a side.
 """
 
-import argparse
 import sys
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.speed import streaming_sides as sides
-from benchmarks.speed.harness import argument_parser
-from benchmarks.speed.streaming import Side, difference, interleave
-from benchmarks.speed.table import RESULTS, record
+from benchmarks.speed.harness import argument_parser, record
+from benchmarks.table import RESULTS
 from nemo.collections.asr.parts.streaming.export import export_streaming
-from nemo.utils import logging
 from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 from nemo_streaming_ssl.onnx_session.description import read_description
 
@@ -48,18 +47,7 @@ COLUMNS = """
 KEYS = "size streams chunk_ms side minute device threads".split()
 
 
-def onnx_step(session: OnnxStreamingSession, feats: torch.Tensor, bounds: list[int]) -> Callable[[int], torch.Tensor]:
-    """The exported graph from features (B, D, F); chunk i ends at feature frame `bounds[i]`."""
-    array = feats.numpy()
-
-    def step(index: int) -> torch.Tensor:
-        begin = bounds[index - 1] if index else 0
-        return torch.from_numpy(session.push_features(array[:, :, begin : bounds[index]]).features)
-
-    return step
-
-
-def graph_sessions(args, folder: Path, streams: int) -> dict[str, OnnxStreamingSession]:
+def graph_sessions(args: Namespace, folder: Path, streams: int) -> dict[str, OnnxStreamingSession]:
     """A session on each exported graph."""
     return {
         name: OnnxStreamingSession(folder, batch_size=streams, precision=precision, threads=args.threads)
@@ -67,7 +55,7 @@ def graph_sessions(args, folder: Path, streams: int) -> dict[str, OnnxStreamingS
     }
 
 
-def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> Iterator[dict]:
+def compare(args: Namespace, size: str, model: Any, folder: Path, streams: int, frames: int) -> Iterator[dict]:
     """The rows of one size, number of streams and chunk."""
     skip = -(-CONTEXT[0] // frames) + 1
     seconds = (skip + args.chunks + 1) * frames * sides.FRAME_MS / 1000
@@ -75,53 +63,45 @@ def compare(args, size: str, model, folder: Path, streams: int, frames: int) -> 
     bounds, whole = sides.chunk_bounds(frames, feats.size(2))[: skip + args.chunks], sides.offline(model, feats)
     session, graphs = sides.new_session(model, streams), graph_sessions(args, folder, streams)
     encoder = sides.nemo_encoder(model, args, frames)
-    measured = [
-        Side("nemo", sides.nemo_step(encoder, feats, bounds), args.device),
-        Side("session", sides.session_step(session, feats, bounds), args.device),
-        *(Side(name, onnx_step(graph, feats, bounds), args.device) for name, graph in graphs.items()),
-    ]
-    interleave(measured, len(bounds))
+    steps = {
+        "nemo": sides.nemo_step(encoder, feats, bounds),
+        "session": sides.session_step(session, feats, bounds),
+        **{name: sides.session_step(graph, feats.numpy(), bounds) for name, graph in graphs.items()},
+    }
+    measured = sides.interleaved(steps, len(bounds), args.device)
     memory = {"session": session.state_bytes(), **{name: graph.state_bytes() for name, graph in graphs.items()}}
     weights = {**dict.fromkeys(("nemo", "session"), bytes_of(encoder)), **graph_bytes(folder)}
-    chunk_ms = frames * sides.FRAME_MS
-    common = {"size": size, "streams": streams, "chunk_ms": chunk_ms, "chunks": args.chunks, "left": CONTEXT[0]}
-    for side in measured:
+    common = {"size": size, "streams": streams, "chunks": args.chunks}
+    for side, times in zip(measured, columns(measured, skip, frames, session.lookahead_ms)):
         own = {"state_bytes": memory.get(side.name, ""), "weight_bytes": weights[side.name]}
-        output = difference(torch.cat(side.outputs, dim=2), whole)
-        timed = times(side, measured, skip, chunk_ms, session.lookahead_ms)
-        yield {**common, **timed, **own, "diff_offline": output}
+        yield {**common, **times, **own, "diff_offline": side.difference(whole)}
 
 
-def long_streams(args, size: str, model, folder: Path) -> Iterator[dict]:
+def long_streams(args: Namespace, size: str, model: Any, folder: Path) -> Iterator[dict]:
     """The rows of one stream of each session, one for each minute: audio of a minute, again and again."""
-    sessions = {"session": sides.new_session(model, 1), **graph_sessions(args, folder, 1)}
-    chunk_ms, piece = sides.FRAME_MS, sessions["session"].chunk_samples
-    chunks = MINUTE_SECONDS * 1000 // chunk_ms
-    audio = sides.make_audio(1, chunks * chunk_ms / 1000).numpy()
-    for minute in range(1, args.minutes + 1):
-        measured = [
-            Side(name, sides.audio_step(session, audio, piece), args.device) for name, session in sessions.items()
-        ]
-        interleave(measured, chunks)
-        for side in measured:
-            common = {"size": size, "streams": 1, "chunk_ms": chunk_ms, "minute": minute, "chunks": chunks}
-            own = {"left": CONTEXT[0], "state_bytes": sessions[side.name].state_bytes()}
-            yield {**common, **own, **times(side, measured, 0, chunk_ms, sessions["session"].lookahead_ms)}
+    sessions: dict[str, Any] = {"session": sides.new_session(model, 1), **graph_sessions(args, folder, 1)}
+    for minute, measured in sides.minutes(sessions, 1, args.minutes, MINUTE_SECONDS, args.device):
+        for side, times in zip(measured, columns(measured, 0, 1, sessions["session"].lookahead_ms)):
+            common = {"size": size, "streams": 1, "minute": minute, "chunks": len(side.outputs)}
+            yield {**common, **times, "state_bytes": sessions[side.name].state_bytes()}
 
 
-def times(side: Side, measured: list[Side], skip: int, chunk_ms: float, lookahead_ms: float) -> dict[str, str]:
-    """The columns of a side's times, and its ratios to NeMo's loop and to the graph in float32."""
-    p50 = {each.name: np.median(each.times.wall[skip:]) for each in measured}
-    wall = side.times.wall[skip:]
-    columns = {f"p{p}_ms": np.percentile(wall, p) for p in (20, 50, 95)}
-    columns["first_output_ms"] = lookahead_ms + chunk_ms + p50[side.name]
-    return {
-        "side": side.name,
-        **{name: f"{value:.2f}" for name, value in columns.items()},
-        "real_time_factor": f"{np.mean(wall) / chunk_ms:.4f}",
-        "ratio_nemo_p50": f"{p50[side.name] / p50['nemo']:.3f}" if "nemo" in p50 else "",
-        "ratio_onnx_p50": f"{p50[side.name] / p50['onnx']:.3f}" if side.name.startswith("onnx") else "",
-    }
+def columns(measured: list[sides.Side], skip: int, frames: int, lookahead_ms: float) -> Iterator[dict[str, Any]]:
+    """The columns of each side's times, and its ratios to NeMo's loop and to the graph in float32."""
+    p50 = {side.name: side.median(skip) for side in measured}
+    chunk_ms = frames * sides.FRAME_MS
+    for side in measured:
+        values = {f"p{p}_ms": float(np.percentile(side.times.wall[skip:], p)) for p in (20, 50, 95)}
+        values["first_output_ms"] = lookahead_ms + chunk_ms + p50[side.name]
+        ratios = {"ratio_nemo_p50": "nemo", "ratio_onnx_p50": "onnx" if side.name.startswith("onnx") else ""}
+        yield {
+            "side": side.name,
+            "chunk_ms": chunk_ms,
+            "left": CONTEXT[0],
+            **{name: f"{value:.2f}" for name, value in values.items()},
+            "real_time_factor": f"{side.real_time_factor(skip, frames):.4f}",
+            **{name: f"{p50[side.name] / p50[to]:.3f}" for name, to in ratios.items() if to in p50},
+        }
 
 
 def bytes_of(module: torch.nn.Module) -> int:
@@ -135,7 +115,7 @@ def graph_bytes(folder: Path) -> dict[str, int]:
     return {name: description.graph(precision).stat().st_size for name, precision in GRAPHS.items()}
 
 
-def measurements(args) -> Iterator[Iterator[dict]]:
+def measurements(args: Namespace) -> Iterator[Iterator[dict]]:
     """Groups of rows; each is measured when it is its turn."""
     for size in args.sizes:
         args.d_model, args.heads, args.layers = SIZES[size]
@@ -150,7 +130,7 @@ def measurements(args) -> Iterator[Iterator[dict]]:
                     yield compare(args, size, model, Path(folder) / "exported", streams, frames)
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Namespace:
     parser = argument_parser("Times one step behind a microphone.", RESULTS / "live.csv")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 8, 32])
@@ -167,8 +147,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    logging.setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
     record(args, measurements(args), COLUMNS, KEYS)
     return 0
 

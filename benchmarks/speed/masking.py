@@ -8,12 +8,14 @@ of the features: what masking costs at least.
 """
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from benchmarks.speed.attention import ragged
-from benchmarks.speed.harness import Case, main
+from benchmarks.speed.harness import Case, Step, main
 from benchmarks.speed.plain_nemo import masking as plain
 from nemo.collections.asr.modules.ssl_modules.masking import RandomBlockMasking
 
@@ -25,12 +27,12 @@ MODES = {
 CAUSAL = dict(causal=True, left_context_size=40, context_stride=8)
 
 
-def cases(args) -> Iterator[Case]:
+def cases(args: Namespace) -> Iterator[Case]:
     feats = torch.randn(BATCH, FEATURES, FRAMES, device=args.device)
     lengths = ragged(BATCH, FRAMES, args.device)
     mask, value = torch.rand(BATCH, 1, FRAMES, device=args.device) < 0.33, torch.randn(1, FEATURES, 1).to(feats)
 
-    def step(masking_class, **options):
+    def step(masking_class: Any, **options: Any) -> Step:
         masking = masking_class(feat_in=FEATURES, **options).to(args.device)
         return lambda: masking(input_feats=feats, input_lengths=lengths)
 

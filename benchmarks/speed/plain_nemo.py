@@ -3,8 +3,12 @@
 
 """The installed NeMo's own classes, beside ours in one process."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest import mock
+
+from omegaconf import DictConfig
 
 from nemo.collections.asr.losses.ssl_losses import _mlm_base as mlm
 from nemo.collections.asr.models import _ssl_models_base as models
@@ -30,7 +34,7 @@ SECTIONS = {"encoder": encoders, "loss": mlm, "masking": masking, "quantizer": q
 
 
 @contextmanager
-def originals():
+def originals() -> Iterator[None]:
     """While this lasts, NeMo's classes are built of NeMo's classes, and know them by `isinstance`."""
     with ExitStack() as stack:
         for module, name, home in TAKEN:
@@ -38,7 +42,7 @@ def originals():
         yield
 
 
-def nemo_model(cfg):
+def nemo_model(cfg: DictConfig) -> Any:
     """NeMo's masked-token model for a config without any option of ours."""
     cfg = cfg.copy()
     for section, module in SECTIONS.items():

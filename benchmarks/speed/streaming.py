@@ -12,19 +12,17 @@ makes the features of the whole file beforehand, so NeMo has no such row. Chunks
 compared but not timed. A new run replaces the rows of the same settings; other rows stay.
 """
 
-import argparse
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.speed import streaming_sides as sides
-from benchmarks.speed.harness import argument_parser, check_sizes
-from benchmarks.speed.table import RESULTS, record
-from benchmarks.speed.timing import Times, alternating, percentiles
-from nemo.utils import logging
+from benchmarks.speed.harness import argument_parser, check_sizes, record
+from benchmarks.speed.timing import percentiles
+from benchmarks.table import RESULTS
 
 CONTEXTS = (("regular", [40, 0]), ("chunked_limited", [70, 1]), ("chunked_limited", [70, 6]))
 CUTS = (1, 2, 7)  # encoder frames: 80, 160 and 560 ms
@@ -39,107 +37,63 @@ KEYS = """
 """.split()
 
 
-@dataclass
-class Side:
-    """What is measured: a step for each chunk, its outputs and its times."""
-
-    name: str
-    step: Callable[[int], torch.Tensor]
-    device: torch.device
-    outputs: list[torch.Tensor] = field(default_factory=list)
-    times: Times = field(default_factory=Times)
-
-    def run(self, index: int):
-        self.outputs.append(self.times.add(lambda: self.step(index), self.device))
-
-    def columns(self, skip: int, chunk_ms: float) -> dict[str, str]:
-        """Percentiles in ms and the real-time factor of a batch, without the first calls."""
-        wall, cpu = self.times.wall[skip:], self.times.cpu[skip:]
-        columns = {**percentiles(wall, "wall_"), **percentiles(cpu, "cpu_")}
-        factor = np.mean(wall) / chunk_ms
-        return {**{name: f"{value:.3f}" for name, value in columns.items()}, "real_time_factor": f"{factor:.4f}"}
-
-
-def interleave(measured: list[Side], count: int):
-    """Runs all sides chunk by chunk, in alternating order."""
-    by_name = {side.name: side for side in measured}
-    for index in range(count):
-        for name in alternating(by_name, index + 1):
-            by_name[name].run(index)
-
-
-def difference(a: torch.Tensor, b: torch.Tensor) -> str:
-    """The largest absolute difference over the frames that both have."""
-    frames = min(a.size(2), b.size(2))
-    return f"{float((a[:, :, :frames] - b[:, :, :frames]).abs().max()):.1e}"
-
-
-def compare(args, style: str, context: list[int], frames: int, streams: int) -> Iterator[dict]:
+def compare(args: Namespace, style: str, context: list[int], frames: int, streams: int) -> Iterator[dict]:
     """The rows of one context, chunk and number of streams."""
-    dtype, chunk_ms = getattr(torch, args.dtype), frames * sides.FRAME_MS
+    dtype = getattr(torch, args.dtype)
     model = sides.build_model(args, style, context)
     model.encoder.to(dtype)
     audio = sides.make_audio(streams, args.seconds)
     feats = sides.features_of(model, audio, dtype)
     bounds, whole = sides.chunk_bounds(frames, feats.size(2)), sides.offline(model, feats)
-    measured = [Side("session", sides.session_step(sides.new_session(model, streams), feats, bounds), args.device)]
+    steps = {"session": sides.session_step(sides.new_session(model, streams), feats, bounds)}
     if sides.nemo_takes(context, frames):
-        nemo = sides.nemo_step(sides.nemo_encoder(model, args, frames), feats, bounds)
-        measured.append(Side("nemo", nemo, args.device))
-    interleave(measured, len(bounds))
-    skip = min(len(bounds) // 2, -(-context[0] // frames))
-    common = dict(style=style, left=context[0], right=context[1], streams=streams, chunk_ms=chunk_ms)
-    for row in compared_rows(measured, whole, skip, chunk_ms):
-        yield {**common, "front_end": False, "chunks": len(bounds) - skip, **row}
-    yield {**common, **front_end_row(model, audio, whole, frames, skip)}
+        steps["nemo"] = sides.nemo_step(sides.nemo_encoder(model, args, frames), feats, bounds)
+    session, *nemo = sides.interleaved(steps, len(bounds), args.device)
+    skip, both = min(len(bounds) // 2, -(-context[0] // frames)), {}
+    for other in nemo:
+        both["ratio_session_nemo_p50"] = f"{session.median(skip) / other.median(skip):.3f}"
+        both["diff_session_nemo"] = session.difference(other.output)
+    common = {**settings(style, context, streams), "chunk_ms": frames * sides.FRAME_MS}
+    for side in (session, *nemo):
+        row = {"side": side.name, "front_end": False, "chunks": len(bounds) - skip, **both}
+        yield {**common, **row, **columns(side, skip, frames), "diff_offline": side.difference(whole)}
+    from_audio = sides.new_session(model, streams)
+    size = frames * from_audio.chunk_samples // from_audio.chunk
+    chunks, steps = audio.size(1) // size, {"session": sides.audio_step(from_audio, audio, size)}
+    (side,) = sides.interleaved(steps, chunks, args.device)
+    row = {"side": side.name, "front_end": True, "chunks": chunks - skip}
+    yield {**common, **row, **columns(side, skip, frames), "diff_offline": side.difference(whole)}
 
 
-def compared_rows(measured: list[Side], whole: torch.Tensor, skip: int, chunk_ms: float) -> Iterator[dict]:
-    """The columns of each side: its times, and how far it is from the offline pass and from the other side."""
-    outputs = [torch.cat(side.outputs, dim=2) for side in measured]
-    both = {}
-    if len(measured) > 1:
-        ratio = np.divide(*(np.median(side.times.wall[skip:]) for side in measured))
-        both = {"ratio_session_nemo_p50": f"{ratio:.3f}", "diff_session_nemo": difference(*outputs)}
-    for side, output in zip(measured, outputs):
-        times = side.columns(skip, chunk_ms)
-        yield {"side": side.name, **times, "diff_offline": difference(output, whole), **both}
-
-
-def front_end_row(model, audio: torch.Tensor, whole: torch.Tensor, frames: int, skip: int) -> dict:
-    """The columns of the session from raw audio."""
-    session = sides.new_session(model, audio.size(0))
-    size = frames * session.chunk_samples // session.chunk
-    chunks = audio.size(1) // size
-    side = Side("session", sides.audio_step(session, audio, size), model.device)
-    interleave([side], chunks)
-    row = {
-        "side": "session",
-        "front_end": True,
-        "chunks": chunks - skip,
-        **side.columns(skip, frames * sides.FRAME_MS),
-    }
-    return {**row, "diff_offline": difference(torch.cat(side.outputs, dim=2), whole)}
-
-
-def long_stream(args, style: str, context: list[int]) -> Iterator[dict]:
+def long_stream(args: Namespace, style: str, context: list[int]) -> Iterator[dict]:
     """The first and the last minute of a long stream: time per push and memory of the state."""
     model = sides.build_model(args, style, context)
     model.encoder.to(getattr(torch, args.dtype))
-    session, streams = sides.new_session(model, args.streams[0]), args.streams[0]
-    chunks = 60 * session.sample_rate // session.chunk_samples
-    audio = sides.make_audio(streams, chunks * session.chunk_samples / session.sample_rate)
-    common = dict(style=style, left=context[0], right=context[1], streams=streams, side="session", front_end=True)
-    chunk_ms = session.chunk * sides.FRAME_MS
-    for minute in range(1, args.minutes + 1):
-        side = Side("session", sides.audio_step(session, audio, session.chunk_samples), model.device)
-        interleave([side], chunks)
+    session = sides.new_session(model, args.streams[0])
+    common = {**settings(style, context, args.streams[0]), "chunk_ms": session.chunk * sides.FRAME_MS}
+    for minute, (side,) in sides.minutes({"session": session}, args.streams[0], args.minutes, 60, args.device):
         if minute in (1, args.minutes):
-            row = {**common, "chunk_ms": chunk_ms, "minute": minute, "chunks": chunks}
-            yield {**row, **side.columns(0, chunk_ms), "state_bytes": session.state_bytes()}
+            row = {"side": side.name, "front_end": True, "minute": minute, "chunks": len(side.outputs)}
+            times = columns(side, 0, session.chunk)
+            yield {**common, **row, **times, "state_bytes": session.state_bytes()}
 
 
-def measurements(args) -> Iterator[Iterator[dict]]:
+def settings(style: str, context: list[int], streams: int) -> dict[str, Any]:
+    """The columns that say what is measured."""
+    return {"style": style, "left": context[0], "right": context[1], "streams": streams}
+
+
+def columns(side: sides.Side, skip: int, frames: int) -> dict[str, str]:
+    """Percentiles in ms and the real-time factor of a side, without the first chunks, of so many encoder frames."""
+    times = {
+        **percentiles(side.times.wall[skip:], "wall_"),
+        **percentiles(side.times.cpu[skip:], "cpu_"),
+    }
+    factor = {"real_time_factor": f"{side.real_time_factor(skip, frames):.4f}"}
+    return {**{name: f"{value:.3f}" for name, value in times.items()}, **factor}
+
+
+def measurements(args: Namespace) -> Iterator[Iterator[dict]]:
     """Groups of rows; each is measured when it is its turn."""
     for style, context in CONTEXTS:
         if args.minutes:
@@ -150,7 +104,7 @@ def measurements(args) -> Iterator[Iterator[dict]]:
                 yield compare(args, style, context, frames, streams)
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Namespace:
     parser = argument_parser("Times the streaming session against NeMo's own loop.", RESULTS / "streaming.csv")
     parser.add_argument(
         "--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="of the encoder"
@@ -168,8 +122,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    logging.setLevel(logging.ERROR)
-    torch.set_num_threads(args.threads)
     record(args, measurements(args), COLUMNS, KEYS)
     return 0
 

@@ -10,21 +10,21 @@ differences from the offline pass.
 import itertools
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from benchmarks.speed import streaming_sides as sides
-from benchmarks.speed.harness import Case, main
+from benchmarks.speed.harness import Case, Step, main
 
 LAYERS, STREAMS, SECONDS, STYLE, CONTEXT = 12, (1, 8), 40, "regular", [40, 0]
 
 
-def in_turn(step: Callable[[int], object], chunks: int) -> Callable[[], object]:
+def in_turn(step: sides.Chunk, chunks: int) -> Step:
     """A step that takes the next chunk each time."""
     index = itertools.cycle(range(chunks))
     return lambda: step(next(index))
 
 
-def cases(args) -> Iterator[Case]:
+def cases(args: Namespace) -> Iterator[Case]:
     args = Namespace(**vars(args), layers=LAYERS)
     for streams in STREAMS:
         model = sides.build_model(args, STYLE, CONTEXT)

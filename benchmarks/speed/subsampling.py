@@ -6,24 +6,26 @@
 Features need no gradient, as in training."""
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from benchmarks.speed.attention import ragged
-from benchmarks.speed.harness import Case, forward_backward, main
+from benchmarks.speed.harness import Case, Step, forward_backward, main
 from benchmarks.speed.plain_nemo import subsampling as plain
 from nemo.collections.asr.parts.submodules.subsampling import ConvSubsampling
 
 FEATURES, FRAMES = 80, (1500, 6000)
 
 
-def cases(args) -> Iterator[Case]:
+def cases(args: Namespace) -> Iterator[Case]:
     for frames in FRAMES:
         feats = torch.randn(args.batch, frames, FEATURES, device=args.device)
         lengths = ragged(args.batch, frames, args.device)
 
-        def step(subsampling_class, causal):
+        def step(subsampling_class: Any, causal: bool) -> Step:
             torch.manual_seed(0)
             sizes = dict(subsampling_factor=8, feat_in=FEATURES, feat_out=args.d_model, conv_channels=args.d_model)
             activation = torch.nn.ReLU(True)

@@ -6,15 +6,17 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 PERCENTILES = (20, 50, 80)
+Output = TypeVar("Output")
 
 
-def wait(device: torch.device):
+def wait(device: torch.device) -> None:
     """Returns when the device is idle."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -27,7 +29,7 @@ class Times:
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
-    def add(self, step: Callable[[], object], device: torch.device) -> object:
+    def add(self, step: Callable[[], Output], device: torch.device) -> Output:
         """Calls `step` and returns its output.
 
         The wall time is taken from an idle device to an idle device, on a GPU between two of its events.
@@ -51,7 +53,7 @@ class Times:
 
 def percentiles(times: Sequence[float], prefix: str = "") -> dict[str, float]:
     """The columns `p20_ms`, `p50_ms` and `p80_ms`, with `prefix` before their names."""
-    return {f"{prefix}p{p}_ms": np.percentile(times, p) for p in PERCENTILES}
+    return {f"{prefix}p{p}_ms": float(np.percentile(times, p)) for p in PERCENTILES}
 
 
 def alternating(names: Iterable[str], turn: int) -> list[str]:

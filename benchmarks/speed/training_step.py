@@ -10,13 +10,16 @@ on a CPU drawing its random numbers takes a good part of the step on both sides;
 """
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.shipped import UNIFORM, shipped_config
 from benchmarks.speed.attention import ragged
-from benchmarks.speed.harness import CONFIG, Case, autocast, main
+from benchmarks.speed.harness import Case, Step, autocast, main
 from benchmarks.speed.plain_nemo import nemo_model
 from nemo.collections.asr.models.ssl_models import EncDecMaskedTokenPredModel
 
@@ -35,9 +38,9 @@ OURS_OF_MASKING = ("causal", "left_context_size", "context_stride", "max_mask_ra
 OURS_OF_MODEL = ("target_normalize", "masked_only_decoding", "streaming", "objective", "next_tokens")
 
 
-def config(args, dropout: float):
+def config(args: Namespace, dropout: float) -> DictConfig:
     """A config that plain NeMo knows every key of."""
-    cfg = OmegaConf.load(CONFIG).model
+    cfg = shipped_config(UNIFORM).model
     cfg.train_ds = cfg.validation_ds = None
     cfg.encoder.update(d_model=args.d_model, n_layers=LAYERS, n_heads=args.heads, causal_downsampling=False)
     cfg.encoder.update(att_context_size=[-1, -1], subsampling_conv_channels=args.d_model)
@@ -48,17 +51,18 @@ def config(args, dropout: float):
     for key in OURS_OF_MODEL:
         cfg.pop(key)
     cfg.preprocessor.update(normalize="per_feature", dither=0.0)  # dither would change the audio, in place
-    return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    OmegaConf.resolve(cfg)
+    return OmegaConf.create(cfg)
 
 
-def step_of(model, batch, args):
+def step_of(model: Any, batch: Any, args: Namespace) -> Step:
     """Forward and backward of what Lightning calls, without Lightning."""
     model = model.to(args.device).train()
     model._optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     model.trainer = _Trainer()
     model.log_dict = lambda *arguments, **options: None
 
-    def step():
+    def step() -> None:
         model.zero_grad(set_to_none=True)
         with autocast(args):
             loss = model.training_step(batch, 0)["loss"]
@@ -73,7 +77,7 @@ class _Trainer:
     global_step = 1
 
 
-def cases(args) -> Iterator[Case]:
+def cases(args: Namespace) -> Iterator[Case]:
     for seconds, contexts, dropout in STEPS:
         lengths = 16000 // 100 * ragged(args.batch, 100 * seconds, "cpu")
         torch.manual_seed(0)

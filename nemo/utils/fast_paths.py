@@ -18,6 +18,7 @@ from torch.utils import _python_dispatch
 # environment leaves these to NeMo's own.
 FAST_PATHS = ("attention", "decoding", "quantizer", "subsampling")
 SWITCH = "NEMO_STREAMING_SSL_WITHOUT"
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def is_on(fast_path: str) -> bool:
@@ -56,3 +57,9 @@ def is_recorded() -> bool:
     # PyTorch before 2.7 does not tell an export from a compilation
     is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
     return torch.jit.is_tracing() or torch.jit.is_scripting() or is_exporting()
+
+
+def is_as_made(layer: nn.Module) -> bool:
+    """True if nothing watches or replaces a layer's forward, and its parameters are ordinary ones."""
+    watched = any(getattr(layer, hooks) for hooks in HOOKS) or "forward" in vars(layer)
+    return not watched and all(type(parameter) is nn.Parameter for parameter in layer.parameters())

@@ -3,10 +3,11 @@
 
 """Checks of single options: each raises a ValueError that names the option, its value and what is allowed."""
 
-import inspect
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
+
+from nemo.utils.options import OPTIONS, Integers
 
 
 def check_integer(name: str, value, minimum: int) -> int:
@@ -40,15 +41,14 @@ def check_section(name: str, value) -> Mapping:
     return value
 
 
-def check_near_misses(section: str, options: Mapping, names: Sequence[str]):
-    """Raises a ValueError if a key of `options` (a config section) is nearly one of `names`, but none of them."""
+def check_known_keys(section: str, options: Mapping, allowed: Collection[str]):
+    """Raises a ValueError if `options` (a config section) has a key that is not allowed."""
     for key in options:
-        meant = near_miss(key, names) if isinstance(key, str) else None
-        if meant is not None:
-            raise ValueError(f"{section}.{key}={options.get(key)!r}: unknown option; did you mean {section}.{meant}?")
+        if key not in allowed:
+            raise ValueError(f"{section}.{key}={options[key]!r}: unknown option; allowed are {', '.join(allowed)}")
 
 
-def near_miss(key: str, names: Sequence[str]) -> str | None:
+def near_miss(key: str, names: Collection[str]) -> str | None:
     """The name that `key` is a misspelling of; None if it is one of them, or a name of its own.
 
     A misspelling differs in a few letters (`target_normalise`), in the order of its words (`context_curriculum`), or
@@ -64,27 +64,36 @@ def near_miss(key: str, names: Sequence[str]) -> str | None:
     return next(iter(get_close_matches(key, names, n=1, cutoff=0.83)), None)
 
 
-def check_known_keys(section: str, options: Mapping, target: Callable):
-    """Raises a ValueError if `options` (a config section) has a key that `target` takes no argument for."""
-    parameters = inspect.signature(target).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for key in options:
-        if not key.startswith("_") and key not in parameters:
-            allowed = ", ".join(name for name in parameters if name != "self")
-            raise ValueError(f"{section}.{key}={options[key]!r}: unknown option; allowed are {allowed}")
-
-
-def is_enabled(section: str, block: Mapping, names: Sequence[str]) -> bool:
-    """True if a block of the config is not switched off; raises a ValueError for a key that is not known.
+def check_option(name: str, value, shown: str | None = None):
+    """Returns `value` if the table of options allows it.
 
     Args:
-        section: the block's name
-        block: its options
-        names: what it may have beside `enabled`, which is true where it is left out
+        name: the option's, with its section: `model.seed`
+        value: of the config, or of an argument of the same meaning
+        shown: what the error calls it; None is `name`
     """
-    for key in check_section(section, block):
-        if key not in ("enabled", *names):
-            allowed = ", ".join(("enabled", *names))
-            raise ValueError(f"{section}.{key}={block[key]!r}: unknown option; allowed are {allowed}")
-    return check_choice(f"{section}.enabled", block.get("enabled", True), (True, False))
+    section, _, key = name.rpartition(".")
+    values, shown = OPTIONS[section][key].values, shown or name
+    if isinstance(values, Integers):
+        return None if value is None and values.or_null else check_integer(shown, value, values.minimum)
+    return check_choice(shown, value, values)
+
+
+def read_option(name: str, section: Mapping):
+    """The checked value of an option in its section of a config, its default where it is left out; `check_option`."""
+    path, _, key = name.rpartition(".")
+    return check_option(name, section.get(key, OPTIONS[path][key].default))
+
+
+def read_block(name: str, block: Mapping | None) -> dict | None:
+    """The options of a block of the model's, such as `curriculum_context`, with defaults for what is left out.
+
+    None if there is no block, or it is not enabled. A ValueError for a key that is not known; values, but `enabled`,
+    are for the class that takes them to check.
+    """
+    if block is None:
+        return None
+    options = OPTIONS[f"model.{name}"]
+    check_known_keys(name, check_section(name, block), options)
+    values = {key: block.get(key, option.default) for key, option in options.items()}
+    return values if check_option(f"model.{name}.enabled", values.pop("enabled"), f"{name}.enabled") else None

@@ -6,11 +6,19 @@
 from typing import Any
 
 import torch.distributed as dist
+from torch import Tensor
 
 
 def has_ranks() -> bool:
     """Whether this process is one of a process group."""
     return dist.is_available() and dist.is_initialized()
+
+
+def largest_of_all_ranks(values: Tensor) -> Tensor:
+    """The largest of each value over all ranks, each of which must call this; in place, the host does not wait."""
+    if has_ranks():
+        dist.all_reduce(values, dist.ReduceOp.MAX)
+    return values
 
 
 def from_all_ranks(value: Any) -> list[Any]:

@@ -32,27 +32,17 @@ def inherit_module(base, namespace: dict, replacing: tuple = ()):
         namespace: `globals()` of the shadowing module; what it already defines stays.
         replacing: names in `base` that the shadowing module is going to define itself.
     """
-    _require(base, namespace["__name__"], replacing)
-    _passed_on_from(namespace["__name__"], base)
+    public = namespace["__name__"]
+    missing = [name for name in replacing if not hasattr(base, name)]
+    if missing:
+        what = f"{public} replaces {', '.join(missing)}, which {base.__file__} does not have ({SUPPORTED})"
+        raise ImportError(what, name=public, path=base.__file__)
+    _passed_on_from(public, base)
     for name, value in vars(base).items():
-        if name in replacing or (_is_dunder(name) and name != "__all__"):
+        if name in replacing or (name.startswith("__") and name.endswith("__") and name != "__all__"):
             continue
         namespace.setdefault(name, value)
-        _rename(value, base.__name__, namespace["__name__"])
-
-
-def _require(base, public, symbols):
-    missing = [name for name in symbols if not hasattr(base, name)]
-    if missing:
-        raise ImportError(
-            f"{public} replaces {', '.join(missing)}, which {base.__file__} does not have ({SUPPORTED})",
-            name=public,
-            path=base.__file__,
-        )
-
-
-def _is_dunder(name):
-    return name.startswith("__") and name.endswith("__")
+        _rename(value, base.__name__, public)
 
 
 def _rename(value, old, new):

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from nemo_streaming_ssl.onnx_session import arrays
+from nemo_streaming_ssl.overlay import overlay_module
+
 FORMAT, FORMAT_VERSION = "nemo-streaming-ssl streaming step", 1
 FILE = "model.json"
 
@@ -73,6 +76,26 @@ class Description:
         """Window, filters and constants of the front end."""
         with np.load(self.folder / self.audio["arrays_file"], allow_pickle=False) as arrays:
             return dict(arrays)
+
+    def front_end(self) -> Any:
+        """What makes feature frames of samples, a `LogMel`."""
+        audio, constants = self.audio, self.arrays()
+        return overlay_module("features").LogMel(
+            arrays=arrays,
+            window=constants["window"],
+            filters=constants["filters"],
+            statistics=(constants["mean"], constants["std"]) if "mean" in constants else None,
+            hop=int(audio["hop_samples"]),
+            n_fft=int(audio["fft_samples"]),
+            first_sample=int(audio["first_sample"]),
+            frame_offset=int(audio["frame_offset_samples"]),
+            dropped_tail=int(audio["dropped_tail_samples"]),
+            preemph=audio["preemphasis"],
+            power_guard=audio["power_guard"],
+            mag_power=audio["magnitude_power"],
+            log_guard=audio["log_guard"],
+            log_guard_value=audio["log_guard_value"],
+        )
 
 
 def read_description(folder: Any) -> Description:

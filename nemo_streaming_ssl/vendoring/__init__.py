@@ -6,11 +6,10 @@
 A shadowed original `x.py` becomes `_x_base.py`, ours takes its place, new files are added. The file
 `streaming_ssl_vendor.toml` in the fork says what was done.
 
-    command     the command line
-    runs        what each of its options does
-    sources     the patch set at hand; contents: which of its files go into a fork
+    command     the command line, and what each of its options does
+    contents    which of our files go into a fork
     fork        the tree that they go into: recognised, clean, in git
-    plan        what a run is going to do, and what is in its way; needs: what the fork lacks or has changed of it
+    plan        what a run is going to write, what is in its way, what the fork lacks or has changed of it
     record      streaming_ssl_vendor.toml
     writing     doing it and undoing it file by file, so that a run that was killed can be finished or undone
     files       single steps on files

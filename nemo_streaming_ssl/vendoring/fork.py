@@ -54,30 +54,17 @@ def ignored(fork: Path, paths: list[str]) -> list[str]:
 
 
 def git(fork: Path, *words: str, stdin: str = "", check: bool = True, env: dict[str, str] | None = None) -> str:
-    """The output of a git command in the tree, as text; '' if it fails and `check` is False."""
-    return git_bytes(fork, *words, stdin=stdin, check=check, env=env).decode("utf-8", "surrogateescape")
-
-
-def git_bytes(
-    fork: Path,
-    *words: str,
-    stdin: str | bytes = "",
-    check: bool = True,
-    env: dict[str, str] | None = None,
-) -> bytes:
-    """The output of a git command in the tree.
+    """The output of a git command in the tree, as text with surrogates; '' if it fails and `check` is False.
 
     Raises:
         VendorError: git is missing or, with `check`, fails
     """
-    data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
     environment: dict[str, Any] = {key: value for key, value in os.environ.items() if key not in OF_A_HOOK}
+    data, environment = stdin.encode("utf-8", "surrogateescape"), {**environment, **(env or {})}
     try:
-        done = subprocess.run(
-            ["git", "-C", str(fork), *words], input=data, capture_output=True, env={**environment, **(env or {})}
-        )
+        done = subprocess.run(["git", "-C", str(fork), *words], input=data, capture_output=True, env=environment)
     except FileNotFoundError as error:
         raise VendorError("git is not installed") from error
     if done.returncode and check:
         raise VendorError(f'git {" ".join(words)}: {done.stderr.decode(errors="replace").strip()}')
-    return done.stdout
+    return done.stdout.decode("utf-8", "surrogateescape")

@@ -5,10 +5,9 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from nemo_streaming_ssl.vendoring.fork import git, git_bytes
+from nemo_streaming_ssl.vendoring.fork import git
 from nemo_streaming_ssl.vendoring.record import NAME, Record
 
 # Content is shown as a copy where it was moved: `_x_base.py` is a copy of `x.py`, which then changes.
@@ -31,41 +30,27 @@ def diff(fork: Path, record: Record, sources: dict[str, Path], form: tuple[str, 
     """
     with tempfile.TemporaryDirectory() as folder:
         # An index and a store of objects of our own, that end with the folder.
+        objects = git(fork, "rev-parse", "--git-path", "objects").strip()
         env = {
             "GIT_INDEX_FILE": os.path.join(folder, "index"),
             "GIT_OBJECT_DIRECTORY": os.path.join(folder, "objects"),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _objects(fork),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str((fork / objects).resolve()),
         }
         os.mkdir(env["GIT_OBJECT_DIRECTORY"])
         text = Path(folder, NAME)
         text.write_bytes(record.text().encode())
+        moved = {entry.moved_to: fork / entry.path for entry in record.entries if entry.moved_to}
+        index = _index(fork, {**sources, NAME: text, **moved}, env)
         git(fork, "read-tree", "HEAD", env=env)
-        git(
-            fork,
-            "update-index",
-            "-z",
-            "--index-info",
-            stdin=_index(fork, record, {**sources, NAME: text}, env),
-            env=env,
-        )
-        return git_bytes(fork, "diff-index", "--cached", *COPIES, *form, "HEAD", env=env)
+        git(fork, "update-index", "-z", "--index-info", stdin=index, env=env)
+        found = git(fork, "diff-index", "--cached", *COPIES, *form, "HEAD", env=env)
+        return found.encode("utf-8", "surrogateescape")
 
 
-def _objects(fork: Path) -> str:
-    return str((fork / git(fork, "rev-parse", "--git-path", "objects").strip()).resolve())
-
-
-def _index(fork: Path, record: Record, sources: dict[str, Path], env: dict[str, str]) -> str:
+def _index(fork: Path, after: dict[str, Path], env: dict[str, str]) -> str:
     """Lines for `update-index`: all files that a run writes, from the root of the repository."""
-    after = dict(sources)
-    after.update((entry.moved_to, fork / entry.path) for entry in record.entries if entry.moved_to)
     listed = "\n".join(str(file.resolve()) for file in after.values())
     hashes = git(fork, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=listed, env=env).split()
     prefix = git(fork, "rev-parse", "--show-prefix").rstrip("\n")
-    return "".join(_index_lines(prefix, after, hashes))
-
-
-def _index_lines(prefix: str, after: dict[str, Path], hashes: list) -> Iterator[str]:
-    for (path, file), hash_ in zip(after.items(), hashes):
-        mode = "100755" if os.access(file, os.X_OK) else "100644"
-        yield f"{mode} {hash_}\t{prefix}{path}\0"
+    modes = ("100755" if os.access(file, os.X_OK) else "100644" for file in after.values())
+    return "".join(f"{mode} {hash_}\t{prefix}{path}\0" for mode, hash_, path in zip(modes, hashes, after))

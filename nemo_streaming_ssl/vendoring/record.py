@@ -4,7 +4,7 @@
 """The file `streaming_ssl_vendor.toml` in a fork: what was written there, and whether that is finished."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,24 @@ FORMAT = 1
 HEADER = "# Written by `nemo-streaming-ssl vendor`, which needs it to verify, update and revert. Commit it.\n"
 # A run that is killed leaves the first or the last.
 WRITING, DONE, REVERTING = "writing", "done", "reverting"
+# The names that a fork's own files get.
+REPLACED, EDITED = ".replaced", ".edited"
 
 
 class VendorError(Exception):
     """Why nothing was done; the message is for the user."""
+
+
+def titled(title: str, lines: Iterable[str]) -> list[str]:
+    """A title with lines below it; nothing where there are none."""
+    below = [f"  {line}" for line in lines]
+    return [title, *below] if below else []
+
+
+def refuse(title: str, lines: Iterable[str]) -> None:
+    """Raises a VendorError of a title and lines below it, if there are any."""
+    if said := titled(title, lines):
+        raise VendorError("\n".join(said))
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,11 @@ class Entry:
     sha256: str
     moved_to: str | None = None  # where the fork's own file of that path went
     moved_sha256: str | None = None
+
+    @property
+    def is_aside(self) -> bool:
+        """True if that file was only in the way; any other that was moved is one that ours builds on."""
+        return self.moved_to is not None and REPLACED in self.moved_to.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -85,18 +104,14 @@ def read_record(fork: Path) -> Record | None:
     if not file.is_file():
         return None
     try:
-        values = _parse(file.read_text(encoding="utf-8"))
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[no-redef]
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
         format_ = values.pop("format")
         if format_ != FORMAT:
             raise VendorError(f"{file}: format {format_}, this version of nemo-streaming-ssl reads format {FORMAT}")
         return Record(entries=tuple(Entry(**entry) for entry in values.pop("file", ())), **values)
     except (KeyError, TypeError, ValueError) as error:
         raise VendorError(f"{file}: cannot be read ({error}); git has the version that was written") from error
-
-
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[no-redef]
-    return tomllib.loads(text)

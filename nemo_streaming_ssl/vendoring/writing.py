@@ -11,8 +11,7 @@ import os
 from pathlib import Path
 
 from nemo_streaming_ssl.vendoring import files
-from nemo_streaming_ssl.vendoring.plan import EDITED
-from nemo_streaming_ssl.vendoring.record import DONE, NAME, REVERTING, WRITING, Entry, Record, VendorError
+from nemo_streaming_ssl.vendoring.record import DONE, EDITED, REVERTING, WRITING, Entry, Record, refuse
 
 
 def write(fork: Path, record: Record, sources: dict[str, Path]) -> None:
@@ -21,18 +20,13 @@ def write(fork: Path, record: Record, sources: dict[str, Path]) -> None:
     Raises:
         VendorError: a file is neither what it was nor what it is going to be; nothing is changed
     """
-    unknown = [entry.path for entry in record.entries if not _is_known(fork, entry)]
-    if unknown:
-        raise VendorError("\n  ".join(["Changed since the interrupted run (--revert keeps changes):", *unknown]))
+    found = ((entry, files.sha256(fork / entry.path)) for entry in record.entries)
+    unknown = [entry.path for entry, hash_ in found if hash_ not in (entry.sha256, entry.moved_sha256)]
+    refuse("Changed since the interrupted run (--revert keeps changes):", unknown)
     record.save(fork, WRITING)
     for entry in record.entries:
         _write_entry(fork, entry, sources[entry.path])
     record.save(fork, DONE)
-
-
-def _is_known(fork: Path, entry: Entry) -> bool:
-    found = files.sha256(fork / entry.path)
-    return found in (entry.sha256, entry.moved_sha256)
 
 
 def _write_entry(fork: Path, entry: Entry, source: Path) -> None:
@@ -53,24 +47,11 @@ def revert(fork: Path, record: Record) -> list[str]:
     Raises:
         VendorError: an original is missing; nothing is changed
     """
-    if record.state == DONE:
-        _require_originals(fork, record)
+    moved = [entry.moved_to for entry in record.entries if entry.moved_to and record.state == DONE]
+    missing = [path for path in moved if not (fork / path).is_file()]
+    refuse("The fork's own files are missing, bring them back first (git has them):", missing)
     record.save(fork, REVERTING)
-    kept = [f"{entry.path}: {kept}" for entry in record.entries for kept in _revert_entry(fork, entry)]
-    return kept
-
-
-def forget(fork: Path) -> None:
-    """The last step of a revert: removes the record."""
-    (fork / NAME).unlink()
-
-
-def _require_originals(fork: Path, record: Record) -> None:
-    missing = [entry.moved_to for entry in record.entries if entry.moved_to and not (fork / entry.moved_to).is_file()]
-    if missing:
-        raise VendorError(
-            "\n  ".join(["The fork's own files are missing, bring them back first (git has them):", *missing])
-        )
+    return [f"{entry.path}: {kept}" for entry in record.entries for kept in _revert_entry(fork, entry)]
 
 
 def _revert_entry(fork: Path, entry: Entry) -> list[str]:

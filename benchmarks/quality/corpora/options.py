@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.quality.flags import options_of, require, require_device
+
 
 @dataclass(frozen=True)
 class Options:
@@ -41,21 +43,22 @@ class Options:
     device: str = "cpu"
     only: str = ""
 
-    def __post_init__(self):
-        manifests = {"plan": [self.plan], "pretrain": self.pretrain, "train": [self.train], "test": [self.test]}
-        manifests.update(noise=[self.noise] if self.noise else [], lexicon=[self.lexicon] if self.lexicon else [])
-        for name, paths in manifests.items():
-            for path in paths:
-                if not path.is_file():
-                    raise ValueError(f"{name}={path}: there is no such file")
-        if self.jobs < 1:
-            raise ValueError(f"jobs={self.jobs}: must be 1 or more")
-        if self.device.partition(":")[0] not in ("cpu", "cuda"):
-            raise ValueError(f"device={self.device}: must be cpu or cuda, with an index if there are several")
+    def __post_init__(self) -> None:
+        for name in ("plan", "train", "test", "noise", "lexicon"):
+            self._require_files(name, getattr(self, name))
+        self._require_files("pretrain", *self.pretrain)
+        require(self.jobs >= 1, "jobs", self.jobs, "1 or more")
+        require_device(self.device, "cpu", "cuda")
         try:
             re.compile(self.only)
         except re.error as error:
             raise ValueError(f"only={self.only!r}: must be a regular expression ({error})") from error
+
+    @staticmethod
+    def _require_files(name: str, *paths: Path | None) -> None:
+        for path in paths:
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}={path}: there is no such file")
 
     @property
     def csv(self) -> Path:
@@ -63,8 +66,8 @@ class Options:
         return self.results or self.work / "results.csv"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's flags."""
+def read_options(arguments: Sequence[str] | None = None) -> Options:
+    """The options of a command line; exits with status 2 and a message if they cannot be."""
     flags = argparse.ArgumentParser(prog="python -m benchmarks.quality", description="Error rates on real corpora.")
     for name in ("plan", "train", "test", "work"):
         flags.add_argument(f"--{name}", type=Path, required=True)
@@ -74,14 +77,4 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--jobs", type=int, default=1)
     flags.add_argument("--device", default="cpu")
     flags.add_argument("--only", default="", help="regular expression for names of runs")
-    return flags
-
-
-def read_options(arguments: Sequence[str] | None = None) -> Options:
-    """The options of a command line; exits with status 2 and a message if they cannot be."""
-    flags = parser()
-    values = vars(flags.parse_args(arguments))
-    try:
-        return Options(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except ValueError as error:
-        flags.error(str(error))
+    return options_of(Options, flags, arguments)

@@ -6,7 +6,7 @@
 import string
 from pathlib import Path
 
-from benchmarks.quality.corpora.manifests import Entry
+from benchmarks.quality.manifests import Entry
 
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 NAMED = 10  # words that an error names at most
@@ -46,7 +46,7 @@ class Phones:
         """The letters of a text's phones."""
         return "".join(self.letters[phone] for word in text.upper().split() for phone in self.words[word])
 
-    def check(self, entries: list[Entry]):
+    def check(self, entries: list[Entry]) -> None:
         """Raises a ValueError that names words which the lexicon lacks, and an utterance of each."""
         lacking: dict[str, str] = {}
         for entry in entries:
@@ -71,5 +71,5 @@ class Characters:
         """The text."""
         return text
 
-    def check(self, entries: list[Entry]):
+    def check(self, entries: list[Entry]) -> None:
         """Accepts everything."""

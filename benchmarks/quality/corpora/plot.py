@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from benchmarks.quality.corpora.results import CURVE_STEPS
 from benchmarks.quality.corpora.tables import Row, in_words, label_of, several_seeds, tuning_of, tunings
@@ -21,7 +22,7 @@ LONG_LABEL = 28  # letters, of which three do not fit side by side
 
 
 @in_style()
-def draw_minutes(path: Path, rows: list[Row]):
+def draw_minutes(path: Path, rows: list[Row]) -> None:
     """Writes a PNG with a line for each arm that was tested with several amounts of speech, all fine-tuned as long;
     amounts stand side by side."""
     columns = list(dict.fromkeys(minutes for minutes, _ in tunings(rows)))
@@ -44,7 +45,7 @@ def in_words_of(label: str, steps: str, several: bool) -> str:
 
 
 @in_style()
-def draw_steps(path: Path, rows: list[Row]):
+def draw_steps(path: Path, rows: list[Row]) -> None:
     """Writes a PNG with a line for each arm that has several lengths of pretraining, and each way of fine-tuning; none
     if there is no such arm."""
     lines: Lines = {}
@@ -60,7 +61,7 @@ def draw_steps(path: Path, rows: list[Row]):
 
 
 @in_style()
-def draw_curves(path: Path, rows: list[Row]):
+def draw_curves(path: Path, rows: list[Row]) -> None:
     """Writes a PNG with the loss of fine-tuning over its steps: a panel for each way, a line for each seed."""
     rows = several_seeds(rows)
     ways = tunings(rows)
@@ -83,7 +84,7 @@ def draw_curves(path: Path, rows: list[Row]):
     save(figure, path)
 
 
-def draw_curves_of(axes, rows: list[Row], looks: dict[str, tuple[str, str]]):
+def draw_curves_of(axes: Any, rows: list[Row], looks: dict[str, tuple[str, str]]) -> None:
     """A line for each row."""
     for row in rows:
         curve = json.loads(row["finetune_curve"])
@@ -101,7 +102,7 @@ def looks_of(labels: Iterable[str], rows: list[Row]) -> dict[str, tuple[str, str
     return {label: (GREY, look[1]) if label.split(";")[0] in plain else look for label, look in looks.items()}
 
 
-def canvas_of(rows: list[Row], label: str):
+def canvas_of(rows: list[Row], label: str) -> Any:
     """The axes of a new figure."""
     axes = canvas(3.4).add_subplot()
     axes.set_xlabel(label)
@@ -114,7 +115,7 @@ def longest(lines: dict) -> dict:
     return {label: values for label, values in lines.items() if len(values) > 1} or lines
 
 
-def draw(axes, lines: Lines, rows: list[Row], dodge: float = 0.0, legend: str = LEGEND):
+def draw(axes: Any, lines: Lines, rows: list[Row], dodge: float = 0.0, legend: str = LEGEND) -> None:
     """A line through the means, a mark for every seed; `dodge` is how far lines stand apart on the x axis."""
     looks = looks_of(lines, rows)
     for index, (label, values) in enumerate(lines.items()):

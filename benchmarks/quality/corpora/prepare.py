@@ -1,26 +1,73 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The data, once: audio as WAV, speech cut for pretraining, dev speakers held out, constants for the features."""
+"""The data, once: audio as WAV, speech cut for pretraining, dev speakers held out, a manifest for each use."""
 
 import hashlib
 import json
 import math
-import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import soundfile
-import torch
+import numpy as np
 
-from benchmarks.quality.corpora import manifests
-from benchmarks.quality.corpora.files import locked, replacing
-from benchmarks.quality.corpora.manifests import Entry
+from benchmarks.files import replacing
+from benchmarks.quality import manifests
 from benchmarks.quality.corpora.options import Options
 from benchmarks.quality.corpora.phones import Characters, Phones
-from benchmarks.quality.corpora.plan import Plan
+from benchmarks.quality.corpora.plan import ALL, Plan
+from benchmarks.quality.manifests import Entry
 
 SAMPLE_RATE = 16000
 DEV_SHARE = 0.1  # of the speakers of --train
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The manifests of a folder that `prepare` has made."""
+
+    folder: Path
+
+    def manifest(self, name: str) -> Path:
+        """Of `train`, `dev` and `test`, texts spelled in labels; of `pretrain` and `dev_pieces`, cut; of `noise`."""
+        return self.folder / f"{name}.json"
+
+    @cached_property
+    def _labels(self) -> dict[str, Any]:
+        return json.loads((self.folder / "labels.json").read_text())
+
+    @property
+    def labels(self) -> list[str]:
+        """The alphabet."""
+        return self._labels["labels"]
+
+    @property
+    def unit(self) -> str:
+        """What a label is: phones or characters."""
+        return self._labels["unit"]
+
+    def subset(self, minutes: float | str, seed: int) -> Path:
+        """A manifest of so much labelled speech: utterances drawn with the seed. It is part of any larger one."""
+        path = self.folder / "subsets" / f"min{minutes}-seed{seed}.json"
+        manifests.write(path, drawn(manifests.read(self.manifest("train"), ("text",)), minutes, seed))
+        return path
+
+
+def drawn(entries: list[Entry], minutes: float | str, seed: int) -> list[Entry]:
+    """The first of the shuffled utterances, until there are so many minutes."""
+    order = np.random.default_rng(seed).permutation(len(entries))
+    wanted = math.inf if minutes == ALL else 60 * float(minutes)
+    chosen: list[Entry] = []
+    seconds = 0.0
+    for index in order:
+        if seconds >= wanted:
+            break
+        chosen.append(entries[index])
+        seconds += entries[index]["duration"]
+    return chosen
 
 
 def dev_speakers(train: list[Entry]) -> set[str]:
@@ -30,83 +77,74 @@ def dev_speakers(train: list[Entry]) -> set[str]:
     return set(by_hash[: math.ceil(DEV_SHARE * len(speakers))])
 
 
-def pieces(entry: Entry, seconds: float) -> list[Entry]:
-    """The entry, cut into pieces of the same length if it is longer than `seconds`."""
-    count = math.ceil(entry["duration"] / seconds)
-    length, start = entry["duration"] / count, entry.get("offset") or 0.0
-    return [{**entry, "text": "", "offset": start + i * length, "duration": length} for i in range(count)]
-
-
-def read_all(options: Options, noise: bool) -> dict[str, list[Entry]]:
+def read_all(options: Options) -> dict[str, list[Entry]]:
     """Entries of `pretrain`, `train`, `dev`, `test` and `noise`; dev speakers are in `dev` alone.
 
     Raises:
         ValueError: an entry that cannot be used, or speakers of the test in the training
     """
     labelled = manifests.read(options.train, ("text", "speaker"))
+    unlabelled = [entry for path in options.pretrain for entry in manifests.read(path, ("speaker",))]
     dev = dev_speakers(labelled)
-    parts = {
-        "pretrain": [entry for path in options.pretrain for entry in manifests.read(path, ("speaker",))],
-        "train": labelled,
-    }
-    parts = {name: [entry for entry in part if str(entry["speaker"]) not in dev] for name, part in parts.items()}
-    parts["dev"] = [entry for entry in labelled if str(entry["speaker"]) in dev]
-    parts["test"] = manifests.read(options.test, ("text",))
-    parts["noise"] = manifests.read(options.noise) if noise else []
-    for name in ("pretrain", "train"):
+    test = manifests.read(options.test, ("text",))
+    parts = {}
+    for name, part in (("pretrain", unlabelled), ("train", labelled)):
+        parts[name] = [entry for entry in part if str(entry["speaker"]) not in dev]
         if not parts[name]:
             raise ValueError(f"{name}: has no speakers besides the {len(dev)} dev speakers")
-        check_strangers(name, parts[name], parts["test"])
-    return parts
-
-
-def check_strangers(name: str, part: list[Entry], test: list[Entry]):
-    """Raises a ValueError if a speaker of the test is trained on."""
-    known = {str(entry["speaker"]) for entry in part} & {str(entry.get("speaker")) for entry in test}
-    if known:
-        raise ValueError(f"{name}: has speakers of the test: {', '.join(sorted(known)[:10])}")
-
-
-def check_minutes(plan: Plan, train: list[Entry]):
-    """Raises a ValueError if a run wants more labelled speech than there is."""
-    there = manifests.minutes_of(train)
-    for run in plan.runs:
-        if not isinstance(run.minutes, str) and run.minutes > there:
-            raise ValueError(f"minutes={run.minutes}: must be at most {there:.1f}, without the dev speakers")
+        if known := {str(entry["speaker"]) for entry in part} & {str(entry.get("speaker")) for entry in test}:
+            raise ValueError(f"{name}: has speakers of the test: {', '.join(sorted(known)[:10])}")
+    parts["dev"] = [entry for entry in labelled if str(entry["speaker"]) in dev]
+    return {**parts, "test": test, "noise": manifests.read(options.noise) if options.noise else []}
 
 
 def checked_data(options: Options, plan: Plan) -> tuple[dict[str, list[Entry]], Phones | Characters]:
     """The entries of each part, and what spells their texts.
 
     Raises:
-        ValueError: data that cannot be used for the plan
+        ValueError: data that cannot be used for the plan, or more labelled speech is wanted than there is
     """
-    noise = any(plan.arms[run.arm].noise for run in plan.runs)
-    if noise and not options.noise:
+    if not options.noise and any(plan.arms[run.arm].noise for run in plan.runs):
         raise ValueError("noise: must be given, the plan has arms with noise")
-    parts = read_all(options, noise=options.noise is not None)
-    check_minutes(plan, parts["train"])
+    parts = read_all(options)
+    there = manifests.minutes_of(parts["train"])
+    for run in plan.runs:
+        if run.minutes != ALL and float(run.minutes) > there:
+            raise ValueError(f"minutes={run.minutes}: must be at most {there:.1f}, without the dev speakers")
     units = Phones(options.lexicon) if options.lexicon else Characters()
     units.check(parts["train"] + parts["dev"] + parts["test"])
     return parts, units
 
 
-def prepare(options: Options, plan: Plan, parts: dict[str, list[Entry]], units: Phones | Characters) -> Path:
-    """The folder of the prepared data; makes it if it is not there.
+def prepare(options: Options, plan: Plan, parts: dict[str, list[Entry]], units: Phones | Characters) -> Prepared:
+    """The prepared data; makes what is not there.
 
     Raises:
         ValueError: the folder was prepared from other files
     """
-    about = describe(options, plan)
-    folder = options.work / "data"
-    with locked(folder):
-        if not folder.exists():
-            make(folder, parts, units, plan, about)
-        check_same(folder, about)
-    return folder
+    folder, wanted = options.work / "data", about(options, plan)
+    file = folder / "about.json"
+    if not file.exists():
+        for part in parts.values():
+            decode(part, options.work / "audio")
+        crop = plan.common.crop_seconds
+        for name in ("train", "dev", "test"):
+            spelled = [{**entry, "text": units.spelled(entry["text"])} for entry in parts[name]]
+            manifests.write(folder / f"{name}.json", spelled)
+        for name, part in (("pretrain", parts["pretrain"]), ("dev_pieces", parts["dev"])):
+            manifests.write(
+                folder / f"{name}.json", [piece for entry in part for piece in manifests.pieces(entry, crop)]
+            )
+        manifests.write(folder / "noise.json", parts["noise"])
+        labels = units.labels(parts["train"] + parts["dev"])
+        (folder / "labels.json").write_text(json.dumps({"unit": units.unit, "labels": labels}))
+        file.write_text(json.dumps(wanted))
+    if json.loads(file.read_text()) != wanted:
+        raise ValueError(f"{folder}: was prepared from other files or with another crop_seconds; use another --work")
+    return Prepared(folder)
 
 
-def describe(options: Options, plan: Plan) -> dict:
+def about(options: Options, plan: Plan) -> dict[str, Any]:
     """What the prepared data depend on."""
     named = {name: getattr(options, name) for name in ("train", "test", "noise", "lexicon")}
     paths = {**named, **{f"pretrain{i}": path for i, path in enumerate(options.pretrain)}}
@@ -114,72 +152,17 @@ def describe(options: Options, plan: Plan) -> dict:
     return {"files": sums, "crop_seconds": plan.common.crop_seconds}
 
 
-def check_same(folder: Path, about: dict):
-    """Raises a ValueError if the folder was prepared from something else."""
-    there = json.loads((folder / "about.json").read_text())
-    if there != about:
-        raise ValueError(f"{folder}: was prepared from other files or with another crop_seconds; use another --work")
+def decode(part: Iterable[Entry], folder: Path) -> None:
+    """Writes the audio of a part as 16 kHz mono WAV, which is read many times, and names it in the entries."""
+    import soundfile
 
-
-def make(folder: Path, parts: dict[str, list[Entry]], units, plan: Plan, about: dict):
-    """Writes everything into a folder of its own, which takes its name at the end."""
-    with replacing(folder) as unfinished:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        labels = units.labels(parts["train"] + parts["dev"])
-        for part in parts.values():
-            decode(part, unfinished / "audio", folder / "audio")
-        for name in ("train", "dev", "test"):
-            spelled = [{**entry, "text": units.spelled(entry["text"])} for entry in parts[name]]
-            manifests.write(unfinished / f"{name}.json", spelled)
-        for name, part in (("pretrain", parts["pretrain"]), ("dev_pieces", parts["dev"])):
-            cut = [piece for entry in part for piece in pieces(entry, plan.common.crop_seconds)]
-            manifests.write(unfinished / f"{name}.json", cut)
-        if parts["noise"]:
-            manifests.write(unfinished / "noise.json", parts["noise"])
-        save(unfinished / "labels.json", {"unit": units.unit, "labels": labels})
-        save(unfinished / "constants.json", constants(unfinished, folder, plan))
-        save(unfinished / "about.json", about)
-
-
-def save(path: Path, value: object):
-    """Writes JSON."""
-    path.write_text(json.dumps(value))
-
-
-def decode(part: list[Entry], folder: Path, final: Path):
-    """Writes the audio of a part as 16 kHz mono WAV into `folder` and names it in the entries as it is in `final`."""
     from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 
-    folder.mkdir(parents=True, exist_ok=True)
     for entry in part:
-        name = hashlib.sha256(entry["audio_filepath"].encode()).hexdigest()[:20] + ".wav"
-        if not (folder / name).exists():
-            audio = AudioSegment.from_file(
-                entry["audio_filepath"], target_sr=SAMPLE_RATE, channel_selector="average"
-            ).samples
-            soundfile.write(str(folder / name), audio, SAMPLE_RATE, subtype="PCM_16")
-        entry["audio_filepath"] = str(final.resolve() / name)
-
-
-@torch.no_grad()
-def constants(folder: Path, final: Path, plan: Plan) -> dict[str, list[float]]:
-    """Mean and standard deviation of every mel bin over all frames of the pretraining set."""
-    from benchmarks.quality.corpora.model_config import model_config
-    from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
-
-    cfg = dict(model_config(plan.common.overrides).preprocessor)
-    del cfg["_target_"]
-    preprocessor = AudioToMelSpectrogramPreprocessor(**cfg).eval()
-    count, total, squares = 0, torch.zeros(cfg["features"]).double(), torch.zeros(cfg["features"]).double()
-    for path in sorted({entry["audio_filepath"] for entry in manifests_of(folder / "pretrain.json")}):
-        audio = torch.from_numpy(soundfile.read(folder / "audio" / Path(path).name, dtype="float32")[0])
-        feats, length = preprocessor(input_signal=audio.unsqueeze(0), length=torch.tensor([len(audio)]))
-        frames = feats[0, :, : int(length)].double()
-        count, total, squares = count + frames.size(1), total + frames.sum(1), squares + frames.square().sum(1)
-    mean = total / count
-    return {"mean": mean.tolist(), "std": (squares / count - mean.square()).sqrt().clamp(min=1e-3).tolist()}
-
-
-def manifests_of(path: Path) -> list[Entry]:
-    """The entries of a manifest whose audio has not its final place yet."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+        source = entry["audio_filepath"]
+        file = folder.resolve() / f"{hashlib.sha256(source.encode()).hexdigest()[:20]}.wav"
+        if not file.exists():
+            audio = AudioSegment.from_file(source, target_sr=SAMPLE_RATE, channel_selector="average").samples
+            with replacing(file) as unfinished:
+                soundfile.write(str(unfinished), audio, SAMPLE_RATE, subtype="PCM_16")
+        entry["audio_filepath"] = str(file)

@@ -6,8 +6,8 @@
 from pathlib import Path
 
 from benchmarks.quality.corpora.plot import draw_curves, draw_minutes, draw_steps
-from benchmarks.quality.corpora.results import read_rows
 from benchmarks.quality.corpora.tables import errors, how, in_order, pretraining
+from benchmarks.table import read_rows
 
 
 def write_report(path: Path, output: Path) -> str:

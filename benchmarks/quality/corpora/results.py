@@ -9,10 +9,12 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks.quality.corpora.files import locked
+from benchmarks.files import locked
+from benchmarks.table import read_rows, write_rows
 
 COLUMNS = (
     "name arm objective steps seed minutes finetune_steps on unit error substitutions deletions insertions "
@@ -20,35 +22,22 @@ COLUMNS = (
     "pretrain_seconds finetune_seconds test_seconds overrides configuration finetune_configuration dev_metrics "
     "pretrain_curve finetune_curve commit versions device"
 ).split()
+
 CURVE_STEPS = 50  # of which a value of a loss curve is the mean
-csv.field_size_limit(2**24)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV, all values as text; none if it is not there."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def append(path: Path, row: dict):
+def append(path: Path, row: dict[str, Any]) -> None:
     """Adds a row; several processes may do so at the same time.
 
     Raises:
         ValueError: the file has other columns
     """
     with locked(path):
-        exists = path.exists() and path.stat().st_size > 0
         check_columns(path)
-        with open(path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if not exists:
-                writer.writeheader()
-            writer.writerow({name: as_text(row.get(name)) for name in COLUMNS})
+        write_rows(path, [*read_rows(path), {name: as_text(row.get(name)) for name in COLUMNS}], COLUMNS)
 
 
-def check_columns(path: Path):
+def check_columns(path: Path) -> None:
     """Raises a ValueError if the CSV is there and has other columns."""
     if not path.exists() or path.stat().st_size == 0:
         return
@@ -58,7 +47,7 @@ def check_columns(path: Path):
         raise ValueError(f"results={path}: has other columns; name another file")
 
 
-def as_text(value) -> str:
+def as_text(value: Any) -> str:
     """A value of a cell: numbers short, lists and mappings as JSON, nothing for None."""
     if value is None:
         return ""
@@ -67,7 +56,7 @@ def as_text(value) -> str:
     return json.dumps(value) if isinstance(value, (list, dict, tuple)) else str(value)
 
 
-def circumstances(device: str) -> dict:
+def circumstances(device: str) -> dict[str, Any]:
     """Commit, versions and hardware."""
     names = ("nemo_toolkit", "torch", "lightning")
     kind = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
@@ -86,10 +75,10 @@ def processor() -> str:
 
 def commit() -> str:
     """The commit of the repository, with `+dirty` if files under version control differ from it."""
-    folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout
 
     try:
         return git("rev-parse", "--short", "HEAD").strip() + "+dirty" * bool(git("status", "--porcelain", "-uno"))

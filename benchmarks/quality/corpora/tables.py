@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from statistics import mean
 
 from benchmarks.quality.corpora.plan import ALL
+from benchmarks.table import markdown
 
 Row = dict[str, str]
 Arm = tuple[str, int]  # its name, and steps of pretraining
@@ -68,21 +69,19 @@ def errors(name: str, rows: list[Row]) -> str:
     """The table of the error rates on one set."""
     columns = tunings(rows)
     unit = "/".join(in_order(rows, "unit"))
-    heads = ["arm", "pretraining steps", *map(in_words, columns)]
-    lines = [f"## Errors on {name}, % of the {unit}, by labelled speech and steps of fine-tuning", "", line(heads)]
-    lines.append(line(["---", "---:", *["---:"] * len(columns)]))
+    lines = []
     for arm in arms(rows):
         own = of(rows, arm)
         cells = [cell([100 * float(row["error"]) for row in own if tuning_of(row) == way], ".1f") for way in columns]
-        lines.append(line([*map(str, arm), *cells]))
-    return "\n".join(lines)
+        lines.append([*map(str, arm), *cells])
+    heads = ["arm", "pretraining steps", *map(in_words, columns)]
+    table = markdown(heads, ["---", *["---:"] * (len(heads) - 1)], lines)
+    return f"## Errors on {name}, % of the {unit}, by labelled speech and steps of fine-tuning\n\n{table}"
 
 
 def pretraining(rows: list[Row]) -> str:
     """The table of what pretraining reached on the dev speakers."""
-    lines = ["## Pretraining, bits per token on the dev speakers", ""]
-    lines.append(line(["arm", "steps", "objective", "loss", "target entropy", "minutes of training"]))
-    lines.append(line(["---", "---:", "---", "---:", "---:", "---:"]))
+    lines = []
     for arm in arms(rows):
         own = list({row["seed"]: row for row in of(rows, arm)}.values())
         if arm[1]:
@@ -91,8 +90,10 @@ def pretraining(rows: list[Row]) -> str:
                 cell([float(row[name]) for row in own if row[name]], ".3f")
                 for name in ("dev_loss_bits", "dev_target_entropy_bits")
             ]
-            lines.append(line([*map(str, arm), own[0]["objective"], *bits, spent]))
-    return "\n".join(lines)
+            lines.append([*map(str, arm), own[0]["objective"], *bits, spent])
+    heads = ["arm", "steps", "objective", "loss", "target entropy", "minutes of training"]
+    table = markdown(heads, ["---", "---:", "---", "---:", "---:", "---:"], lines)
+    return f"## Pretraining, bits per token on the dev speakers\n\n{table}"
 
 
 def how(rows: list[Row]) -> str:
@@ -113,8 +114,3 @@ def cell(values: list[float], form: str) -> str:
         return ""
     every = f" ({', '.join(format(value, form) for value in values)})" if len(values) > 1 else ""
     return format(mean(values), form) + every
-
-
-def line(cells: Iterable[str]) -> str:
-    """A line of a table."""
-    return f"| {' | '.join(cells)} |"

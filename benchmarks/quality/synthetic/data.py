@@ -7,15 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.quality import manifests
+from benchmarks.shipped import SCRIPTS
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
-from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
 
-DEMO = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining/demo"
+DEMO = SCRIPTS / "demo"
 STRIDE = 8  # feature frames per encoder frame
 FRAME_SECONDS = 0.08  # of an encoder frame
 
@@ -49,7 +51,7 @@ def frame_phones(phones: Sequence, n_frames: int) -> list[str]:
     return [phones[place][0] for place in places]
 
 
-def synthesise(folder: Path, minutes: float, seed: int):
+def synthesise(folder: Path, minutes: float, seed: int) -> None:
     """Writes the demo's set with the built-in synthesiser, which knows its phones."""
     sys.path.insert(0, str(DEMO))
     try:
@@ -59,11 +61,11 @@ def synthesise(folder: Path, minutes: float, seed: int):
     make_demo_data(folder, minutes, seed, "builtin")
 
 
-def read_utterances(manifest: Path, preprocessor) -> list[Utterance]:
+def read_utterances(manifest: Path, preprocessor: Any) -> list[Utterance]:
     """Every utterance that has an encoder frame, with features that are not normalised yet."""
     utterances = []
-    for entry in read_manifest(manifest):
-        audio = AudioSegment.from_file(str(manifest.parent / entry["audio_filepath"])).samples
+    for entry in manifests.read(manifest):
+        audio = AudioSegment.from_file(entry["audio_filepath"]).samples
         signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
         feats, feats_len = preprocessor(input_signal=signal, length=length)
         feats = feats[0, :, : int(feats_len)]
@@ -78,13 +80,13 @@ def normalised(speech: Speech) -> Speech:
     frames = torch.cat([utterance.feats for utterance in speech.train], dim=1)
     mean, deviation = frames.mean(dim=1, keepdim=True), frames.std(dim=1, keepdim=True)
 
-    def of(utterances):
+    def of(utterances: list[Utterance]) -> list[Utterance]:
         return [Utterance((each.feats - mean) / deviation, each.phones, each.voice) for each in utterances]
 
     return Speech(of(speech.train), of(speech.validation))
 
 
-def make_speech(folder: Path, minutes: float, seed: int, preprocessor) -> Speech:
+def make_speech(folder: Path, minutes: float, seed: int, preprocessor: Any) -> Speech:
     """The set of a seed, synthesised into `folder`."""
     synthesise(folder, minutes, seed)
     parts = [read_utterances(folder / f"{part}.json", preprocessor) for part in ("train", "validation")]

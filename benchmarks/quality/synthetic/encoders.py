@@ -3,12 +3,10 @@
 
 """The tiny causal Conformers that are compared, and the attention contexts that make the difference."""
 
-
 import torch
-from omegaconf import DictConfig
 
-from benchmarks.quality.shipped_config import shipped_config
 from benchmarks.quality.synthetic.options import Options
+from benchmarks.shipped import UNIFORM, shipped_config
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 
 UNLIMITED = -1
@@ -47,14 +45,9 @@ def overrides(options: Options) -> list[str]:
     """.split()
 
 
-def config(options: Options) -> DictConfig:
-    """The shipped streaming config, made tiny."""
-    return shipped_config(overrides(options))
-
-
 def build(variant: str, options: Options, seed: int) -> EncDecMaskedTokenPredModel:
     """An untrained model. With the same seed, all variants begin with the same weights and have the same targets."""
     torch.manual_seed(seed)
-    model = EncDecMaskedTokenPredModel(cfg=config(options))
+    model = EncDecMaskedTokenPredModel(cfg=shipped_config(UNIFORM, overrides(options)).model)
     model.encoder.set_layer_contexts(training_contexts(variant, options))
     return model.to(options.device)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -18,10 +19,10 @@ from benchmarks.quality.synthetic.features import encoder_features, log_mel_feat
 from benchmarks.quality.synthetic.options import Options
 from benchmarks.quality.synthetic.pretraining import measure, pretrain
 from benchmarks.quality.synthetic.probe import levels, probe
+from benchmarks.quality.synthetic.report import Row
 from benchmarks.quality.workers import workers
 from nemo.utils import logging
 
-Row = dict[str, object]
 # the trainings first: they take longest
 KINDS = ("full", "hierarchical", "uniform", "log-mel", "random")
 
@@ -39,13 +40,13 @@ def run(options: Options) -> list[Row]:
     return sorted(rows, key=lambda row: (order.index(row["features"]), row["seed"]))
 
 
-def set_up(threads: int):
+def set_up(threads: int) -> None:
     """Gives a process its share of the cores, and only NeMo's errors to say."""
     logging.setLevel(logging.ERROR)
     torch.set_num_threads(threads)
 
 
-def prepare(options: Options, folder: Path, seed: int):
+def prepare(options: Options, folder: Path, seed: int) -> None:
     """Makes the speech of a seed and saves it in the folder."""
     preprocessor = build("uniform", options, seed).cpu().preprocessor.eval()
     speech = make_speech(folder / f"audio-{seed}", options.minutes, seed, preprocessor)
@@ -82,7 +83,7 @@ def measured(options: Options, speech: Speech, seed: int, kind: str) -> list[Row
     return rows
 
 
-def encoder_row(encoder, contexts: list[list[int]], speech: Speech, row: Row) -> Row:
+def encoder_row(encoder: Any, contexts: list[list[int]], speech: Speech, row: Row) -> Row:
     """The row with the probe's result under these contexts."""
     encoder.set_layer_contexts(contexts)
     train, validation = (encoder_features(encoder, part) for part in (speech.train, speech.validation))

@@ -12,6 +12,7 @@ Output j of the causal encoder is computed from feature frames up to 8 j. Encode
 8 i + 7 side by side have heard the same audio, less one feature frame.
 """
 
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def log_mel(utterance: Utterance) -> Tensor:
 
 
 @torch.no_grad()
-def layer_outputs(encoder, utterance: Utterance) -> list[Tensor]:
+def layer_outputs(encoder: Any, utterance: Utterance) -> list[Tensor]:
     """The outputs of every Conformer layer, lowest first, each (T // 8, d_model)."""
     outputs: list[Tensor] = []
     hooks = [layer.register_forward_hook(lambda _, __, output: outputs.append(output)) for layer in encoder.layers]
@@ -46,7 +47,7 @@ def log_mel_features(utterances: list[Utterance]) -> dict[str, list[Tensor]]:
     return {"log-mel": [log_mel(utterance) for utterance in utterances]}
 
 
-def encoder_features(encoder, utterances: list[Utterance]) -> dict[str, list[Tensor]]:
+def encoder_features(encoder: Any, utterances: list[Utterance]) -> dict[str, list[Tensor]]:
     """{name of the layer, from 1: a matrix for each utterance}"""
     encoder.eval()
     layers = zip(*(layer_outputs(encoder, utterance) for utterance in utterances))

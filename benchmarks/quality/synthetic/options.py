@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+from benchmarks.quality.flags import options_of, require, require_device
+from benchmarks.table import RESULTS
 
 
 @dataclass(frozen=True)
@@ -51,31 +52,22 @@ class Options:
     jobs: int = 2
     output: Path = RESULTS
 
-    def __post_init__(self):
-        for name in ("minutes", "steps", "batch_size", "crop_seconds", "lr", "block_size", "layers", "heads", "jobs"):
-            self._require(getattr(self, name) > 0, name, "above 0")
-        self._require(self.classes > 1, "classes", "2 or more")
-        self._require(0 <= self.warmup < 1, "warmup", "from 0 to below 1")
-        self._require(0 < self.mask_prob <= 1, "mask_prob", "above 0 and at most 1")
-        self._require(self.crop_seconds >= 0.5, "crop_seconds", "0.5 or more")
-        self._require(min(self.seeds, default=-1) >= 0, "seeds", "one or more, each 0 or more")
-        self._require(len(set(self.seeds)) == len(self.seeds), "seeds", "different from each other")
-        self._require(
-            self.d_model > 0 and self.d_model % self.heads == 0, "d_model", f"a multiple of {self.heads} heads"
-        )
-        known = self.device.partition(":")[0] in ("cpu", "cuda", "mps")
-        self._require(known, "device", "cpu, cuda or mps, with an index if there are several")
-        self._check_contexts()
-
-    def _check_contexts(self):
-        self._require(len(self.contexts) == self.layers, "contexts", f"{self.layers}, one for each layer")
-        self._require(min(self.contexts) > 0, "contexts", "above 0, in encoder frames")
-        shares = sum(self.contexts) % self.layers == 0
-        self._require(shares, "contexts", f"of a sum that {self.layers} layers can share evenly")
-
-    def _require(self, fine: bool, name: str, allowed: str):
-        if not fine:
-            raise ValueError(f"{name}={getattr(self, name)}: must be {allowed}")
+    def __post_init__(self) -> None:
+        for name in ("minutes", "steps", "batch_size", "lr", "block_size", "d_model", "layers", "heads", "jobs"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        require(self.classes > 1, "classes", self.classes, "2 or more")
+        require(0 <= self.warmup < 1, "warmup", self.warmup, "from 0 to below 1")
+        require(0 < self.mask_prob <= 1, "mask_prob", self.mask_prob, "above 0 and at most 1")
+        require(self.crop_seconds >= 0.5, "crop_seconds", self.crop_seconds, "0.5 or more")
+        require(min(self.seeds, default=-1) >= 0, "seeds", self.seeds, "one or more, each 0 or more")
+        require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "different from each other")
+        require(self.d_model % self.heads == 0, "d_model", self.d_model, f"a multiple of {self.heads} heads")
+        require_device(self.device, "cpu", "cuda", "mps")
+        fine = len(self.contexts) == self.layers
+        require(fine, "contexts", self.contexts, f"{self.layers}, one for each layer")
+        require(min(self.contexts) > 0, "contexts", self.contexts, "above 0, in encoder frames")
+        fine = sum(self.contexts) % self.layers == 0
+        require(fine, "contexts", self.contexts, f"of a sum that {self.layers} layers can share evenly")
 
     def configuration(self) -> dict:
         """What decides the result, for the CSV: everything but where it is written and how many processes do it."""
@@ -84,14 +76,10 @@ class Options:
 
 def read_options(arguments: Sequence[str] | None = None) -> Options:
     """The options of a command line; exits with status 2 and a message if they cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description="Phone probes on features.")
+    flags = argparse.ArgumentParser(prog="python -m benchmarks.quality", description="Phone probes on features.")
     for name, default in asdict(Options()).items():
-        kind = type(default[0] if isinstance(default, tuple) else default)
-        several = {"nargs": "+"} if isinstance(default, tuple) else {}
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=kind, default=default, help="default: %(default)s", **several)
-    values = vars(parser.parse_args(arguments))
-    try:
-        return Options(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except ValueError as error:
-        parser.error(str(error))
+        several = isinstance(default, tuple)
+        kind: type = type(default[0] if several else default)
+        flag, nargs = "--" + name.replace("_", "-"), "+" if several else None
+        flags.add_argument(flag, type=kind, default=default, help="default: %(default)s", nargs=nargs)
+    return options_of(Options, flags, arguments)

@@ -5,22 +5,22 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from benchmarks.quality.synthetic.data import STRIDE, Utterance
+from benchmarks.quality.synthetic.data import Utterance
 from benchmarks.quality.synthetic.options import Options
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import masked_steps, tokens_in_loss
-from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
 
 FEATURE_FRAMES_PER_SECOND = 100
 MASK_DRAWS = 5  # masks per utterance when the loss is measured
 LAST_SHARE = 0.1  # of the steps, over which the training loss is a mean
 GRADIENT_NORM = 1.0
+COUNTED = ("loss_bits", "target_entropy_bits", "masked_share")
 
 Batch = tuple[Tensor, Tensor]  # features (B, 80, T), valid feature frames (B,)
 
@@ -51,55 +51,42 @@ def lr_share(step: int, options: Options) -> float:
     return (1 + math.cos(math.pi * (step - warmup) / (options.steps - warmup))) / 2
 
 
-def masked_loss(model, batch: Batch, metrics: MaskedTokenMetrics, device: str) -> Tensor:
-    """The loss of a batch with new masks, which is counted in `metrics` as well."""
+def masked_loss(model: Any, batch: Batch, device: str) -> Tensor:
+    """The model's own loss of a batch with new masks, which is counted in its `val_metrics`."""
     feats, lengths = (part.to(device) for part in batch)
-    log_probs, encoded_len, masks, tokens = model(
-        processed_signal=feats, processed_signal_length=lengths, apply_mask=True
-    )
-    mlm, tokens = model.loss.mlm_loss, tokens.reshape(*tokens.shape[:2], -1)
-    masked = masked_steps(masks, STRIDE, mlm.mask_threshold)
-    in_loss = tokens_in_loss(log_probs, tokens, masked, encoded_len, mlm.nll_loss.ignore_index)
-    predictions = read_log_probs(log_probs, tokens, in_loss)
-    metrics.update(predictions, tokens, encoded_len)
-    return predictions.loss
+    signals = {"processed_signal": feats, "processed_signal_len": lengths}
+    nothing = dict.fromkeys(("transcript", "transcript_len"), torch.zeros_like(lengths))
+    return model.inference_pass(DALIOutputs({**signals, **nothing}), apply_mask=True)["val_loss"]
 
 
-def pretrain(model, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
+def pretrain(model: Any, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
     """Trains the model in place; returns loss and target entropy in bits per token, over the last steps."""
     torch.manual_seed(seed + 1)  # of the masks
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_share(step, options))
-    metrics = new_metrics(options)
     model.train()
     for step, batch in enumerate(batches(utterances, options, seed)):
         if step == int((1 - LAST_SHARE) * options.steps):
-            metrics.reset()
+            model.val_metrics.reset()
         optimizer.zero_grad()
-        masked_loss(model, batch, metrics, options.device).backward()
+        masked_loss(model, batch, options.device).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
         optimizer.step()
         schedule.step()
-    return in_bits(metrics, "train")
+    return in_bits(model, "train")
 
 
 @torch.no_grad()
-def measure(model, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
+def measure(model: Any, utterances: list[Utterance], options: Options, seed: int) -> dict[str, float]:
     """Loss and target entropy in bits per token of voices that were not trained on, under the contexts of training."""
     torch.manual_seed(seed + 2)
     model.eval()
-    metrics = new_metrics(options)
     for utterance in utterances * MASK_DRAWS:
-        masked_loss(model, collate([utterance.feats]), metrics, options.device)
-    return in_bits(metrics, "validation")
+        masked_loss(model, collate([utterance.feats]), options.device)
+    return in_bits(model, "validation")
 
 
-def new_metrics(options: Options) -> MaskedTokenMetrics:
-    return MaskedTokenMetrics(options.classes).to(options.device)
-
-
-def in_bits(metrics: MaskedTokenMetrics, part: str) -> dict[str, float]:
-    """What the CSV has of the metrics."""
-    values = metrics.compute()
-    names = ("loss_bits", "target_entropy_bits", "masked_share")
-    return {f"{part}_{name}": float(values[name]) for name in names}
+def in_bits(model: Any, part: str) -> dict[str, float]:
+    """What the CSV has of what was counted since the last call."""
+    counted = model.val_metrics.pop(part)
+    return {f"{part}_{name}": float(counted[f"{part}_{name}"]) for name in COUNTED}

@@ -62,17 +62,11 @@ def make_app(model) -> web.Application:
     recognizer = recognizer_of(model)
     settings = {name: getattr(recognizer, name) for name in ("sample_rate", "chunk_samples", "lookahead_ms")}
     app = web.Application()
-    app[MODEL] = model
+    app[MODEL], app[TURN] = model, asyncio.Lock()  # pages take turns: one model computes for one of them at a time
     app.router.add_get("/", lambda request: web.FileResponse(PAGE))
     app.router.add_get("/settings", lambda request: web.json_response(settings))
     app.router.add_get("/audio", listen)
-    app.on_startup.append(set_turn)
     return app
-
-
-async def set_turn(app: web.Application):
-    """Pages take turns: one model computes for one of them at a time."""
-    app[TURN] = asyncio.Lock()
 
 
 def recognizer_of(model):
@@ -93,9 +87,12 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
         try:
             ended = message.type is WSMsgType.TEXT
             check_message(message.data)
-            answer = await in_turn(request.app[TURN], take, recognizer, None if ended else message.data)
+            async with request.app[TURN]:  # in a thread, so that the server goes on listening
+                answer = await asyncio.to_thread(take, recognizer, None if ended else message.data)
         except ValueError as error:
-            await socket.close(code=close_code(message.data), message=str(error).encode()[:LONGEST_REASON])
+            too_big = len(message.data) > LARGEST
+            code = WSCloseCode.MESSAGE_TOO_BIG if too_big else WSCloseCode.UNSUPPORTED_DATA
+            await socket.close(code=code, message=str(error).encode()[:LONGEST_REASON])
             break
         await socket.send_str(json.dumps(answer))
     return socket
@@ -107,17 +104,6 @@ def check_message(data: bytes | str):
         raise ValueError(f"{len(data)} bytes in one message: must be at most {LARGEST}; send shorter pieces")
     if data[:4] == b"RIFF":
         raise ValueError("a WAV file: must be its samples alone, float32 from -1 to 1, mono")
-
-
-def close_code(data: bytes | str) -> int:
-    """What the protocol calls the fault of a message that is refused."""
-    return WSCloseCode.MESSAGE_TOO_BIG if len(data) > LARGEST else WSCloseCode.UNSUPPORTED_DATA
-
-
-async def in_turn(turn: asyncio.Lock, call, *arguments):
-    """Calls in a thread, so that the server goes on listening."""
-    async with turn:
-        return await asyncio.to_thread(call, *arguments)
 
 
 def take(recognizer, data) -> dict:

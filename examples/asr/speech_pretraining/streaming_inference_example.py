@@ -20,10 +20,12 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from streaming_inference.reports import largest_difference
+from streaming_inference.parallel import ParallelStreams, Stream
+from streaming_inference.results import FeatureEngine, FeatureSink, TextSink
 from streaming_inference.sources import MicrophoneSource, PcmSource, SourceError, list_entries, open_sources
 
 TOLERANCE = 1e-4  # of --compare-offline
@@ -125,15 +127,11 @@ def open_engine(args: argparse.Namespace, model):
     Raises:
         ValueError: the model cannot stream, or its decoding cannot
     """
-    from streaming_inference.engines import FeatureEngine, TextEngine
-
     from nemo.collections.asr.parts.streaming import StreamingEncoderSession, StreamingRecognizer
 
     if args.output or not hasattr(model, "decoding"):
-        session = StreamingEncoderSession(model, args.streams, args.max_context, on_nonfinite="zero")
-        return FeatureEngine(session, args.output, args.compare_offline)
-    recognizer = StreamingRecognizer(model, args.streams, args.max_context, args.decoder, on_nonfinite="zero")
-    return TextEngine(recognizer, lambda text: print(text, end="", flush=True), args.compare_offline)
+        return FeatureEngine(StreamingEncoderSession(model, args.streams, args.max_context, on_nonfinite="zero"))
+    return StreamingRecognizer(model, args.streams, args.max_context, args.decoder, on_nonfinite="zero")
 
 
 def warm_up(args: argparse.Namespace, engine):
@@ -179,31 +177,36 @@ def offline_text(model, samples: np.ndarray) -> str:
     return (found[0] if isinstance(found, tuple) else found)[0].text
 
 
-def compare(model, stream) -> bool:
+def compare(model, stream: Stream) -> bool:
     """Prints how far a stream is from the offline pass, and returns whether that is near enough."""
     name, sink = stream.source.name, stream.sink
-    audio = np.concatenate(sink.audio)
+    audio = np.concatenate(stream.audio)
     audio[~np.isfinite(audio)] = 0.0  # as the stream has heard it
     if not len(audio):
         print(f"{name}: no audio")
         return True
-    if not hasattr(sink, "features"):
+    if isinstance(sink, TextSink):
         expected = offline_text(model, audio)
         print(f"{name}: " + ("the same text offline" if sink.text == expected else f"offline: {expected}"))
         return sink.text == expected
     streamed, offline = np.concatenate(sink.features), offline_features(model, audio)
-    difference = largest_difference(streamed, offline)
-    if difference is None:
+    if streamed.shape != offline.shape:
         print(f"{name}: shape {streamed.shape} streamed, {offline.shape} offline")
         return False
+    difference = float(np.abs(streamed - offline).max(initial=0.0))
     print(f"{name}: {len(streamed)} frames, largest difference to offline {difference:.1e}")
     return difference <= TOLERANCE
 
 
+def open_sink_of(args: argparse.Namespace, is_text: bool, source) -> FeatureSink | TextSink:
+    """Where the results of a source go: the text of one stream alone is shown as it comes."""
+    if is_text:
+        return TextSink(source.name, live=args.streams == 1)
+    return FeatureSink(args.output / f"{source.name}.npy" if args.output else None, keep=args.compare_offline)
+
+
 def stream_all(args: argparse.Namespace, engine) -> bool:
     """Streams everything and prints the table; whether all could be read and is as it should be."""
-    from streaming_inference.engines import TextEngine
-    from streaming_inference.parallel import ParallelStreams
     from tqdm import tqdm
 
     problems, near, session = [], True, engine.session
@@ -211,10 +214,11 @@ def stream_all(args: argparse.Namespace, engine) -> bool:
     sources = open_sources_of(args, session.sample_rate, chunk, problems)
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
-    is_text = isinstance(engine, TextEngine)
+    is_text = not isinstance(engine, FeatureEngine)
     # text is shown as it comes: no bar among its words, no table behind it
     with tqdm(unit="s", unit_scale=True, disable=True if is_text else None, desc="audio") as bar:
-        streams = ParallelStreams(engine, chunk, bar.update)
+        open_sink = partial(open_sink_of, args, is_text)
+        streams = ParallelStreams(engine, open_sink, chunk, args.compare_offline, bar.update)
         for stream in streams.run(sources):
             if stream.nonfinite:
                 name = stream.source.name

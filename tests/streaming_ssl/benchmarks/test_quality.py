@@ -100,13 +100,16 @@ class TestQuality:
             ("--d-model 130", "must be a multiple of 4 heads"),
             ("--mask-prob 0", "mask_prob=0.0"),
             ("--device nonsense", "device=nonsense"),
-            ("--device cuda:99", "not on this machine"),
         ],
     )
     def test_bad_flags_are_refused(self, flags, message, capsys):
         with pytest.raises(SystemExit) as refused:
             main(flags.split())
         assert refused.value.code == 2 and message in capsys.readouterr().err
+
+    def test_a_device_that_is_not_there_is_refused(self, capsys):
+        assert main(["--device", "cuda:99"]) == 2
+        assert "device=cuda:99: is not on this machine" in capsys.readouterr().err
 
     def test_mean_spread_and_gain_over_the_random_encoder_of_the_same_seed(self):
         accuracies = {("random", 0): 0.4, ("random", 1): 0.5, ("full", 0): 0.5, ("full", 1): 0.8}

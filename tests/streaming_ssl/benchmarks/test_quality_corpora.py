@@ -6,16 +6,17 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tiny_corpus import PLAN, command, write_corpus
 
+from benchmarks.files import differences
+from benchmarks.quality import manifests
 from benchmarks.quality.__main__ import main
-from benchmarks.quality.corpora import manifests, prepare
-from benchmarks.quality.corpora.loaders import SeededBatches
+from benchmarks.quality.corpora import prepare
 from benchmarks.quality.corpora.phones import Characters, Phones
-from benchmarks.quality.corpora.plan import differences, read_plan
-from benchmarks.quality.corpora.prepared import drawn
+from benchmarks.quality.corpora.plan import read_plan
+from benchmarks.quality.corpora.prepare import drawn
+from benchmarks.quality.corpora.run import check_overrides
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -37,6 +38,7 @@ class TestPlan:
     def test_the_shipped_plan_is_valid(self):
         plan = read_plan(REPOSITORY / "benchmarks/quality/plans/speechocean.yaml")
         assert len({run.name for run in plan.runs}) == len(plan.runs) > 0
+        check_overrides(plan)
 
     def test_runs_are_in_the_order_of_the_file_and_each_is_there_once(self, corpus):
         text = PLAN + "  - {arms: [scratch, masked], minutes: [all], seeds: [0, 3], steps: [1, 2]}\n"
@@ -54,8 +56,13 @@ class TestPlan:
     @pytest.mark.parametrize(
         "old, new, message",
         [
-            ("batch_size: 2\n", "batch: 2\n", "common.batch: unknown key"),
-            ("steps: 2, batch", "step: 2, batch", "common.finetune.step: unknown key"),
+            ("crop_seconds: 1\n", "crop: 1\n", "common.crop: unknown key"),
+            (
+                "crop_seconds: 1\n",
+                "crop_seconds: 1\n  lr: 1e-3\n",
+                "common.lr: unknown key of the plan; allowed are ov",
+            ),
+            ("{steps: 2, overrides", "{step: 2, overrides", "common.finetune.step: unknown key"),
             ("scratch: {steps: 0}", "scratch: {stesp: 0}", "arms.scratch.stesp: unknown key"),
             ("scratch: {steps: 0}", "scratch: {steps: -1}", r"arms.scratch.steps=-1"),
             (
@@ -70,7 +77,11 @@ class TestPlan:
             ("finetune_steps: [1]", "finetune_steps: 1", r"runs\[2\].finetune_steps=1: must be a list"),
             ("finetune_steps: [1]", "tune_steps: [1]", r"runs\[2\]=tune_steps: must be one of arms, minutes"),
             ("crop_seconds: 1", "crop_seconds: 0", "common.crop_seconds=0"),
-            ("[model.masking.mask_prob=0.06, model.masking.block_size=8]", "x=1", "overrides=x=1: must be a list"),
+            (
+                "[model.objective=masked_tokens, model.masking.mask_prob=0.06, model.masking.block_size=8]",
+                "x=1",
+                "overrides=x=1: must be a list",
+            ),
             ("runs:", "run:", "plan=run: must be common, arms or runs"),
         ],
     )
@@ -94,7 +105,7 @@ class TestData:
 
     @pytest.mark.parametrize("duration, count", [(0.4, 1), (8.0, 1), (8.1, 2), (30.0, 4)])
     def test_pieces_cover_the_utterance(self, duration, count):
-        cut = prepare.pieces({"duration": duration, "offset": 2.0, "text": "x"}, 8.0)
+        cut = manifests.pieces({"duration": duration, "offset": 2.0, "text": "x"}, 8.0)
         ends = [piece["offset"] + piece["duration"] for piece in cut]
         assert len(cut) == count and max(piece["duration"] for piece in cut) <= 8.0
         assert [piece["offset"] for piece in cut] == pytest.approx([2.0, *ends[:-1]])
@@ -128,20 +139,6 @@ class TestData:
         with pytest.raises(ValueError, match=f"train.json, line 2: has no {lost}"):
             manifests.read(corpus / "train.json", ("text", "speaker"))
 
-    def test_batches_come_from_seed_and_epoch_alone(self):
-        durations = list(np.random.default_rng(0).uniform(1, 8, 50))
-
-        def epochs(seed):
-            batches = SeededBatches(0, 1, durations, 4, drop_last=True, randomization_factor=0.1, seed=seed)
-            return [[list(batch) for batch in batches] for _ in range(2)]
-
-        np.random.seed(7)
-        before = np.random.get_state()[1].tolist()
-        first = epochs(0)
-        assert np.random.get_state()[1].tolist() == before
-        np.random.seed(8)
-        assert epochs(0) == first and first[0] != first[1] and epochs(1) != first
-
 
 class TestCommand:
     @pytest.mark.representative("train.json-green-purple-lexicon: lacks 1 words: PURPLE (train0.wav)")
@@ -153,6 +150,7 @@ class TestCommand:
             ("train.json", "train1.wav", "gone.wav", "there is no such file"),
             ("plan.yaml", "minutes: [0.1], seeds: [3]}", "minutes: [9], seeds: [3]}", "minutes=9: must be at most"),
             ("plan.yaml", "model.num_classes=16", "model.classes=16", "model.classes"),
+            ("plan.yaml", "pretrained.other_contexts", "pretrained.contexts", "pretrained.contexts"),
         ],
     )
     def test_bad_data_are_refused_before_anything_is_made(self, corpus, capsys, file, old, new, message):

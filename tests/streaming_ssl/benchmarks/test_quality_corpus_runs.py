@@ -5,17 +5,21 @@
 
 import csv
 import json
+import os
+import signal
 
+import lightning.pytorch
 import pytest
-import soundfile
 import torch
+from omegaconf import OmegaConf
 from tiny_corpus import PLAN, command, write_corpus
 
 from benchmarks.quality.__main__ import main
-from benchmarks.quality.corpora import manifests, results
+from benchmarks.quality.corpora import prepare, results
 from benchmarks.quality.corpora.plan import read_plan
-from benchmarks.quality.corpora.prepared import Prepared
-from benchmarks.quality.corpora.pretrain import build
+from benchmarks.quality.corpora.training import initial, pretrained, pretraining_config
+from benchmarks.shipped import UNIFORM, shipped_config
+from nemo.core import ModelPT
 
 
 @pytest.fixture(scope="class")
@@ -56,24 +60,52 @@ class TestRuns:
         assert len(parts["dev"]) == 1 and parts["dev"] == parts["dev_pieces"]
         assert parts["pretrain"] == parts["train"] == set("abcde") - parts["dev"]
 
-    def test_features_of_the_pretraining_have_mean_0_and_deviation_1(self, finished):
-        plan, data = read_plan(finished / "plan.yaml"), Prepared(finished / "work/data")
-        model, _ = build(plan, plan.runs[0], data)
-        frames = []
-        for path in sorted({entry["audio_filepath"] for entry in manifests.read(data.pretrain)}):
-            audio = torch.from_numpy(soundfile.read(path, dtype="float32")[0])
-            padded = torch.nn.functional.pad(audio, (0, 4000)).unsqueeze(0)
-            feats, length = model.preprocessor(input_signal=padded, length=torch.tensor([len(audio)]))
-            assert not feats[:, :, int(length) :].any()
-            frames.append(feats[0, :, : int(length)])
-        frames = torch.cat(frames, dim=1)
-        assert frames.mean(dim=1).abs().max() < 0.05 and (frames.std(dim=1) - 1).abs().max() < 0.05
-
     def test_arms_of_one_seed_begin_alike(self, finished):
-        plan, data = read_plan(finished / "plan.yaml"), Prepared(finished / "work/data")
-        first, *others = (build(plan, run, data)[0].encoder.state_dict() for run in plan.runs[:3])
-        for other in others:
-            assert all(torch.equal(value, other[name]) for name, value in first.items())
+        plan, data = read_plan(finished / "plan.yaml"), prepare.Prepared(finished / "work/data")
+        weights = []
+        for run in plan.runs[:3]:
+            cfg = pretraining_config(plan, run, data, finished / "unused", "cpu")
+            file = initial(cfg, finished / f"begin-{run.arm}")
+            weights.append(ModelPT.restore_from(str(file), map_location="cpu").encoder.state_dict())
+        for other in weights[1:]:
+            assert all(torch.equal(value, other[name]) for name, value in weights[0].items())
+
+    def test_each_run_is_the_shipped_scripts(self, finished):
+        for name, target in (
+            ("pretrained/noisy-steps2-seed3", "EncDecDenoiseMaskedTokenPredModel"),
+            ("finetuned/noisy-steps2-seed3-min0.1-ft2", "EncDecCTCModel"),
+        ):
+            folder = finished / "work" / name
+            assert OmegaConf.load(folder / "config.yaml").model.seed == 3 and not list(folder.rglob("*.ckpt"))
+            (file,) = folder.rglob("*.nemo")
+            assert ModelPT.restore_from(str(file), return_config=True).target.endswith(target)
+
+    def test_noise_is_that_of_the_shipped_config(self, finished):
+        noisy, clean = (
+            OmegaConf.load(finished / f"work/pretrained/{name}/config.yaml").model
+            for name in ("noisy-steps2-seed3", "masked-steps3-seed3")
+        )
+        assert noisy.train_ds.batch_augmentor == shipped_config(UNIFORM).model.train_ds.batch_augmentor
+        assert noisy.train_ds.noise_manifest == str(finished / "work/data/noise.json")
+        assert clean.train_ds.noise_manifest is None and "batch_augmentor" not in clean.train_ds
+
+    def test_a_run_that_was_stopped_goes_on(self, finished, monkeypatch, tmp_path):
+        class Stop(lightning.pytorch.Callback):
+            def on_train_batch_end(self, trainer, *_):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        class Trainer(lightning.pytorch.Trainer):
+            def __init__(self, **options):
+                super().__init__(**options, callbacks=[Stop()])
+
+        plan, data = read_plan(finished / "plan.yaml"), prepare.Prepared(finished / "work/data")
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(lightning.pytorch, "Trainer", Trainer)
+            pretrained(plan, plan.runs[1], data, tmp_path, "cpu")
+        whole = json.loads((finished / "work/pretrained/masked-steps3-seed3.json").read_text())
+        assert list(tmp_path.rglob("*.ckpt")) and not list(tmp_path.rglob("*.nemo"))
+        assert pretrained(plan, plan.runs[1], data, tmp_path, "cpu")["curve"] == whole["curve"]
+        assert len(list(tmp_path.rglob("events.out.*"))) == 2 and len(list(tmp_path.rglob("*.nemo"))) == 1
 
     def test_started_again_nothing_is_done_twice(self, finished, capsys):
         before = self.rows(finished)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality.corpora.results import read_rows
 from benchmarks.quality.corpora.tables import errors
+from benchmarks.table import read_rows
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.recognition import __main__ as recognition
 from benchmarks.recognition.streams import first_token_ms
-from benchmarks.speed.table import read_rows
+from benchmarks.table import read_rows
 from nemo.collections.asr.parts.streaming.export import export_streaming
 
 

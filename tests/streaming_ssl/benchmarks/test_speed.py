@@ -8,8 +8,8 @@ import importlib
 import pytest
 import torch
 
-from benchmarks import malloc
-from benchmarks.speed import harness, plot, table, timing
+from benchmarks import malloc, table
+from benchmarks.speed import harness, plot, timing
 from benchmarks.speed.__main__ import PARTS
 
 # every part in a size that takes no time
@@ -42,7 +42,7 @@ class TestSpeed:
             assert 0 < float(row["p20_ms"]) <= float(row["p50_ms"]) <= float(row["p80_ms"])
             assert float(row["peak_mib"]) > 0 and row["torch"] and row["nemo"] and row["device"].startswith("cpu")
         if part == "attention":
-            plot.draw(tmp_path / "speed.csv")
+            plot.draw(tmp_path / "speed.png", rows)
             assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
     def test_a_ratio_is_against_the_faster_nemo_and_a_new_run_replaces_its_part(self, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@
 import pytest
 
 from benchmarks.speed import live
-from benchmarks.speed.table import read_rows
+from benchmarks.table import read_rows
 
 
 @pytest.mark.long_run

@@ -6,7 +6,8 @@
 
 import pytest
 
-from benchmarks.speed import streaming, table
+from benchmarks import table
+from benchmarks.speed import streaming
 
 SIZES = "--d-model 16 --heads 2 --layers 1 --threads 1 --device cpu --streams 1 --seconds 10 --output".split()
 

@@ -6,20 +6,26 @@
 import numpy as np
 import soundfile
 
-from benchmarks.quality.corpora import manifests
+from benchmarks.quality import manifests
 
 PLAN = """
 common:
   overrides: [model.num_classes=16, model.encoder.d_model=16, model.encoder.n_layers=2, model.encoder.n_heads=4,
-    model.encoder.subsampling_conv_channels=8, 'model.encoder.att_context_size=[4,0]']
-  batch_size: 2
+    model.encoder.subsampling_conv_channels=8, 'model.encoder.att_context_size=[4,0]', model.train_ds.batch_size=2,
+    model.train_ds.num_workers=0, model.validation_ds.num_workers=0, model.train_ds.min_duration=0.1,
+    model.validation_ds.min_duration=0.1]
   crop_seconds: 1
-  masks_drawn: 1
-  finetune: {steps: 2, batch_size: 2}
+  finetune: {steps: 2, overrides: [model.train_ds.batch_size=2, model.train_ds.num_workers=0,
+    model.validation_ds.num_workers=0]}
 arms:
   scratch: {steps: 0}
-  masked: {steps: 3, overrides: [model.masking.mask_prob=0.06, model.masking.block_size=8]}
-  noisy: {steps: 2, noise: true, finetune_overrides: ['model.encoder.att_context_size=[2,0]']}
+  masked:
+    steps: 3
+    overrides: [model.objective=masked_tokens, model.masking.mask_prob=0.06, model.masking.block_size=8]
+  noisy:
+    steps: 2
+    noise: true
+    finetune_overrides: [pretrained.other_contexts=true, '+model.encoder.att_context_size=[2,0]']
 runs:
   - {arms: [scratch, masked, noisy], minutes: [0.1], seeds: [3]}
   - {arms: [masked], minutes: [0.1], seeds: [3], on: dev}

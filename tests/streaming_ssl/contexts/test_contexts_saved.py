@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from nemo.collections.asr import models
 from nemo.collections.asr.models import ASRModel, EncDecCTCModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.contexts import SavesContexts, set_dynamic_context
+from nemo.collections.asr.parts.contexts import ConfiguredContexts, SavesContexts, set_dynamic_context
 from nemo.collections.asr.parts.contexts.saved import write_contexts
 from nemo.core.classes.common import Serialization
 
@@ -100,6 +100,8 @@ class TestWhatIsWritten:
         rebuilt = build(saved.encoder)
         assert torch.equal(encoded(rebuilt), encoded(encoder))
         assert contexts(rebuilt) == contexts(encoder)
+        seen = ConfiguredContexts.from_config(saved.encoder).seen()
+        assert [context.as_list() for context in seen] == encoder.layer_contexts
         assert written(saved, rebuilt) == saved
 
     @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lightning.pytorch import Callback, Trainer
 from omegaconf import OmegaConf, open_dict
 
-from nemo.collections.asr.data.bad_audio import BadAudioError, checked_loader, report
+from nemo.collections.asr.data.loading import BadAudioError, Rider, bad_audio_log, rider_of, wrapped_loader
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.parts.manifests import problems
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
@@ -72,7 +72,7 @@ def write(folder):
 def said(monkeypatch):
     """What is listed in the log."""
     found = []
-    monkeypatch.setattr(report.logging, "warning", found.append)
+    monkeypatch.setattr(bad_audio_log.logging, "warning", found.append)
     return found
 
 
@@ -125,8 +125,8 @@ class Ended(Callback):
 
 
 def counted(bad, read):
-    """A report of a batch of so many utterances."""
-    return report.BadAudioReport(bad, [], is_empty=len(bad) == read, utterances_read=read)
+    """The rider of a batch of so many utterances."""
+    return Rider(None, bad, is_empty=len(bad) == read, utterances_read=read)
 
 
 def finite(model):
@@ -184,12 +184,12 @@ class TestOnBadAudio:
     def test_each_kind_and_what_is_left_of_its_batch(self, build, write, folder, name, model_class):
         manifests = [write("first.json", 0), write("second.json", 1, name)]
         (batch, second) = build(model_class, manifests, "skip")._train_dl
-        good, alone = build(model_class, write("alone.json", 0, 1), "skip")._train_dl, report.report_of(second)
+        good, alone = build(model_class, write("alone.json", 0, 1), "skip")._train_dl, rider_of(second)
         for ours, expected in zip(tensors(batch), tensors(next(iter(good)))):
             assert torch.equal(ours, expected)
-        (text,) = alone.utterances
+        (text,) = alone.bad_utterances
         assert text.startswith(f"manifest_filepath={manifests[1]}, line 3: {why(folder, name)}")
-        assert alone.is_empty and not report.report_of(batch).utterances
+        assert alone.is_empty and not rider_of(batch).bad_utterances
         with pytest.raises(BadAudioError, match="second.json, line 3: "):
             list(build(model_class, manifests, "raise")._train_dl)
 
@@ -252,7 +252,7 @@ class TestOnBadAudio:
     def test_noise_of_which_none_can_be_used_is_silence(self, build, write):
         model = build(MODELS[1], write("good.json", 0, 1), "skip", noise=write("bad_noise.json", "gone", "nan"))
         (batch,) = model._train_dl
-        assert (batch.noise == 0).all() and len(batch.bad_audio.noise) == 40 and not batch.bad_audio.utterances
+        assert (batch.noise == 0).all() and len(rider_of(batch).bad_noise) == 40 and not rider_of(batch).bad_utterances
 
     def test_a_file_that_vanishes_after_the_check(self, build, write, folder):
         soundfile.write(folder / "short_lived.wav", np.full(RATE, 0.1), RATE)
@@ -261,10 +261,10 @@ class TestOnBadAudio:
         (folder / "short_lived.wav").unlink()
         (batch,) = model._train_dl
         assert batch[0].size(0) == 1
-        assert "vanish.json, line 3: cannot read " in report.report_of(batch).utterances[0]
+        assert "vanish.json, line 3: cannot read " in rider_of(batch).bad_utterances[0]
 
     def test_lost_storage_ends_the_training_within_the_epoch(self, build, write, monkeypatch):
-        monkeypatch.setattr(report, "LOOK_EVERY", 3)
+        monkeypatch.setattr(bad_audio_log, "LOOK_EVERY", 3)
         monkeypatch.setattr(problems, "MOST_BAD", 0.9)
         trainer = tiny_trainer()
         model = build(MODELS[0], write("lost.json", *[0] * 10, *["gone"] * 12), "skip", trainer=trainer)
@@ -273,8 +273,8 @@ class TestOnBadAudio:
         assert trainer.global_step == 8
 
     def test_a_good_batch_in_between_says_that_the_storage_is_there(self, monkeypatch):
-        monkeypatch.setattr(report, "LOOK_EVERY", 3)
-        log = report.BadAudioLog("train")
+        monkeypatch.setattr(bad_audio_log, "LOOK_EVERY", 3)
+        log = bad_audio_log.BadAudioLog("train")
         good, bad = (counted([], 1),), (counted(["gone.wav"], 1),)
         for batch in (bad, bad, good, good, bad, bad):
             log.add(batch)
@@ -319,7 +319,7 @@ class TestOnBadAudio:
 
     def test_part_of_an_epoch_may_have_more_of_them_than_the_whole(self):
         def log(bad, read):
-            log = report.BadAudioLog("train")
+            log = bad_audio_log.BadAudioLog("train")
             log.add((counted([f"{i}.wav" for i in range(bad)], read),))
             return log
 
@@ -331,8 +331,8 @@ class TestOnBadAudio:
         assert log(8, 8).pop(is_trial=True)["train_bad_utterances"] == 8
 
     def test_an_epoch_that_will_have_more_is_ended_early(self, monkeypatch):
-        monkeypatch.setattr(report, "LOOK_EVERY", 2)
-        log, ended = report.BadAudioLog("train"), 0
+        monkeypatch.setattr(bad_audio_log, "LOOK_EVERY", 2)
+        log, ended = bad_audio_log.BadAudioLog("train"), 0
         with pytest.raises(BadAudioError, match="12 of the 24 utterances that this epoch has read are bad"):
             for ended in range(100):
                 log.add((counted([f"{ended}.wav"], 2),))
@@ -401,7 +401,7 @@ class TestOnBadAudio:
         model = build(MODELS[1], manifests, "skip", noise=write("good_noise.json", 2), **options)
         (batch,) = model._train_dl
         assert batch.audio.size(0) == 2
-        texts = sorted(batch.bad_audio.utterances)
+        texts = sorted(rider_of(batch).bad_utterances)
         assert "second.json, line 1" in texts[0] and "third.json, line 1" in texts[1]
 
     def test_concatenated_data_of_which_one_set_is_bad(self, build, write):
@@ -418,18 +418,18 @@ class TestOnBadAudio:
         given["worker_init_fn"] = print
         for own in (dict(batch_size=2, drop_last=True), dict(batch_sampler=[[2], [0, 1]])):
             loader = torch.utils.data.DataLoader(dataset, collate_fn=dataset.collate_fn, **given, **own)
-            checked = checked_loader(loader, config, "skip")
+            checked = wrapped_loader(loader, config, "skip")
             assert {name: getattr(checked, name) for name in given} == given
             assert (checked.batch_size, checked.drop_last) == (loader.batch_size, loader.drop_last)
             assert list(checked.batch_sampler) == list(loader.batch_sampler)
 
     def test_what_is_not_map_style_is_left_to_nemo(self, monkeypatch):
         found = []
-        monkeypatch.setattr("nemo.collections.asr.data.bad_audio.loader.logging.warning", found.append)
+        monkeypatch.setattr("nemo.collections.asr.data.loading.loader.logging.warning", found.append)
         loader = torch.utils.data.DataLoader([1, 2])
-        assert checked_loader(loader, {}, None) is loader and not found
-        assert checked_loader(loader, {}, "skip") is loader and "does nothing for tarred, Lhotse" in found[0]
-        assert checked_loader(None, {}, "skip") is None
+        assert wrapped_loader(loader, {}, None) is loader and not found
+        assert wrapped_loader(loader, {}, "skip") is loader and "does nothing for tarred, Lhotse" in found[0]
+        assert wrapped_loader(None, {}, "skip") is None
 
     def test_values(self, nest_config):
         cfg = nest_config()
@@ -437,17 +437,17 @@ class TestOnBadAudio:
         with pytest.raises(ValueError, match="on_bad_audio='ignore': must be one of raise, skip, null"):
             MODELS[0](cfg)
 
-    def test_a_report_says_nothing_about_the_size_of_the_batch(self):
+    def test_a_rider_says_nothing_about_the_size_of_the_batch(self):
         from lightning.pytorch.utilities.data import extract_batch_size
 
-        batch = (torch.zeros(3, 5), torch.zeros(3), report.BadAudioReport(["a"], [], False))
+        batch = (torch.zeros(3, 5), torch.zeros(3), Rider(["a"]))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert extract_batch_size(batch) == 3
 
     def test_a_list_is_not_endless(self, said, monkeypatch):
-        monkeypatch.setattr(report, "LISTED", 2)
-        log = report.BadAudioLog("train")
+        monkeypatch.setattr(bad_audio_log, "LISTED", 2)
+        log = bad_audio_log.BadAudioLog("train")
         for name in "aaabbc":
             log.add((counted([name], 200),))
         assert log.pop() == {"train_bad_utterances": 6.0, "train_bad_noise": 0.0}

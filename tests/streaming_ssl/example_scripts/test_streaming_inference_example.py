@@ -224,7 +224,7 @@ class TestFeatureFiles:
         assert "loud.wav: holds samples up to 30000: floats must be from -1 to 1" in capsys.readouterr().err
 
     def test_nothing_half_written_stays_when_it_is_interrupted(self, example, stream, audio, tmp_path, monkeypatch):
-        engine = importlib.import_module("streaming_inference.engines").FeatureEngine
+        engine = importlib.import_module("streaming_inference.results").FeatureEngine
         (tmp_path / "out").mkdir()
         np.save(tmp_path / "out" / "a.npy", np.ones(3))  # of an earlier run
         monkeypatch.setattr(engine, "flush", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

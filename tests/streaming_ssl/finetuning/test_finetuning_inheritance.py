@@ -3,13 +3,11 @@
 
 """What a recogniser's config takes from the checkpoint's, and what contradicts it: both values, all at once."""
 
-
 import finetuning_runs
 import pytest
 from omegaconf import OmegaConf
 
 from nemo.collections.asr.parts.finetuning import FineTuning, inherit
-from nemo.collections.asr.parts.finetuning.learning_rates import ONE_RATE, check_rates
 from nemo.collections.asr.parts.lookahead import report_lookahead
 
 MANIFESTS = {"train": "train.json", "validation": "validation.json"}
@@ -180,28 +178,3 @@ class TestContexts:
     def test_one_that_is_no_context_is_named(self, inherited):
         with pytest.raises(ValueError, match="att_context_size|-3"):
             inherited("streaming", "+model.encoder.att_context_size=[-3,0]", other_contexts=True)
-
-
-class TestRates:
-    def config(self, **sched):
-        groups = {"encoder": {"lr": 1e-3}}
-        return OmegaConf.create({"optim": {"lr": 4e-3, "sched": sched}, "optim_param_groups": groups})
-
-    @pytest.mark.parametrize("name", ONE_RATE)
-    def test_schedulers_with_one_rate_are_refused(self, name):
-        with pytest.raises(ValueError, match=f"sched.name={name} gives all parts of the model one rate"):
-            check_rates(self.config(name=name))
-
-    def test_cosine_with_constant_steps_is_one_of_them(self):
-        with pytest.raises(ValueError, match="CosineAnnealing with constant_steps"):
-            check_rates(self.config(name="CosineAnnealing", constant_steps=10))
-        check_rates(self.config(name="CosineAnnealing", min_lr=1e-6))
-
-    def test_a_rate_below_the_least_is_named(self):
-        with pytest.raises(ValueError, match="encoder.lr=0.001: must be at least model.optim.sched.min_lr=0.002"):
-            check_rates(self.config(name="CosineAnnealing", min_lr=2e-3))
-
-    def test_without_groups_any_scheduler_will_do(self):
-        cfg = self.config(name="WarmupAnnealing")
-        cfg.optim_param_groups = None
-        check_rates(cfg)

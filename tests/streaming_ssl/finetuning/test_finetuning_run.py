@@ -3,13 +3,12 @@
 
 """Fine-tuning runs: what is frozen and for how long, rates of parts, what is shown, and whole runs of the script."""
 
-import importlib.util
 import os
 import signal
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
+import finetune_streaming_asr
 import finetuning_runs
 import lightning.pytorch
 import numpy as np
@@ -21,11 +20,10 @@ from omegaconf import OmegaConf
 
 from nemo.collections.asr.models import ASRModel
 from nemo.collections.asr.parts.finetuning import BlankShare, FineTuning, FreezeEncoder
-from nemo.collections.asr.parts.finetuning.learning_rates import ONE_RATE
+from nemo.collections.asr.parts.finetuning.run import ONE_RATE, check_rates
 from nemo.collections.asr.parts.streaming import StreamingRecognizer
 from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS
 
-SCRIPT = Path(__file__).resolve().parents[3] / "examples/asr/speech_pretraining/finetune_streaming_asr.py"
 PLAIN = ["model.streaming=false"]
 NEMO_SCHEDULERS = sorted(name for name, cls in AVAILABLE_SCHEDULERS.items() if cls.__module__.startswith("nemo."))
 
@@ -164,6 +162,29 @@ class TestRates:
             apart.append(second == pytest.approx(first / 4))
         assert all(apart) == (name not in ONE_RATE)
 
+    def config(self, **sched):
+        groups = {"encoder": {"lr": 1e-3}}
+        return OmegaConf.create({"optim": {"lr": 4e-3, "sched": sched}, "optim_param_groups": groups})
+
+    @pytest.mark.parametrize("name", ONE_RATE)
+    def test_schedulers_with_one_rate_are_refused(self, name):
+        with pytest.raises(ValueError, match=f"sched.name={name} gives all parts of the model one rate"):
+            check_rates(self.config(name=name))
+
+    def test_cosine_with_constant_steps_is_one_of_them(self):
+        with pytest.raises(ValueError, match="CosineAnnealing with constant_steps"):
+            check_rates(self.config(name="CosineAnnealing", constant_steps=10))
+        check_rates(self.config(name="CosineAnnealing", min_lr=1e-6))
+
+    def test_a_rate_below_the_least_is_named(self):
+        with pytest.raises(ValueError, match="encoder.lr=0.001: must be at least model.optim.sched.min_lr=0.002"):
+            check_rates(self.config(name="CosineAnnealing", min_lr=2e-3))
+
+    def test_without_groups_any_scheduler_will_do(self):
+        cfg = self.config(name="WarmupAnnealing")
+        cfg.optim_param_groups = None
+        check_rates(cfg)
+
 
 class TestWhatIsShown:
     @pytest.mark.parametrize("kind", ["ctc", "rnnt"])
@@ -255,21 +276,13 @@ class TestChecksBeforeTraining:
         assert seen[0] == [2, 2] and seen[-1] == [4, 6]
 
 
-def script_main():
-    """The function of the example script."""
-    spec = importlib.util.spec_from_file_location("finetune_streaming_asr", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 class TestScript:
     @pytest.mark.representative("ctc-char")
     @pytest.mark.parametrize("kind, vocabulary", [("ctc", "char"), ("rnnt", "bpe")])
     def test_ends_with_a_file_that_streams(self, kind, vocabulary, configured, tmp_path):
         options = [f"model.tokenizer.type={vocabulary}", "model.tokenizer.vocab_size=30", "trainer.max_steps=2"]
         options += [f"exp_manager.exp_dir={tmp_path}", "freeze_encoder_steps=1"]
-        script_main()(configured(*options, kind=kind))
+        finetune_streaming_asr.main(configured(*options, kind=kind))
         (file,) = tmp_path.rglob("*.nemo")
         model = ASRModel.restore_from(str(file), map_location="cpu").eval()
         (config,) = map(OmegaConf.load, tmp_path.rglob("config.yaml"))
@@ -287,7 +300,7 @@ class TestScript:
         def start(steps):
             options = ["model.tokenizer.type=bpe", "model.tokenizer.vocab_size=30", f"trainer.max_steps={steps}"]
             cfg = configured(*options, f"exp_manager.exp_dir={tmp_path}", "+exp_manager.resume_past_end=true")
-            script_main()(cfg)
+            finetune_streaming_asr.main(cfg)
             (tokenizer,) = tmp_path.rglob("tokenizer.model")
             return tokenizer.stat().st_mtime_ns
 
@@ -310,7 +323,7 @@ class TestScript:
 
         def start(*callbacks):
             monkeypatch.setattr(lightning.pytorch, "Trainer", partial(Trainer, callbacks=list(callbacks)))
-            script_main()(configured(*options))
+            finetune_streaming_asr.main(configured(*options))
 
         with pytest.raises(SystemExit) as stop:
             start(resume_runs.Act(lambda: os.kill(os.getpid(), signal.SIGTERM), 2))

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from nemo.collections.asr.parts.finetuning.tokenizer import trained_tokenizer
 from nemo.collections.asr.parts.finetuning.transcripts import Transcripts, read_transcripts
-from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary
+from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, trained_tokenizer
 from nemo.collections.common.parts.preprocessing.parsers import make_parser
 from nemo.collections.common.tokenizers import SentencePieceTokenizer
 

@@ -5,6 +5,7 @@
 
 import lightning.pytorch as pl
 import torch
+from small_trainer import small_trainer
 
 from nemo.collections.asr.data.ssl_dataset import AudioNoiseBatch
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
@@ -53,13 +54,7 @@ class Watch(pl.Callback):
 
 
 def make_trainer(**options):
-    quiet = dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    settings = (
-        dict(accelerator="cpu", devices=1, max_epochs=1, max_steps=100, logger=False, num_sanity_val_steps=0)
-        | quiet
-        | options
-    )
-    return pl.Trainer(**settings)
+    return small_trainer(**{"max_epochs": 1, "max_steps": 100, "num_sanity_val_steps": 0, **options})
 
 
 def build(nest_config, model_class, *overrides, trainer=None, like_nemo=False):

@@ -234,8 +234,8 @@ class TestOtherEncoders:
     @pytest.mark.parametrize(
         "target, message",
         [
-            (None, "encoder._target_=None: the config must name the encoder's class"),
-            (3, "encoder._target_=3: the config must name the encoder's class"),
+            (None, "encoder._target_=None: must be the dotted path of a class"),
+            (3, "encoder._target_=3: must be the dotted path of a class"),
             (f"{MODULES}.NoEncoder", f"encoder._target_={MODULES}.NoEncoder: cannot be imported: "),
             (
                 f"{MODULES}.no_module.NoEncoder",

@@ -287,12 +287,12 @@ class TestContrastiveLoss:
     @pytest.mark.parametrize(
         "options, message",
         [
-            ({"length_aware_negatives": "yes"}, "length_aware_negatives is 'yes'"),
-            ({"length_aware_negatives": None}, "length_aware_negatives is None"),
-            ({"num_negatives": 0}, "num_negatives is 0"),
-            ({"reduce": "none"}, "reduce is 'none'"),
-            ({"sample_from_codebook": True, "quantized_targets": True}, "sample_from_codebook is True"),
-            ({"group_loss": True, "quantized_targets": True}, "group_loss is True"),
+            ({"length_aware_negatives": "yes"}, "length_aware_negatives='yes': must be one of True, False"),
+            ({"length_aware_negatives": None}, "length_aware_negatives=None"),
+            ({"num_negatives": 0}, "num_negatives=0"),
+            ({"reduce": "none"}, "reduce='none': must be one of sum, mean"),
+            ({"sample_from_codebook": True, "quantized_targets": True}, "sample_from_codebook=True"),
+            ({"group_loss": True, "quantized_targets": True}, "group_loss=True"),
         ],
     )
     def test_bad_options_are_named(self, options, message):

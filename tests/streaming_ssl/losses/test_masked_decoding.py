@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nemo.collections.asr.losses.ssl_losses import masked_decoding as module
 from nemo.collections.asr.losses.ssl_losses._mlm_base import MultiMLMLoss as PlainMultiMLMLoss
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked, read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked, decode_masked
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, read_log_probs
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
 
@@ -215,10 +215,10 @@ class TestModels:
             model = model_class(
                 nest_config(*overrides.split(), f"model.masked_only_decoding={key}", "model.preprocessor.dither=0.0")
             )
-            from nemo.collections.asr.models import masked_token_training
+            from nemo.collections.asr.models import token_prediction_training
 
             monkeypatch.setattr(
-                masked_token_training, "decode_masked", lambda *args: calls.append(key) or decode(*args)
+                token_prediction_training, "decode_masked", lambda *args: calls.append(key) or decode(*args)
             )
             results.append(self.losses(model, self.batch(model_class)))
         assert calls == ["true"] * 2

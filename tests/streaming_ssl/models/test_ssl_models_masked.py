@@ -4,6 +4,7 @@
 import pytest
 import torch
 from omegaconf import OmegaConf
+from small_trainer import save_checkpoint
 
 from nemo.collections.asr.models import (
     EncDecDenoiseMaskedTokenPredModel,
@@ -262,11 +263,7 @@ class TestMaskingAfterTheSubsampling:
         if how == "nemo":
             model.save_to(str(path))
             return EncDecMaskedTokenPredModel.restore_from(str(path), map_location="cpu")
-        from lightning.pytorch import Trainer
-
-        trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-        trainer.strategy.connect(model)
-        trainer.save_checkpoint(path)
+        save_checkpoint(model, path)
         return EncDecMaskedTokenPredModel.load_from_checkpoint(str(path), map_location="cpu")
 
     @pytest.mark.parametrize("like_nemo", [True, False])

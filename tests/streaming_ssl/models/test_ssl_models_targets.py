@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_trainer import small_trainer
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import TokenPredictions, read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import tokens_in_loss
-from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+from nemo.collections.asr.losses.ssl_losses.mlm import TokenPredictions, read_log_probs, tokens_in_loss
+from nemo.collections.asr.metrics.token_predictions import MaskedTokenMetrics
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.modules.ssl_modules.target_normalization import normalize_per_feature
+from nemo.collections.asr.modules.ssl_modules.quantizers import normalize_per_feature
 from nemo.collections.asr.parts.lookahead import probe_causality
 from nemo.collections.asr.parts.preprocessing.features import normalize_batch
 
@@ -156,12 +156,12 @@ class TestLongCounts:
     @given(start=st.integers(2**24, 2**50), steps=st.lists(st.integers(0, 1), min_size=1, max_size=5))
     def test_every_step_counts(self, start, steps):
         metrics = MaskedTokenMetrics(num_classes=2)
-        for name in ("codes", "valid", "masked", "num_correct"):
+        for name in ("codes", "in_loss", "num_correct"):
             getattr(metrics, name).fill_(start)
         for right in steps:
             metrics.update(*one_step(right))
-        counted = [int(value) for value in (metrics.valid, metrics.masked, metrics.num_correct, *metrics.codes[0])]
-        assert counted == [start + len(steps), start + len(steps), start + sum(steps), start + len(steps), start]
+        counted = [int(value) for value in (metrics.in_loss, metrics.num_correct, *metrics.codes[0])]
+        assert counted == [start + len(steps), start + sum(steps), start + len(steps), start]
 
     def test_small_losses_add_up_beside_a_large_one(self):
         metrics = MaskedTokenMetrics(num_classes=2)
@@ -181,10 +181,10 @@ class TestLongCounts:
         for _ in range(300):
             model.metrics.update(*one_step(right=0, nats=0.1))
         values = model.metrics.compute()
-        assert int(model.metrics.valid) == 600 and float(values["accuracy"]) == 0.5
+        assert int(model.metrics.in_loss) == 600 and float(values["accuracy"]) == 0.5
         assert float(values["loss_bits"]) == pytest.approx(0.1 / np.log(2), rel=1e-6)
         model.metrics.reset()
-        assert model.metrics.valid.dtype == torch.long and model.metrics.nats.dtype == torch.float32
+        assert model.metrics.in_loss.dtype == torch.long and model.metrics.nats.dtype == torch.float32
 
     def test_ranks_are_added_up(self):
         metrics = MaskedTokenMetrics(num_classes=2)
@@ -193,7 +193,7 @@ class TestLongCounts:
         alone = metrics.compute()
         twice = {"dist_sync_fn": lambda value, group: [value, value], "distributed_available": lambda: True}
         with metrics.sync_context(**twice):
-            assert int(metrics.valid) == 4 and int(metrics.num_correct) == 2 and int(metrics.codes[0, 0]) == 4
+            assert int(metrics.in_loss) == 4 and int(metrics.num_correct) == 2 and int(metrics.codes[0, 0]) == 4
         metrics.distributed_available_fn, metrics.dist_sync_fn = twice["distributed_available"], twice["dist_sync_fn"]
         assert {name: float(value) for name, value in metrics.compute().items()} == pytest.approx(
             {name: float(value) for name, value in alone.items()}
@@ -203,7 +203,6 @@ class TestLongCounts:
 class TestWhatAUserSees:
     @staticmethod
     def fit(model, speech, steps, folder):
-        import lightning.pytorch as pl
         from lightning.pytorch.loggers import CSVLogger
 
         signal, lengths = speech
@@ -212,16 +211,7 @@ class TestWhatAUserSees:
         model.configure_optimizers = lambda: torch.optim.SGD(model.parameters(), lr=0.0)
         model._optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
         logger = CSVLogger(folder)
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=1,
-            logger=logger,
-            log_every_n_steps=1,
-            enable_progress_bar=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-        )
+        trainer = small_trainer(max_epochs=1, logger=logger, log_every_n_steps=1)
         trainer.fit(model, data, data)
         return trainer.logged_metrics, trainer.progress_bar_metrics
 
@@ -236,11 +226,11 @@ class TestWhatAUserSees:
     def test_a_collapse_is_told_once_with_its_cause(
         self, nest_config, speech, tmp_path, monkeypatch, normalize, warns
     ):
-        from nemo.collections.asr.metrics import target_collapse
+        from nemo.collections.asr.metrics import token_predictions
 
         told = []
-        monkeypatch.setattr(target_collapse, "COLLAPSE_STEPS", 2)
-        monkeypatch.setattr(target_collapse.logging, "warning", lambda text, *args, **kwargs: told.append(text))
+        monkeypatch.setattr(token_predictions, "COLLAPSE_STEPS", 2)
+        monkeypatch.setattr(token_predictions.logging, "warning", lambda text, *args, **kwargs: told.append(text))
         cfg = nest_config("model.num_classes=2048", f"model.target_normalize={normalize}")
         self.fit(EncDecMaskedTokenPredModel(cfg), speech, 4, tmp_path)
         collapsed = [text for text in told if "collapsed" in text]

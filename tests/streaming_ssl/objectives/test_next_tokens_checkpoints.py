@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-import lightning.pytorch as pl
 import pytest
 import torch
+from small_trainer import small_trainer
 
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
 
@@ -33,16 +33,7 @@ def fit(model, folder, max_steps, ckpt_path=None):
     torch.manual_seed(3)
     batch = (0.1 * torch.randn(2, 16000), torch.tensor([16000, 9000]))
     data = torch.utils.data.DataLoader([0] * 100, batch_size=1, collate_fn=lambda _: batch)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_steps=max_steps,
-        logger=False,
-        enable_progress_bar=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
+    trainer = small_trainer(max_steps=max_steps, default_root_dir=folder)
     model.set_trainer(trainer)
     model._train_dl, model._validation_dl = data, None
     trainer.fit(model, ckpt_path=ckpt_path)

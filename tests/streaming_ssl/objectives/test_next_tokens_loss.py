@@ -10,9 +10,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import CHUNK_FRAMES, decode_masked, read_log_probs
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss
-from nemo.collections.asr.metrics.next_tokens import NextTokenMetrics
+from nemo.collections.asr.losses.ssl_losses.masked_decoding import CHUNK_FRAMES, decode_masked
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, read_log_probs
+from nemo.collections.asr.metrics.token_predictions import NextTokenMetrics
 from nemo.collections.asr.models.objectives import NextTokens
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
 

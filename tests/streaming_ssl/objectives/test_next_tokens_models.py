@@ -82,9 +82,11 @@ class TestWholeTokens:
     @torch.no_grad()
     def asked(self, model, audio, lengths):
         """Feature frames of each utterance, its encoder steps, and what the model says of its tokens."""
-        heard, clean = model._heard_and_clean({"input_signal": audio, "input_signal_length": lengths})
-        encoded, *others = model._encode(heard, clean, False)
-        answers = model._answers(encoded.transpose(1, 2), *others, model._token_lengths(clean))
+        noisy, clean = model._noisy_and_clean({"input_signal": audio, "input_signal_length": lengths})
+        encoded, *others = model._encode(noisy, clean, False)
+        answers = model.objective.answers(
+            model.loss.mlm_loss, encoded.transpose(1, 2), *others, model._token_lengths(clean)
+        )
         return clean.lengths, others[0], decode_masked(model.decoder, encoded, answers.targets, answers.in_loss)
 
     @staticmethod

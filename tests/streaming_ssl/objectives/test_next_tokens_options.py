@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from omegaconf import OmegaConf
+from small_trainer import small_trainer
 
 from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss
 from nemo.collections.asr.models import EncDecMaskedTokenPredModel
@@ -85,7 +85,7 @@ class TestOptions:
         model, trained = EncDecMaskedTokenPredModel(next_config()), []
         model.encoder.set_layer_contexts(contexts)
         model.training_step = lambda *_: trained.append(1)
-        trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+        trainer = small_trainer(default_root_dir=tmp_path)
         data = torch.utils.data.DataLoader([(torch.zeros(1, 8000), torch.tensor([8000]))], batch_size=None)
         with pytest.raises(ValueError, match=HEARS):
             trainer.fit(model, data)

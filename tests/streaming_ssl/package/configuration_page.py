@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""docs/configuration.md as data: the rows of its tables, and the values that it says are refused.
+"""docs/configuration.md as data: the rows of its tables, and the values that are refused. Of our own options the table
+in the code says what a row must say.
 
 A row is `| key | type, unit | default | meaning | errors |`. "How to read the tables" on the page says what stands in
 the cells. Read are the key, the values of the default, and refused values with their exception.
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
+
+from nemo.utils.options import BOOL, OPTIONS, Integers, Option
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
@@ -43,6 +46,7 @@ class Row(NamedTuple):
     """A key of the page; `defaults` are by label, "" for the shipped value."""
 
     key: str
+    values: str
     is_ours: bool
     defaults: dict[str, Any]
     errors: str
@@ -98,16 +102,47 @@ def read_rows() -> Iterator[Row]:
     for header, cells in tables():
         if header != "key":
             continue
-        key, _, default, _, errors = cells
+        key, values, default, _, errors = cells
         found = [(part, VALUE.fullmatch(part)) for part in default.split("; ")]
         if wrong := [part for part, match in found if match is None]:
             raise ValueError(f"{key}: cannot read the default {wrong[0]!r}")
         defaults = {match[1] or "": value_of(match[2]) for _, match in found}
-        yield Row(key.strip("*`"), key.startswith("**"), defaults, errors)
+        yield Row(key.strip("*`"), values, key.startswith("**"), defaults, errors)
+
+
+def own_options() -> Iterator[tuple[str, Option]]:
+    """Our options, by their dotted names; a block whose keys are options is none."""
+    for section, options in OPTIONS.items():
+        for key, option in options.items():
+            name = f"{section}.{key}".lstrip(".")
+            if name not in OPTIONS:
+                yield name, option
+
+
+def shown_values(option: Option) -> str:
+    """The second cell of an option's row."""
+    values, unit = option.values, f", {option.unit}" if option.unit else ""
+    if isinstance(values, Integers):
+        return f"int from {values.minimum}{unit}{', or null' if values.or_null else ''}"
+    if isinstance(values, str):
+        return f"{values}{unit}"
+    *others, last = ["bool"] * (True in values) + ["null" if v is None else f"`{v}`" for v in values if v not in BOOL]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def wrong_values(option: Option) -> list[Any]:
+    """Values that an option must not have; none where its class checks it by itself."""
+    if isinstance(option.values, Integers):
+        return [option.values.minimum - 1, 1.5, *([] if option.values.or_null else [None])]
+    return [] if isinstance(option.values, str) else ["other", *([] if None in option.values else [None])]
 
 
 def read_refused() -> Iterator[Refused]:
-    """The values that the last cells say are refused."""
+    """What is refused of our options by the table of them, and of all others by the last cells of the page."""
+    for name, option in own_options():
+        if "_ds." not in name and "tokenizer" not in name:
+            for value in wrong_values(option):
+                yield Refused(name, value, "ValueError", name.startswith(ONLY_FINE_TUNING))
     for row in read_rows():
         for found in filter(None, map(REFUSED.fullmatch, row.errors.split("; "))):
             in_fine_tuning = bool(found[1]) or row.key.startswith(ONLY_FINE_TUNING)

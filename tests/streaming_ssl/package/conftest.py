@@ -16,6 +16,7 @@ sys.path += map(str, (HERE, HERE / "export"))
 
 import builds  # noqa: E402
 from children import Children  # noqa: E402
+from vendoring_stub import write_files  # noqa: E402
 
 from nemo_streaming_ssl import finder  # noqa: E402
 
@@ -62,14 +63,6 @@ inherit_module(base, globals(), replacing=('Masking',))
 class Masking(base.Masking):
     name = 'patched'
 """
-
-
-def write_files(folder: Path, files: dict) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
 
 
 def write_nemo(folder: Path, version=(2, 5, 3, "")) -> Path:

@@ -181,7 +181,7 @@ class TestUnreadableInput:
                 "ctc.yaml",
                 "encoder: {n_layers: 2}\npreprocessor: {}",
                 [],
-                "encoder._target_=None: the config must name",
+                "encoder._target_=None: must be the dotted path of a class",
             ),
             ("ctc.yaml", CTC_BASE, [f"encoder._target_={MODULES}.NoEncoder"], "NoEncoder: cannot be imported"),
             ("citrinet.yaml", CITRINET, [], "encoder=ConvASREncoder ("),

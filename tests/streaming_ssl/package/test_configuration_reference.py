@@ -6,18 +6,24 @@
 from typing import Any
 
 import pytest
-from configuration_page import CODE, CONFIGS, MISSING, ROOT, TINY, cells_of, leaves, read_rows
+from configuration_page import (
+    CODE,
+    CONFIGS,
+    MISSING,
+    ROOT,
+    TINY,
+    cells_of,
+    leaves,
+    own_options,
+    read_rows,
+    shown_values,
+)
 from omegaconf import OmegaConf
 
 ROWS = list(read_rows())
 BY_KEY = {row.key: row for row in ROWS}
-# The sections of classes that take arguments of ours, and our keys that no table in the code has.
-SECTIONS = {
-    "ConformerEncoder": "model.encoder",
-    "RandomBlockMasking": "model.masking",
-    "ContrastiveLoss": "model.loss",
-}
-FINE_TUNING = {"pretrained", "freeze_encoder_steps", "model.target"}
+OURS = dict(own_options())
+NEMOS = "model.target"  # NeMo writes it into a file; we read it in a config for fine-tuning
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +55,16 @@ class TestKeys:
             assert labels == row.defaults.keys() - {MISSING}, row.key
 
 
-def own_names() -> set:
-    """Dotted names of our keys and blocks, as the tables in the code have them."""
-    from nemo.collections.asr.parts.finetuning.vocabulary import ONLY_TRAINING
-    from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS
-    from nemo_streaming_ssl.strip import OWN_ARGUMENTS
-
-    of_models = {f"model.{section}.{key}".replace("..", ".") for section, keys in OWN_KEYS.items() for key in keys}
-    of_classes = {f"{SECTIONS[name]}.{key}" for name, keys in OWN_ARGUMENTS.items() for key in keys}
-    return {*of_models, *of_classes, *(f"model.tokenizer.{key}" for key in ONLY_TRAINING), *FINE_TUNING}
-
-
 class TestOurKeys:
-    def test_ours_are_the_bold_ones(self):
-        names = own_names()
-        ours = {row.key for row in ROWS if any(row.key == name or row.key.startswith(f"{name}.") for name in names)}
-        assert {row.key for row in ROWS if row.is_ours} == ours
+    def test_are_the_bold_ones(self):
+        assert {row.key for row in ROWS if row.is_ours} == {*OURS, NEMOS}
 
-    def test_all_of_ours_are_there(self):
-        assert [name for name in own_names() if not any(f"{key}.".startswith(f"{name}.") for key in BY_KEY)] == []
+    @pytest.mark.parametrize("name", OURS)
+    def test_have_the_values_and_the_default_of_the_table(self, name):
+        row, option = BY_KEY[name], OURS[name]
+        assert row.values == shown_values(option)
+        if MISSING in row.defaults or option.default is not None:  # others must be given
+            assert row.if_missing == option.default
 
     def test_keys_that_no_config_has_are_ours(self):
         left_out = [row for row in ROWS if row.defaults.keys() == {MISSING}]
@@ -87,7 +84,7 @@ class TestMissingKeys:
         "config", ["nest_hierarchical_streaming", "finetune_streaming_ctc", "finetune_streaming_rnnt"]
     )
     def test_arguments_of_classes(self, compose_config, config):
-        from nemo.collections.asr.parts.finetuning.constructors import REQUIRED, constructor_defaults
+        from nemo.collections.asr.parts.finetuning.inheritance import REQUIRED, constructor_defaults
         from nemo.utils.config_targets import class_of_target
 
         cfg, wrong = compose_config(config), {}
@@ -116,13 +113,13 @@ def read_without_keys(compose_config) -> dict[str, Any]:
     from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
     from nemo.collections.asr.parts.contexts import ContextCurriculum, ContextSchedule
     from nemo.collections.asr.parts.lookahead.from_config import read_flag
-    from nemo.collections.asr.parts.lookahead.objective_options import read_next_tokens
     from nemo.collections.asr.parts.manifests.check import FILES_TO_OPEN
+    from nemo.collections.asr.parts.objectives import read_next_tokens
     from nemo.collections.asr.parts.resume import ExactResume
-    from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS
+    from nemo.utils.options import OPTIONS
 
     config = compose_config("nest_hierarchical_streaming", *TINY).model
-    removed = [key for key in OWN_KEYS[""] if key in config] + ["mask_position"]
+    removed = [key for key in OPTIONS["model"] if key in config] + ["mask_position"]
     OmegaConf.set_struct(config, False)
     for key in removed:
         config.pop(key)

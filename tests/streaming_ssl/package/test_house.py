@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The house rules that a program can check: small files and functions, and imports that go one way."""
+"""The house rules that a program can check: small functions, and imports that go one way."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.any_release
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(file.relative_to(ROOT) for file in (ROOT / "nemo").rglob("*.py"))
 PARTS = "nemo.collections.asr.parts"
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40
+MOST_LINES_OF_A_FUNCTION = 40
 
 
 def imports_of(file: Path) -> set:
@@ -24,7 +24,8 @@ def imports_of(file: Path) -> set:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+            module = ".".join((*file.parent.parts, node.module)) if node.level else node.module
+            found.update({module, *(f"{module}.{alias.name}" for alias in node.names)})
     return found
 
 
@@ -55,16 +56,13 @@ def names_of_product(room: str) -> set:
 
 
 class TestHouse:
-    def test_files_and_functions_are_small(self):
-        lines = {str(file): len((ROOT / file).read_text().splitlines()) for file in FILES}
-        assert not {file: count for file, count in lines.items() if count > MOST_LINES}
-        long = [
+    def test_functions_are_small(self):
+        assert not [
             (f"{file}: {name}", count)
             for file in FILES
             for name, count in functions(file)
             if count > MOST_LINES_OF_A_FUNCTION
         ]
-        assert not long
 
     @pytest.mark.parametrize("file", [f for f in FILES if module_of(f).startswith(f"{PARTS}.")], ids=str)
     def test_parts_import_no_modules_and_no_models(self, file):

@@ -6,7 +6,6 @@ proof with a whole fork."""
 
 import configparser
 import importlib
-import os
 import shutil
 import subprocess
 import sys
@@ -129,6 +128,19 @@ def test_that_decides_by_itself():
 """
 
 
+# Hypothesis has settings of its own for CI.
+RUN_TESTS = """
+import os
+import sys
+
+for name in ("CI", "PYTEST_ADDOPTS"):
+    os.environ.pop(name, None)
+import pytest
+
+sys.exit(pytest.main(["tests", "-p", "no:cacheprovider"]))
+"""
+
+
 class TestConftest:
     """Our conftest.py in a repository with settings of its own."""
 
@@ -136,6 +148,7 @@ class TestConftest:
     def fork(self, stub, tmp_path, script):
         files = {
             "setup.cfg": script.SETUP_CFG,
+            "run_tests.py": RUN_TESTS,
             "tests/__init__.py": "",
             "tests/conftest.py": CONFTEST_OF_THE_FORK,
             "tests/before/test_a.py": OF_THE_FORK,
@@ -149,12 +162,8 @@ class TestConftest:
         shutil.copytree(stub.repository / configs, tmp_path / configs)
         return tmp_path
 
-    def test_our_settings_hold_for_our_tests_only(self, fork):
-        command = [sys.executable, "-m", "pytest", "tests", "-p", "no:cacheprovider"]
-        # Hypothesis has settings of its own for CI
-        env = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
-        env.update(CUDA_VISIBLE_DEVICES="", HYPOTHESIS_PROFILE="default")
-        done = subprocess.run(command, cwd=fork, env=env, capture_output=True, text=True)
+    def test_our_settings_hold_for_our_tests_only(self, fork, children):
+        done = children.run(fork / "run_tests.py", folder=fork, HYPOTHESIS_PROFILE="default")
         assert "5 passed, 1 skipped" in done.stdout, done.stdout + done.stderr
 
 

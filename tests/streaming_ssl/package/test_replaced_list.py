@@ -5,17 +5,21 @@
 
 import csv
 import importlib.util
+import inspect
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from nemo_streaming_ssl import TESTED_NEMO, replaced_list
+from nemo_streaming_ssl.finder import public_name
 from nemo_streaming_ssl.nemo_tree import version_in
-from nemo_streaming_ssl.replaced_list import replaced_in
+from nemo_streaming_ssl.replaced_list import Sources, replaced_in
 from nemo_streaming_ssl.replaced_methods import FILE, known_methods
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+OVERLAY = REPOSITORY / "nemo"
 TOY = "nemo/collections/toy/"
 
 ORIGINALS = {
@@ -136,14 +140,35 @@ class TestWhatBecomesOfAMethod:
         assert alone == {"Masking.ours": "replaced", "Masking.save": "replaced", "Masking.setup": "extended"}
 
 
+class TestTheOrderOfClasses:
+    def test_is_pythons(self):
+        importlib.import_module("nemo.collections.asr.models")
+        sources = Sources(Path(importlib.util.find_spec("nemo").origin).parents[1], REPOSITORY)
+        classes = classes_on_originals()
+        assert len(classes) > 10
+        for cls in classes:
+            found = sources.order_of(sources.find(cls.__module__, cls.__name__))
+            bases = [base for base in inspect.getmro(cls) if base.__module__.startswith("nemo.")]
+            assert [base.node.name for base in found] == [base.__name__ for base in bases], cls
+            files = [Path(inspect.getfile(base)) for base in bases]
+            assert [base.module.is_ours for base in found] == [OVERLAY in file.parents for file in files], cls
+
+
+def classes_on_originals() -> list:
+    """The classes of shadowing modules that have an original among their bases."""
+    originals = {public_name(name): name for name in list(sys.modules) if public_name(name)}
+    modules = [sys.modules[name] for name in originals if name.startswith("nemo.") and name in sys.modules]
+    classes = [cls for module in modules for cls in vars(module).values() if inspect.isclass(cls)]
+    # an original that is replaced has the name of its module
+    return [cls for cls in classes if any(base.__module__ in originals.values() for base in cls.__mro__[1:])]
+
+
 class TestTheTable:
     def test_is_that_of_the_installed_release(self):
         nemo = Path(importlib.util.find_spec("nemo").origin).parent
         version = version_in(nemo)
         table = [method for methods in known_methods(version).values() for method in methods]
-        assert set(table) == set(
-            replaced_in(nemo, REPOSITORY / "nemo")
-        ), "made from other sources: `make replaced` makes it anew"
+        assert set(table) == set(replaced_in(nemo, OVERLAY)), "made from other sources: `make replaced` makes it anew"
 
     @pytest.mark.any_release
     def test_has_every_tested_release_and_says_each_thing_once(self):

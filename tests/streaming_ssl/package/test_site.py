@@ -96,7 +96,7 @@ class TestReference:
     def test_every_command_is_listed(self):
         code = "".join(file.read_text() for file in (ROOT / "nemo_streaming_ssl").rglob("*.py"))
         listed = re.findall(r"^\| `nemo-streaming-ssl (\w+)", (DOCS / "api.md").read_text(), re.MULTILINE)
-        assert sorted(listed) == sorted(re.findall(r"add_parser\('(\w+)'", code))
+        assert sorted(listed) == sorted(re.findall(r"add_parser\(\"(\w+)\"", code))
 
 
 def exported_by(package: str) -> list:

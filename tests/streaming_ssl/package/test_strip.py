@@ -5,15 +5,17 @@
 
 import importlib
 import inspect
+import os
+import subprocess
+import sys
 
 import pytest
 import yaml
 from nemo_archives import read, write
 
-from nemo_streaming_ssl import strip as command
+from nemo.utils.options import ARGUMENTS, OPTIONS
 from nemo_streaming_ssl.cli import main
-from nemo_streaming_ssl.strip import strip_config
-from nemo_streaming_ssl.stripped_contexts import CONTEXT_KEYS
+from nemo_streaming_ssl.strip import CONTEXTS, strip_config
 
 WEIGHTS = bytes(range(256)) * 100
 ENCODER = {
@@ -54,16 +56,26 @@ class TestOptions:
             package, _, last = module.rpartition(".")
             plain = importlib.import_module(f"{package}._{last}_base")
             new = _arguments(getattr(ours, name)) - _arguments(getattr(plain, name))
-            known = command.OWN_ARGUMENTS.get(name, {}).keys()
-            assert new == known | (set(CONTEXT_KEYS) if name == "ConformerEncoder" else set()), name
-        assert command.OWN_ARGUMENTS.keys() <= MODULES.keys()
+            assert new == (OPTIONS[ARGUMENTS[name]].keys() if name in ARGUMENTS else set()), name
+        assert ARGUMENTS.keys() <= MODULES.keys()
 
-    def test_are_those_that_the_models_check(self):
-        from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS
-
-        encoder = {*CONTEXT_KEYS, *command.OWN_ARGUMENTS["ConformerEncoder"]}
-        keys = {**{name: set(keys) for name, keys in command.OWN_KEYS.items()}, "encoder": encoder}
-        assert {section: set(names) for section, names in OWN_KEYS.items()} == keys
+    def test_are_there_while_the_patches_are_switched_off(self, model, tmp_path):
+        config = read(model)["./model_config.yaml"].replace(b"hierarchical_context", b"other")
+        write(model, {**read(model), "./model_config.yaml": config})
+        environment = {**os.environ, "NEMO_STREAMING_SSL": "off"}
+        command = [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-m",
+            "nemo_streaming_ssl",
+            "strip",
+            model,
+            tmp_path / "out.nemo",
+        ]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert "streaming=true: plain NeMo does not check it" in done.stdout
+        assert not {"nemo", "torch"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
     def test_are_taken_out_wherever_they_are(self):
         masking = {"_target_": "nemo.collections.asr.modules.RandomBlockMasking", "block_size": 40}
@@ -117,7 +129,7 @@ class TestContexts:
         config = with_contexts(*[[40, 0]] * 4, **more)
         (line,) = strip_config(config)
         assert line == f"encoder.att_context_size={size}: the context of all layers; nothing is lost"
-        assert config["encoder"]["att_context_size"] == size and not set(CONTEXT_KEYS) & config["encoder"].keys()
+        assert config["encoder"]["att_context_size"] == size and not set(CONTEXTS) & config["encoder"].keys()
 
     def test_of_the_model_are_the_encoders(self):
         """A config that no constructor of ours has seen."""

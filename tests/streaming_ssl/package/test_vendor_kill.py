@@ -12,7 +12,7 @@ import pytest
 import vendoring_stub as stub
 
 from nemo_streaming_ssl import cli
-from nemo_streaming_ssl.vendoring import sources
+from nemo_streaming_ssl.vendoring import plan
 
 pytestmark = pytest.mark.any_release
 
@@ -64,7 +64,7 @@ def killer(fork: Path, step: int):
 def patch_set(tmp_path, monkeypatch):
     """The folder of a patch set of few files, which the command takes for its own."""
     folder = stub.write_modules(tmp_path / "patch_set", [MASKING], [CONTEXT, EXAMPLE])
-    monkeypatch.setattr(sources, "overlay_root", lambda: str(folder))
+    monkeypatch.setattr(plan, "overlay_root", lambda: str(folder))
     return folder
 
 

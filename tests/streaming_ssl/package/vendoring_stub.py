@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nemo_streaming_ssl.vendoring import sources
+from nemo_streaming_ssl.vendoring import plan
 
 ORIGINAL = 'class Loss:\n    name = "original"\n\n\ndef helper():\n    return "original"\n'
 SHADOWING = 'from nemo.collections.asr import _{0}_base as base\n\n\nclass Loss(base.Loss):\n    name = "patched"\n'
@@ -50,7 +50,7 @@ def write_patch_set(folder: Path) -> Path:
 def patch_set(tmp_path, monkeypatch):
     """The folder of a small patch set, which the command takes for its own."""
     folder = write_patch_set(tmp_path / "patch_set")
-    monkeypatch.setattr(sources, "overlay_root", lambda: str(folder))
+    monkeypatch.setattr(plan, "overlay_root", lambda: str(folder))
     return folder
 
 

@@ -9,8 +9,6 @@ import signal
 import pytest
 import resume_runs as runs
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 
@@ -216,64 +214,3 @@ class TestOtherCheckpoints:
     def test_an_unseeded_run_can_be_resumed_seeded(self, config, file):
         steps = runs.train(config(seed="null"), str(file), max_epochs=1)
         assert list(steps.seen) == [(0, 3), (0, 4)]
-
-
-class TestPlacesInData:
-    @given(
-        samples=st.integers(1, 40),
-        batch=st.integers(1, 5),
-        ranks=st.integers(1, 4),
-        drop_last=st.booleans(),
-        shuffle=st.booleans(),
-        epoch=st.integers(0, 3),
-        data=st.data(),
-    )
-    def test_the_rest_of_an_epoch(self, samples, batch, ranks, drop_last, shuffle, epoch, data):
-        from nemo.collections.asr.parts.resume.seeded_loader import EpochDraws
-
-        for rank in range(ranks):
-            draws = EpochDraws(range(samples), batch, drop_last, shuffle, 3, ranks, rank)
-            draws.set_epoch(epoch)
-            whole = list(draws)
-            assert len(whole) == len(draws)
-            done = data.draw(st.integers(0, len(whole)))
-            draws.start_at(epoch, done)
-            assert list(draws) == whole[done:]
-            draws.set_epoch(epoch + 1)
-            assert len(list(draws)) == len(whole)
-            indices = [index for draw in whole for index in draw.samples]
-            assert len(set(indices)) == len(indices) or ranks > samples
-
-    def test_ranks_draw_other_noise(self):
-        from nemo.collections.asr.parts.resume.seeded_loader import seeded_loader
-
-        class Noise(torch.utils.data.Dataset):
-            def __len__(self):
-                return 8
-
-            def __getitem__(self, index):
-                return torch.rand(3)
-
-        plain = torch.utils.data.DataLoader(Noise(), batch_size=2)
-        first, again, other = (next(iter(seeded_loader(plain, 7, num_replicas=2, rank=rank))) for rank in (0, 0, 1))
-        assert torch.equal(first, again) and not (first == other).any()
-
-    @given(seed=st.integers(0, 2**64 - 1), draws=st.integers(0, 5))
-    def test_what_is_drawn_while_seeded_is_not_drawn_outside(self, seed, draws):
-        import random
-
-        import numpy as np
-
-        from nemo.collections.asr.parts.resume.random_state import capture, put_back, seeded
-
-        def draw():
-            return random.random(), np.random.rand(), torch.rand(()).item()
-
-        before = capture(torch.device("cpu"))
-        expected = draw()
-        put_back(before, torch.device("cpu"))
-        with seeded(seed):
-            inside = [draw() for _ in range(draws)]
-        assert draw() == expected
-        with seeded(seed):
-            assert [draw() for _ in range(draws)] == inside

@@ -48,3 +48,22 @@ def test_a_move_is_refused(model):
 def test_a_new_session_takes_the_model_as_it_is(model):
     model.to(torch.float64)
     assert StreamingEncoderSession(model).push(recognizer_models.sounds(1, 9000)).features.dtype == torch.float64
+
+
+def test_a_front_end_that_has_changed_since_the_last_push_is_looked_at_again(model, monkeypatch):
+    session, audio = StreamingEncoderSession(model), recognizer_models.sounds(1, 9000)
+    session.push(audio)
+    offline, forward = [], model.preprocessor.featurizer.forward
+
+    def louder(*args):
+        offline.append(1)
+        feats, lengths = forward(*args)
+        return 1.1 * feats, lengths
+
+    monkeypatch.setattr(model.preprocessor.featurizer, "forward", louder)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="streams otherwise than its own forward .* at feature frame"):
+            session.push(audio)
+    assert len(offline) == 2 and session.state_dict()["features.samples"] == [9000]
+    monkeypatch.undo()
+    session.push(audio)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
-from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS, SECTIONS, check_own_keys
+from nemo.collections.asr.parts.utils.ssl_config import OPEN_SECTIONS, SECTIONS, check_own_keys
 from nemo.utils.option_checks import near_miss
+from nemo.utils.options import OPTIONS
 
 MODELS = [EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel]
 CURRICULUM = {"start_context": 10, "end_context": 50, "warmup_steps": 4}
@@ -76,7 +77,7 @@ class TestNamesOfOptions:
         with pytest.raises(ValueError, match=re.escape(f"model.{section}={value!r}: must be a section with options")):
             model_class(with_key(nest_config(), section, value))
 
-    @given(st.sampled_from(sorted(set().union(*OWN_KEYS.values()))), st.data())
+    @given(st.sampled_from(sorted(set().union(*map(OPTIONS.get, OPEN_SECTIONS)))), st.data())
     def test_a_letter_wrong_is_a_near_miss(self, name, data):
         i = data.draw(st.sampled_from([i for i, letter in enumerate(name) if letter != "_"]))
         letter = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz"))
@@ -104,7 +105,8 @@ class TestNamesOfOptions:
 
     def test_each_key_is_one_that_the_shipped_configs_have(self, compose_config):
         config = compose_config("nest_hierarchical_streaming").model
-        for section, keys in OWN_KEYS.items():
+        for name in OPEN_SECTIONS:
+            section, keys = name.partition(".")[2], OPTIONS[name]
             if section != "test_ds":
                 there = config[section] if section else config
                 # the encoder gets its contexts from the model's block, and a cap while the model is in use

@@ -10,8 +10,9 @@ fail as its marker states. Other failures are shown, and marked, where the tests
 
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from omegaconf import OmegaConf
+from small_trainer import small_trainer
 
 from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel, EncDecMaskedTokenPredModel
 from nemo.collections.asr.modules import ConformerEncoder, RandomProjectionVectorQuantizer
@@ -51,8 +52,7 @@ def encoded(model, frames=400):
 
 
 def trainer(folder, **options):
-    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
-    return Trainer(accelerator="cpu", devices=1, default_root_dir=folder, **quiet, **options)
+    return small_trainer(default_root_dir=folder, **options)
 
 
 class TestContextsOfLayers:

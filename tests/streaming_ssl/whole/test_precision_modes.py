@@ -98,7 +98,7 @@ class TestPrecision:
         found = []
         for enabled in (False, True):
             with torch.no_grad(), torch.autocast("cpu", dtype, enabled=enabled):
-                clean = model._heard_and_clean(model._signals(runs.make_batch(model_class, 7, seconds=(9, 8))))[1]
+                clean = model._noisy_and_clean(model._signals(runs.make_batch(model_class, 7, seconds=(9, 8))))[1]
                 found.append((clean.feats, model._tokens(*clean)))
         assert found[1][0].dtype == torch.float32 and torch.equal(found[0][0], found[1][0])
         assert torch.equal(found[0][1], found[1][1])

@@ -11,9 +11,10 @@ words of random phones, and knows when it says each of them.
 import math
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -24,16 +25,16 @@ TRAIN_VOICES = range(0, 8)
 VALIDATION_VOICES = range(8, 10)
 LEXICON_SIZE = 300  # words of the built-in synthesiser
 ESPEAK_VOICES = (  # voice, words per minute, pitch (0 to 99)
-    ('en-us+m1', 160, 40),
-    ('en-us+f1', 170, 55),
-    ('en-gb+m2', 150, 45),
-    ('en-gb+f2', 180, 60),
-    ('en-us+m3', 185, 35),
-    ('en-us+f3', 155, 50),
-    ('en-gb-scotland+m4', 165, 50),
-    ('en-gb+f4', 145, 65),
-    ('en-us+m7', 170, 45),
-    ('en-gb-scotland+f5', 160, 55),
+    ("en-us+m1", 160, 40),
+    ("en-us+f1", 170, 55),
+    ("en-gb+m2", 150, 45),
+    ("en-gb+f2", 180, 60),
+    ("en-us+m3", 185, 35),
+    ("en-us+f3", 155, 50),
+    ("en-gb-scotland+m4", 165, 50),
+    ("en-gb+f4", 145, 65),
+    ("en-us+m7", 170, 45),
+    ("en-gb-scotland+f5", 160, 55),
 )
 ESPEAK_WORDS = """
 about above across after again air all along always animal answer any apple around ask away back ball bank bear
@@ -62,7 +63,7 @@ class Spoken:
     samples: np.ndarray
     text: str
     voice: str
-    phones: Optional[List[List[Any]]] = None
+    phones: list[list[Any]] | None = None
 
 
 class BuiltinSpeaker:
@@ -76,8 +77,8 @@ class BuiltinSpeaker:
 
     def speak(self, seconds: float, voice: int, rng: np.random.Generator) -> Spoken:
         utterance = speak_randomly(self.lexicon, seconds, self.voices[voice], rng)
-        text = ' '.join(label for label, _, _ in utterance.phones if label != SILENCE)
-        return Spoken(utterance.samples, text, f'builtin-{voice}', [list(phone) for phone in utterance.phones])
+        text = " ".join(label for label, _, _ in utterance.phones if label != SILENCE)
+        return Spoken(utterance.samples, text, f"builtin-{voice}", [list(phone) for phone in utterance.phones])
 
 
 class EspeakSpeaker:
@@ -91,14 +92,14 @@ class EspeakSpeaker:
         while len(samples) > wanted and len(words) > 1:
             words = words[: max(1, min(len(words) - 1, int(len(words) * wanted / len(samples))))]
             samples = self._say(words, voice)
-        return Spoken(fit_length(samples, wanted), ' '.join(words), f'espeak-ng-{ESPEAK_VOICES[voice][0]}')
+        return Spoken(fit_length(samples, wanted), " ".join(words), f"espeak-ng-{ESPEAK_VOICES[voice][0]}")
 
     def _say(self, words: Sequence[str], voice: int) -> np.ndarray:
         """The words at 16 kHz, without the silence before and after them."""
         name, speed, pitch = ESPEAK_VOICES[voice]
         with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / 'speech.wav')
-            command = ['espeak-ng', '-v', name, '-s', str(speed), '-p', str(pitch), '-w', path, ' '.join(words)]
+            path = str(Path(folder) / "speech.wav")
+            command = ["espeak-ng", "-v", name, "-s", str(speed), "-p", str(pitch), "-w", path, " ".join(words)]
             result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
             if result.returncode != 0:
                 raise RuntimeError(f"espeak-ng failed: {result.stderr.strip()}")

@@ -17,8 +17,8 @@ JASA 24 (1952); a voice scales them to its vocal tract. The filters change every
 are filtered at once, in the frequency domain: no loop goes over samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -29,7 +29,7 @@ SAMPLE_RATE = 16000  # Hz
 FRAME_LENGTH = 80  # samples: 5 ms
 FRAME_SECONDS = FRAME_LENGTH / SAMPLE_RATE
 RINGING_FRAMES = 13  # 65 ms, in which the narrowest resonance dies away by 100 dB
-SILENCE = 'sil'
+SILENCE = "sil"
 
 FORMANT_BANDWIDTHS = (70.0, 90.0, 130.0)  # Hz
 HIGH_FORMANTS = (3500.0, 4500.0, 5500.0, 6500.0)  # Hz, the same for all phones of a voice
@@ -52,12 +52,16 @@ class Target:
     """
 
     seconds: float
-    formants: Optional[Tuple[float, float, float]] = None
+    formants: tuple[float, float, float] | None = None
     voicing: float = 0.0
     aspiration: float = 0.0
     frication: float = 0.0
-    band: Tuple[float, float] = (4000.0, 4000.0)
-    nasal_zero: Optional[float] = None
+    band: tuple[float, float] = (4000.0, 4000.0)
+    nasal_zero: float | None = None
+
+
+Phone = tuple[Target, ...]
+Phones = dict[str, Phone]
 
 
 @dataclass(frozen=True)
@@ -90,32 +94,32 @@ class Utterance:
     """`samples` at 16 kHz, not yet levelled, and its `phones` as (label, start, end) in seconds, without gaps."""
 
     samples: np.ndarray
-    phones: List[Tuple[str, float, float]]
+    phones: list[tuple[str, float, float]]
 
 
-def _vowel(*formants: float) -> Tuple[Target, ...]:
+def _vowel(*formants: float) -> Phone:
     return (Target(0.13, formants, voicing=1.0),)
 
 
-def _diphthong(start: Tuple[float, float, float], end: Tuple[float, float, float]) -> Tuple[Target, ...]:
+def _diphthong(start: tuple[float, float, float], end: tuple[float, float, float]) -> Phone:
     return Target(0.1, start, voicing=1.0), Target(0.09, end, voicing=0.9)
 
 
-def _glide(*formants: float) -> Tuple[Target, ...]:
+def _glide(*formants: float) -> Phone:
     return (Target(0.07, formants, voicing=0.6),)
 
 
-def _nasal(second_formant: float, zero: float) -> Tuple[Target, ...]:
+def _nasal(second_formant: float, zero: float) -> Phone:
     return (Target(0.08, (270.0, second_formant, 2300.0), voicing=0.45, nasal_zero=zero),)
 
 
-def _fricative(locus: float, band: Tuple[float, float], level: float, voiced: bool) -> Tuple[Target, ...]:
+def _fricative(locus: float, band: tuple[float, float], level: float, voiced: bool) -> Phone:
     formants, seconds = (300.0, locus, 2500.0), 0.07 if voiced else 0.11
     level = 0.6 * level if voiced else level
     return (Target(seconds, formants, voicing=0.25 if voiced else 0.0, frication=level, band=band),)
 
 
-def _stop(locus: Tuple[float, float], band: Tuple[float, float], voiced: bool) -> Tuple[Target, ...]:
+def _stop(locus: tuple[float, float], band: tuple[float, float], voiced: bool) -> Phone:
     formants = (220.0,) + locus
     closure = Target(0.06, formants, voicing=0.08 if voiced else 0.0)
     burst = Target(0.015, formants, voicing=0.1 if voiced else 0.0, frication=0.6, band=band)
@@ -123,58 +127,51 @@ def _stop(locus: Tuple[float, float], band: Tuple[float, float], voiced: bool) -
     return (closure, burst) if voiced else (closure, burst, aspiration)
 
 
-VOWELS: Dict[str, Tuple[Target, ...]] = {
-    'iy': _vowel(270.0, 2290.0, 3010.0),
-    'ih': _vowel(390.0, 1990.0, 2550.0),
-    'eh': _vowel(530.0, 1840.0, 2480.0),
-    'ae': _vowel(660.0, 1720.0, 2410.0),
-    'aa': _vowel(730.0, 1090.0, 2440.0),
-    'ao': _vowel(570.0, 840.0, 2410.0),
-    'uh': _vowel(440.0, 1020.0, 2240.0),
-    'uw': _vowel(300.0, 870.0, 2240.0),
-    'ah': _vowel(640.0, 1190.0, 2390.0),
-    'er': _vowel(490.0, 1350.0, 1690.0),
-    'ay': _diphthong((730.0, 1090.0, 2440.0), (390.0, 1990.0, 2550.0)),
-    'aw': _diphthong((730.0, 1090.0, 2440.0), (440.0, 1020.0, 2240.0)),
-    'oy': _diphthong((570.0, 840.0, 2410.0), (390.0, 1990.0, 2550.0)),
+VOWELS: Phones = {
+    "iy": _vowel(270.0, 2290.0, 3010.0),
+    "ih": _vowel(390.0, 1990.0, 2550.0),
+    "eh": _vowel(530.0, 1840.0, 2480.0),
+    "ae": _vowel(660.0, 1720.0, 2410.0),
+    "aa": _vowel(730.0, 1090.0, 2440.0),
+    "ao": _vowel(570.0, 840.0, 2410.0),
+    "uh": _vowel(440.0, 1020.0, 2240.0),
+    "uw": _vowel(300.0, 870.0, 2240.0),
+    "ah": _vowel(640.0, 1190.0, 2390.0),
+    "er": _vowel(490.0, 1350.0, 1690.0),
+    "ay": _diphthong((730.0, 1090.0, 2440.0), (390.0, 1990.0, 2550.0)),
+    "aw": _diphthong((730.0, 1090.0, 2440.0), (440.0, 1020.0, 2240.0)),
+    "oy": _diphthong((570.0, 840.0, 2410.0), (390.0, 1990.0, 2550.0)),
 }
-GLIDES: Dict[str, Tuple[Target, ...]] = {
-    'w': _glide(290.0, 610.0, 2150.0),
-    'y': _glide(260.0, 2070.0, 3020.0),
-    'r': _glide(310.0, 1060.0, 1380.0),
-    'l': _glide(310.0, 1050.0, 2880.0),
+GLIDES: Phones = {
+    "w": _glide(290.0, 610.0, 2150.0),
+    "y": _glide(260.0, 2070.0, 3020.0),
+    "r": _glide(310.0, 1060.0, 1380.0),
+    "l": _glide(310.0, 1050.0, 2880.0),
 }
-NASALS: Dict[str, Tuple[Target, ...]] = {
-    'm': _nasal(1000.0, 900.0),
-    'n': _nasal(1500.0, 1600.0),
-    'ng': _nasal(2000.0, 3200.0),
+NASALS: Phones = {
+    "m": _nasal(1000.0, 900.0),
+    "n": _nasal(1500.0, 1600.0),
+    "ng": _nasal(2000.0, 3200.0),
 }
-FRICATIVES: Dict[str, Tuple[Target, ...]] = {
-    's': _fricative(1700.0, (6000.0, 2000.0), 0.5, voiced=False),
-    'sh': _fricative(1900.0, (3000.0, 1200.0), 0.5, voiced=False),
-    'f': _fricative(1100.0, (4500.0, 7000.0), 0.15, voiced=False),
-    'th': _fricative(1400.0, (7200.0, 2000.0), 0.15, voiced=False),
-    'z': _fricative(1700.0, (6000.0, 2000.0), 0.5, voiced=True),
-    'zh': _fricative(1900.0, (3000.0, 1200.0), 0.5, voiced=True),
-    'v': _fricative(1100.0, (4500.0, 7000.0), 0.2, voiced=True),
-    'hh': (Target(0.07, aspiration=0.3),),
+FRICATIVES: Phones = {
+    "s": _fricative(1700.0, (6000.0, 2000.0), 0.5, voiced=False),
+    "sh": _fricative(1900.0, (3000.0, 1200.0), 0.5, voiced=False),
+    "f": _fricative(1100.0, (4500.0, 7000.0), 0.15, voiced=False),
+    "th": _fricative(1400.0, (7200.0, 2000.0), 0.15, voiced=False),
+    "z": _fricative(1700.0, (6000.0, 2000.0), 0.5, voiced=True),
+    "zh": _fricative(1900.0, (3000.0, 1200.0), 0.5, voiced=True),
+    "v": _fricative(1100.0, (4500.0, 7000.0), 0.2, voiced=True),
+    "hh": (Target(0.07, aspiration=0.3),),
 }
-STOPS: Dict[str, Tuple[Target, ...]] = {
-    'p': _stop((800.0, 2200.0), (900.0, 900.0), voiced=False),
-    't': _stop((1800.0, 2700.0), (4500.0, 2500.0), voiced=False),
-    'k': _stop((2000.0, 2300.0), (2000.0, 700.0), voiced=False),
-    'b': _stop((800.0, 2200.0), (900.0, 900.0), voiced=True),
-    'd': _stop((1800.0, 2700.0), (4500.0, 2500.0), voiced=True),
-    'g': _stop((2000.0, 2300.0), (2000.0, 700.0), voiced=True),
+STOPS: Phones = {
+    "p": _stop((800.0, 2200.0), (900.0, 900.0), voiced=False),
+    "t": _stop((1800.0, 2700.0), (4500.0, 2500.0), voiced=False),
+    "k": _stop((2000.0, 2300.0), (2000.0, 700.0), voiced=False),
+    "b": _stop((800.0, 2200.0), (900.0, 900.0), voiced=True),
+    "d": _stop((1800.0, 2700.0), (4500.0, 2500.0), voiced=True),
+    "g": _stop((2000.0, 2300.0), (2000.0, 700.0), voiced=True),
 }
-PHONES: Dict[str, Tuple[Target, ...]] = {
-    SILENCE: (Target(0.15),),
-    **VOWELS,
-    **GLIDES,
-    **NASALS,
-    **FRICATIVES,
-    **STOPS,
-}
+PHONES: Phones = {SILENCE: (Target(0.15),), **VOWELS, **GLIDES, **NASALS, **FRICATIVES, **STOPS}
 
 
 # ---- what is said ---------------------------------------------------------------------------------------------------
@@ -194,10 +191,10 @@ def random_voice(rng: np.random.Generator, high: bool) -> Voice:
     )
 
 
-def random_word(rng: np.random.Generator) -> List[str]:
+def random_word(rng: np.random.Generator) -> list[str]:
     """One to three syllables: a consonant, a vowel, and sometimes a consonant that closes the syllable."""
-    onsets = [label for label in (*GLIDES, *NASALS, *FRICATIVES, *STOPS) if label != 'ng']
-    codas = [label for label in (*NASALS, *FRICATIVES, *STOPS) if label != 'hh']
+    onsets = [label for label in (*GLIDES, *NASALS, *FRICATIVES, *STOPS) if label != "ng"]
+    codas = [label for label in (*NASALS, *FRICATIVES, *STOPS) if label != "hh"]
     word = []
     for _ in range(rng.choice(3, p=(0.45, 0.4, 0.15)) + 1):
         word += [onsets[rng.integers(len(onsets))], list(VOWELS)[rng.integers(len(VOWELS))]]
@@ -205,10 +202,10 @@ def random_word(rng: np.random.Generator) -> List[str]:
     return word
 
 
-def random_sentence(lexicon: Sequence[List[str]], seconds: float, rng: np.random.Generator) -> List[str]:
+def random_sentence(lexicon: Sequence[list[str]], seconds: float, rng: np.random.Generator) -> list[str]:
     """Phones of words of the lexicon, the first of which are the most frequent, for about `seconds` at rate 1."""
     weights = 1.0 / np.arange(10, len(lexicon) + 10)
-    sentence: List[str] = []
+    sentence: list[str] = []
     while nominal_seconds(sentence) < seconds:
         sentence += [SILENCE] if sentence and rng.random() < 0.15 else []
         sentence += lexicon[rng.choice(len(lexicon), p=weights / weights.sum())]
@@ -265,7 +262,7 @@ def pitch_track(n_frames: int, voice: Voice, rng: np.random.Generator) -> np.nda
 def smooth_gain(levels: np.ndarray, seconds: float = 0.008) -> np.ndarray:
     """Gain per sample from a level per frame, its steps softened over `seconds`."""
     window = np.hanning(int(seconds * SAMPLE_RATE) + 2)
-    return np.convolve(np.repeat(levels, FRAME_LENGTH), window / window.sum(), mode='same')
+    return np.convolve(np.repeat(levels, FRAME_LENGTH), window / window.sum(), mode="same")
 
 
 # ---- source ---------------------------------------------------------------------------------------------------------
@@ -295,7 +292,7 @@ def glottal_source(pitch: np.ndarray, voice: Voice, rng: np.random.Generator) ->
 # ---- filters --------------------------------------------------------------------------------------------------------
 
 
-def resonator(frequency: np.ndarray, bandwidth: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def resonator(frequency: np.ndarray, bandwidth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coefficients a, b, c of Klatt's resonator y[n] = a x[n] + b y[n-1] + c y[n-2]; its gain at 0 Hz is 1."""
     frequency, bandwidth = np.broadcast_arrays(frequency, bandwidth)
     radius = np.exp(-np.pi * bandwidth / SAMPLE_RATE)
@@ -382,7 +379,7 @@ def filter_frames(source: np.ndarray, sections: np.ndarray) -> np.ndarray:
 
 def voiced_part(
     targets: Sequence[Target], frames: np.ndarray, voice: Voice, rng: np.random.Generator
-) -> Tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float]:
     """Voicing and aspiration through the vocal tract, and the RMS that fully voiced stretches have in it."""
     n_frames = int(frames.sum())
     emphasis = rng.uniform(0.75, 1.1, len(targets))
@@ -433,14 +430,14 @@ def synthesize(
     return Utterance(samples, phone_times(labels, frames))
 
 
-def phone_times(labels: Sequence[str], frames: np.ndarray) -> List[Tuple[str, float, float]]:
+def phone_times(labels: Sequence[str], frames: np.ndarray) -> list[tuple[str, float, float]]:
     """(label, start, end) in seconds of every phone, from the number of frames of every target."""
     last = np.cumsum([len(PHONES[label]) for label in labels]) - 1
     ends = np.round(np.cumsum(frames)[last] * FRAME_SECONDS, 3).tolist()
     return list(zip(labels, [0.0] + ends[:-1], ends))
 
 
-def speak_randomly(lexicon: Sequence[List[str]], seconds: float, voice: Voice, rng: np.random.Generator) -> Utterance:
+def speak_randomly(lexicon: Sequence[list[str]], seconds: float, voice: Voice, rng: np.random.Generator) -> Utterance:
     """A random sentence with a short silence before and after it, in `seconds` altogether."""
     margin = min(0.15, 0.1 * seconds)
     sentence = random_sentence(lexicon, (seconds - 2 * margin) * voice.rate, rng)

@@ -57,46 +57,13 @@ def newest(folder: Path, pattern: str) -> Path:
     return max(folder.rglob(pattern), key=lambda path: path.stat().st_mtime)
 
 
-def training_losses(runs: Path) -> list:
-    """The training loss of every step of the newest run, from its TensorBoard log."""
+def logged(runs: Path, name: str) -> list:
+    """A value of the newest run, at each step at which it was logged, from its TensorBoard log."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = EventAccumulator(str(newest(runs, "events.out.tfevents.*")))
     log.Reload()
-    return [event.value for event in log.Scalars("train_loss")]
-
-
-def open_checkpoint(checkpoint: Path):
-    """The model in a `.nemo` file."""
-    from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
-
-    return EncDecDenoiseMaskedTokenPredModel.restore_from(str(checkpoint), map_location="cpu").eval()
-
-
-def codes_and_masks(model, manifest: Path) -> tuple:
-    """How often the model makes each token of the validation set, and the share of frames that it masks."""
-    import torch
-
-    from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
-    from nemo.collections.asr.parts.utils.manifest_utils import read_manifest
-
-    counts, masked, frames = torch.zeros(model.cfg.num_classes), 0, 0
-    for entry in read_manifest(manifest):
-        audio = AudioSegment.from_file(str(manifest.parent / entry["audio_filepath"])).samples
-        signal, length = torch.from_numpy(audio).unsqueeze(0), torch.tensor([len(audio)])
-        feats, feats_len = model.preprocessor(input_signal=signal, length=length)
-        with torch.no_grad():
-            _, _, masks, tokens = model(
-                processed_signal=feats,
-                processed_signal_length=feats_len,
-                processed_noisy_input_signal=feats,
-                processed_noisy_input_signal_length=feats_len,
-                apply_mask=model.objective.masks_frames,
-            )
-        valid = int(feats_len)
-        counts += torch.bincount(tokens[0, : valid // 8].flatten(), minlength=len(counts))
-        masked, frames = masked + float(masks[0, 0, :valid].sum()), frames + valid
-    return counts, masked / frames
+    return [event.value for event in log.Scalars(name)]
 
 
 def stream_a_file(checkpoint: Path, data: Path) -> int:
@@ -107,21 +74,18 @@ def stream_a_file(checkpoint: Path, data: Path) -> int:
     return run("streaming_inference_example.py", "--model", checkpoint, *options, audio)
 
 
-def report(checkpoint: Path, data: Path, runs: Path):
-    """Prints what came out."""
-    model = open_checkpoint(checkpoint)
-
+def report(checkpoint: Path, runs: Path):
+    """Prints what came out; the use of the codebook is that of the validation set."""
+    from nemo.collections.asr.models import EncDecDenoiseMaskedTokenPredModel
     from nemo.collections.asr.parts.lookahead import probe_causality, report_lookahead
 
+    model = EncDecDenoiseMaskedTokenPredModel.restore_from(str(checkpoint), map_location="cpu").eval()
     print(f"\n{report_lookahead(model)}\n{probe_causality(model)}")
-    losses = training_losses(runs)
-    counts, masked = codes_and_masks(model, data / "validation.json")
-    shares = counts[counts > 0] / counts.sum()
-    perplexity = float((-shares * shares.log()).sum().exp())
+    losses, codes, perplexity = (logged(runs, name) for name in ("train_loss", "val_codes_used", "val_perplexity"))
     print(f"\nloss               {losses[0]:.2f} at the first of {len(losses)} steps, {losses[-1]:.2f} at the last")
-    print(f"codebook use       {len(shares)} of {len(counts)} codes, perplexity {perplexity:.0f}")
+    print(f"codebook use       {codes[-1]:.0f} of {model.cfg.num_classes} codes, perplexity {perplexity[-1]:.0f}")
     if model.objective.masks_frames:
-        print(f"masked share       {masked:.0%} of the frames")
+        print(f"masked share       {logged(runs, 'val_masked_share')[-1]:.0%} of the encoder steps")
 
 
 def say_where(checkpoint: Path, runs: Path, data: Path):
@@ -129,7 +93,7 @@ def say_where(checkpoint: Path, runs: Path, data: Path):
     options = ["--model", checkpoint, "--device", "cpu", "--output", DEMO / "features", data / "validation.json"]
     command = [sys.executable, EXAMPLES / "streaming_inference_example.py", *options]
     print(f"\nModel: {checkpoint}")
-    print(f"Step: {len(training_losses(runs))}, the last one")
+    print(f"Step: {len(logged(runs, 'train_loss'))}, the last one")
     print(f"Next: {shlex.join(map(str, command))}")
 
 
@@ -141,7 +105,7 @@ def main():
         sys.exit(f"run_demo: {error} (`make clean` removes an old demo)")
     train(data, runs)
     checkpoint = newest(runs, "*.nemo")
-    report(checkpoint, data, runs)
+    report(checkpoint, runs)
     status = stream_a_file(checkpoint, data)
     say_where(checkpoint, runs, data)
     sys.exit(status)

@@ -193,9 +193,14 @@ def read_audio(entry: Entry, sample_rate: int) -> np.ndarray:
 
 def _read_manifest(manifest: Path, found: list, problems: list[str]):
     """Adds (path, offset, duration) of each entry; a relative path is relative to the manifest."""
-    from nemo.collections.asr.parts.manifests.entries import Entry as Line
-    from nemo.collections.asr.parts.manifests.entries import parse_entry
-    from nemo.collections.asr.parts.manifests.lines import full_path, how_to_decode, read_lines, why_no_file
+    from nemo.collections.asr.parts.manifests.lines import Entry as Line
+    from nemo.collections.asr.parts.manifests.lines import (
+        full_path,
+        how_to_decode,
+        parse_entry,
+        read_lines,
+        why_no_file,
+    )
 
     if why := why_no_file(str(manifest)):
         problems.append(f"{manifest}: {why}")

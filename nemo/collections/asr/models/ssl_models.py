@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Models that learn speech by predicting tokens; their training steps are in `masked_token_training`."""
+"""Models that learn speech by predicting tokens; their training steps are in `token_prediction_training`."""
 
 import inspect
+from contextlib import nullcontext
 
 import torch
 from lightning.pytorch import Trainer
@@ -15,16 +16,16 @@ from nemo.collections.asr.data.audio_to_text_dali import DALIOutputs
 from nemo.collections.asr.losses.ssl_losses.masked_decoding import can_decode_masked
 from nemo.collections.asr.losses.ssl_losses.mlm import mlm_loss_of
 from nemo.collections.asr.models import _ssl_models_base as base
-from nemo.collections.asr.models.masked_token_training import MaskedTokenTraining
 from nemo.collections.asr.models.objectives import objective_of_config
+from nemo.collections.asr.models.token_prediction_training import TokenPredictionTraining
 from nemo.collections.asr.modules.ssl_modules.masking import mask_features
-from nemo.collections.asr.modules.ssl_modules.target_normalization import normalized_tokens
+from nemo.collections.asr.modules.ssl_modules.quantizers import normalize_per_feature
 from nemo.collections.asr.parts.contexts import SavesContexts, attention_contexts, tightest_left
 from nemo.collections.asr.parts.utils import ssl_config
 from nemo.collections.asr.parts.utils.resolved_features import Features, Signals, resolve_features
 from nemo.core.classes.common import typecheck
 from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import read_option
 from nemo.utils.shadowing import inherit_module
 
 REPLACED = ("SpeechEncDecSelfSupervisedModel", "EncDecMaskedTokenPredModel", "EncDecDenoiseMaskedTokenPredModel")
@@ -36,7 +37,7 @@ class SpeechEncDecSelfSupervisedModel(SavesContexts, base.SpeechEncDecSelfSuperv
 
 
 class EncDecMaskedTokenPredModel(
-    MaskedTokenTraining, SpeechEncDecSelfSupervisedModel, base.EncDecMaskedTokenPredModel
+    TokenPredictionTraining, SpeechEncDecSelfSupervisedModel, base.EncDecMaskedTokenPredModel
 ):
     """Prediction of masked or of next tokens, for encoders that stream: the mask knows what they see.
 
@@ -62,8 +63,7 @@ class EncDecMaskedTokenPredModel(
         cfg = ssl_config.plain_copy(cfg)
         ssl_config.check_promises(cfg, restoring)
         ssl_config.hand_contexts_to_encoder(cfg)
-        ssl_config.check_encoder(cfg)
-        ssl_config.check_masking(cfg)
+        ssl_config.check_modules(cfg)
         objective = objective_of_config(cfg, restoring)
         post_conv = ssl_config.is_post_conv(cfg)
         if post_conv:
@@ -72,17 +72,13 @@ class EncDecMaskedTokenPredModel(
         self.objective = objective
         if post_conv:
             ssl_config.keep_as_given(self.cfg, cfg)
-        with ssl_config.warning_if(restoring):
-            self._set_context_stride()
-        self.target_normalize = check_choice("target_normalize", cfg.get("target_normalize"), ("per_feature", None))
-        decode = cfg.get("masked_only_decoding", True)
-        self.masked_only_decoding = check_choice("masked_only_decoding", decode, (True, False))
+        if hasattr(self.mask_processor, "context_stride"):
+            with ssl_config.warning_if(restoring):
+                self.mask_processor.context_stride = ssl_config.context_stride(self.cfg, self._subsampling_factor())
+        self.target_normalize = read_option("model.target_normalize", cfg)
+        self.masked_only_decoding = read_option("model.masked_only_decoding", cfg)
         self.decoder = self.objective.decoder(self.decoder, self.loss, self.cfg.decoder)
         self._prepare_logging()
-
-    def _set_context_stride(self):
-        if hasattr(self.mask_processor, "context_stride"):
-            self.mask_processor.context_stride = ssl_config.context_stride(self.cfg, self._subsampling_factor())
 
     def _subsampling_factor(self) -> int:
         """Feature frames per encoder frame; the loss knows it where the encoder does not say."""
@@ -128,7 +124,7 @@ class EncDecMaskedTokenPredModel(
             processed_signal=processed_signal,
             processed_signal_length=processed_signal_length,
         )
-        return self._decode(*self._encode(*self._heard_and_clean(signals), apply_mask, current_frame))
+        return self._decode(*self._encode(*self._noisy_and_clean(signals), apply_mask, current_frame))
 
     def _decodes_masked_only(self) -> bool:
         """True if only steps in the loss are decoded; not where a fork changed `forward`, the loss or the decoder."""
@@ -146,7 +142,7 @@ class EncDecMaskedTokenPredModel(
         name = "processed_signal" if has_features else "input_signal"
         return {name: batch[0], f"{name}_length": batch[1]}
 
-    def _heard_and_clean(self, signals: Signals) -> tuple[Features, Features]:
+    def _noisy_and_clean(self, signals: Signals) -> tuple[Features, Features]:
         """Features that are masked and encoded, and features that the tokens are made of: here the same ones."""
         feats = resolve_features(self.preprocessor, signals, "input_signal", "processed_signal")
         return feats, feats
@@ -166,23 +162,27 @@ class EncDecMaskedTokenPredModel(
         left_context = tightest_left(attention_contexts(self.encoder))
         return mask_features(self.mask_processor, feats, lengths, current_frame, left_context)
 
-    def _encode(self, heard: Features, clean: Features, apply_mask: bool, current_frame=None) -> tuple[Tensor, ...]:
+    def _encode(self, noisy: Features, clean: Features, apply_mask: bool, current_frame=None) -> tuple[Tensor, ...]:
         """`forward` without the decoder: encoded (B, D, T'), and what else `forward` returns."""
         self.objective.check_mask(apply_mask)
         if self.pre_encoder is not None:
-            return self._encode_post_conv(heard, clean, apply_mask, current_frame)
+            return self._encode_post_conv(noisy, clean, apply_mask, current_frame)
         tokens = self._tokens(*clean)
-        feats, masks = heard.feats, torch.zeros_like(heard.feats)
+        feats, masks = noisy.feats, torch.zeros_like(noisy.feats)
         if apply_mask:
-            feats, masks = self.mask_features(*heard, current_frame)
-        return (*self.encoder(audio_signal=feats, length=heard.lengths), masks, tokens)
+            feats, masks = self.mask_features(*noisy, current_frame)
+        return (*self.encoder(audio_signal=feats, length=noisy.lengths), masks, tokens)
 
-    def _encode_post_conv(self, heard: Features, clean: Features, apply_mask: bool, current_frame):
+    def _encode_post_conv(self, noisy: Features, clean: Features, apply_mask: bool, current_frame):
         """The same for `mask_position: post_conv`: the encoder itself masks what its subsampling returns."""
         left_context = tightest_left(attention_contexts(self.encoder))
         self.pre_encoder.set_masking_enabled(apply_mask, current_frame, left_context)
-        encoded, encoded_len = self.encoder(audio_signal=heard.feats, length=heard.lengths)
-        subsampled, lengths = self._subsampled(clean, just_encoded=clean is heard)
+        encoded, encoded_len = self.encoder(audio_signal=noisy.feats, length=noisy.lengths)
+        if clean is noisy:
+            subsampled, lengths = self.pre_encoder.get_current_feat(), self.pre_encoder.get_current_lengths()
+        else:
+            with torch.no_grad():
+                subsampled, lengths = self.pre_encoder.pre_encode(x=clean.feats.transpose(1, 2), lengths=clean.lengths)
         tokens = self._tokens(subsampled.transpose(1, 2), lengths)
         return encoded, encoded_len, self.pre_encoder.get_current_mask(), tokens
 
@@ -191,16 +191,14 @@ class EncDecMaskedTokenPredModel(
 
     def _tokens(self, feats, lengths):
         """Targets of features (B, D, T), normalised for the quantizer only: the encoder's stay as they are."""
-        if self.target_normalize is not None:
-            return normalized_tokens(self.quantizer, feats, lengths)
-        return self.quantizer(input_signal=feats)[1]
-
-    @torch.no_grad()
-    def _subsampled(self, features: Features, just_encoded: bool):
-        """The output of the encoder's subsampling without a mask, (B, D, T) -> (B, T', D'), and its lengths."""
-        if just_encoded:
-            return self.pre_encoder.get_current_feat(), self.pre_encoder.get_current_lengths()
-        return self.pre_encoder.pre_encode(x=features.feats.transpose(1, 2), lengths=features.lengths)
+        if self.target_normalize is None:
+            return self.quantizer(input_signal=feats)[1]
+        # Autocasting would round the quantizer's projection, which gives one token in a hundred another code. What
+        # comes from a layer in half precision (`post_conv`) is taken as it is.
+        device = feats.device.type
+        is_rounded = torch.is_autocast_enabled(device) and feats.dtype == torch.float32
+        with torch.autocast(device, enabled=False) if is_rounded else nullcontext():
+            return self.quantizer(input_signal=normalize_per_feature(feats, lengths))[1]
 
 
 class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecDenoiseMaskedTokenPredModel):
@@ -223,9 +221,9 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
             "noisy_input_signal_length": batch.noisy_audio_len,
         }
 
-    def _heard_and_clean(self, signals: Signals) -> tuple[Features, Features]:
+    def _noisy_and_clean(self, signals: Signals) -> tuple[Features, Features]:
         """Features of the noisy audio, which is masked and encoded, and of the clean audio."""
-        _, clean = super()._heard_and_clean(signals)
+        _, clean = super()._noisy_and_clean(signals)
         noisy = resolve_features(self.preprocessor, signals, "noisy_input_signal", "processed_noisy_input_signal")
         return noisy, clean
 
@@ -258,7 +256,7 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
         apply_mask=False,
         current_frame=None,
     ):
-        """Hears noisy audio, and predicts tokens of the clean one.
+        """Encodes noisy audio, and predicts tokens of the clean one.
 
         Args:
             input_signal, noisy_input_signal: clean and noisy audio of shape (B, samples), or instead
@@ -279,7 +277,7 @@ class EncDecDenoiseMaskedTokenPredModel(EncDecMaskedTokenPredModel, base.EncDecD
             processed_noisy_input_signal=processed_noisy_input_signal,
             processed_noisy_input_signal_length=processed_noisy_input_signal_length,
         )
-        return self._decode(*self._encode(*self._heard_and_clean(signals), apply_mask, current_frame))
+        return self._decode(*self._encode(*self._noisy_and_clean(signals), apply_mask, current_frame))
 
 
 MODELS = (EncDecMaskedTokenPredModel, EncDecDenoiseMaskedTokenPredModel)

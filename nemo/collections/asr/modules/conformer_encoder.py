@@ -14,17 +14,13 @@ from nemo.collections.asr.parts.contexts.context import STYLES
 from nemo.collections.asr.parts.contexts.layer_contexts import LayerContextsMixin
 from nemo.collections.asr.parts.submodules.attention_windows import AttentionWindows, band_where_chosen, padding_mask
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding
+from nemo.collections.asr.parts.submodules.subsampling import unwrap_subsampling
 from nemo.core.classes.mixins import adapter_mixins
 from nemo.utils.fast_paths import is_on, is_recorded, runs_eagerly
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import check_option, read_option
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("ConformerEncoder", "ConformerEncoderAdapter"))
-
-# Attention in blocks computes what the full matrix computes, in another order. None: by size, in encoders whose layers
-# have contexts of their own; an encoder without stays NeMo's to the bit. auto: by size, in every encoder. always,
-# never: whatever the size. Layers that see everything, a cache and an export take the full matrix.
-BANDED_ATTENTION = (None, "auto", "always", "never")
 
 
 class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
@@ -38,8 +34,10 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
     Args:
         hierarchical_context: `{enabled, interpolation, schedule}`, see `ContextSchedule.from_config`; None leaves the
             layers without contexts of their own
-        banded_attention: which layers with a limited window attend in blocks of neighbouring frames, see
-            `BANDED_ATTENTION`
+        banded_attention: which layers with a limited window attend in blocks of neighbouring frames, which computes
+            what the full matrix computes, in another order. None: by size, in encoders whose layers have contexts of
+            their own; an encoder without stays NeMo's to the bit. `auto`: by size, in every encoder. `always`,
+            `never`: whatever the size. Layers that see everything, a cache and an export take the full matrix.
         context_cap: `[left, right]`, no layer sees more than this; None, the default, is no cap. It is in the config
             of a model that was saved while there was one.
         *args, **kwargs: NeMo's arguments. `att_context_probs` may sum to 1 within rounding.
@@ -62,16 +60,16 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
     @staticmethod
     def check_options(options: Mapping):
         """Raises a ValueError if an option of ours, in the encoder's section of a config, is out of its range."""
-        check_choice("encoder.banded_attention", options.get("banded_attention"), BANDED_ATTENTION)
+        read_option("model.encoder.banded_attention", options)
 
     @property
     def banded_attention(self) -> str | None:
-        """One of `BANDED_ATTENTION`; can be set at any time."""
+        """None, `auto`, `always` or `never`; can be set at any time."""
         return self._banded_attention
 
     @banded_attention.setter
     def banded_attention(self, choice: str | None):
-        self._banded_attention = check_choice("banded_attention", choice, BANDED_ATTENTION)
+        self._banded_attention = check_option("model.encoder.banded_attention", choice, "banded_attention")
 
     def set_default_att_context_size(self, att_context_size: Sequence[int] | None):
         """NeMo's; where layers have contexts of their own, it sets `context_cap`, and `[-1, -1]` takes the cap away.
@@ -113,14 +111,9 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
         return super().forward_internal(audio_signal, length, cache_last_channel, *args, **kwargs)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        """PyTorch's; also takes the weights of an encoder that was pretrained with `mask_position: post_conv`.
-
-        There the subsampling stands inside the module that masks behind it.
-        """
-        own, wrapped = f"{prefix}pre_encode.", f"{prefix}pre_encode.pre_encode."
+        """PyTorch's; also takes the weights of an encoder that was pretrained with `mask_position: post_conv`."""
         if not hasattr(self.pre_encode, "pre_encode"):
-            for name in [name for name in state_dict if name.startswith(wrapped)]:
-                state_dict[own + name.removeprefix(wrapped)] = state_dict.pop(name)
+            unwrap_subsampling(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def change_attention_model(self, *args, **kwargs):
@@ -185,9 +178,9 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
         """Whether layers attend in blocks: `always`, `never`, or `auto`, by size."""
         choice = self.banded_attention or ("never" if self._layer_contexts.in_force is None else "auto")
         has_cache, is_local = offset is not None, self.self_attention_model == "rel_pos_local_attn"
-        if choice == "never" or has_cache or is_local or not _can_attend_in_blocks(lengths):
-            return "never"
-        return choice
+        # PyTorch is just running, or compiling what it will run itself
+        runs = runs_eagerly(lengths) or (torch.compiler.is_compiling() and not is_recorded())
+        return choice if is_on("attention") and runs and not has_cache and not is_local else "never"
 
     def _calc_context_sizes(self, att_context_size, att_context_probs, *args, **kwargs):
         """NeMo's, which compares the sum of the probabilities with 1 exactly."""
@@ -197,12 +190,6 @@ class ConformerEncoder(LayerContextsMixin, base.ConformerEncoder):
         if len(att_context_probs) != len(uniform):
             raise ValueError(f"att_context_probs={list(att_context_probs)}: must be one for each of {sizes}")
         return sizes, size, list(att_context_probs), conv
-
-
-def _can_attend_in_blocks(lengths: Tensor) -> bool:
-    """Whether attention in blocks is switched on and PyTorch is just running, or compiling what it will run itself."""
-    is_compiled = torch.compiler.is_compiling() and not is_recorded()
-    return is_on("attention") and (is_compiled or runs_eagerly(lengths))
 
 
 class ConformerEncoderAdapter(base.ConformerEncoderAdapter, ConformerEncoder):

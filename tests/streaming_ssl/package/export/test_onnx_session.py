@@ -24,7 +24,6 @@ from nemo.collections.asr.parts.streaming.export import export_streaming
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 from nemo_streaming_ssl.onnx_session.description import read_description
-from nemo_streaming_ssl.onnx_session.log_mel import LogMel
 
 KINDS = (
     "regular",
@@ -106,7 +105,7 @@ class TestFeatures:
         monkeypatch.setattr(featurizer, "log_zero_guard_type", guard)
         monkeypatch.setattr(featurizer, "log_zero_guard_value", 1e-3)
         export_streaming(models("regular"), tmp_path / "out")
-        ours, theirs = LogMel(read_description(tmp_path / "out")), StreamingLogMel(featurizer)
+        ours, theirs = read_description(tmp_path / "out").front_end(), StreamingLogMel(featurizer)
         audio = 0.1 * sounds(1, 5000)
         found, _ = ours.push(ours.initial_state(1), audio, [5000])
         expected, _ = theirs.push(theirs.initial_state(1), torch.from_numpy(audio), [5000])

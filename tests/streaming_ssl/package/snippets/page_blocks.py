@@ -19,8 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from page_commands import ROOT, run_pipe
 
 from nemo.collections.asr.parts.lookahead import report_lookahead
-from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
-from nemo.collections.asr.parts.utils.ssl_config import OWN_KEYS
+from nemo.collections.asr.parts.manifests.lines import Entry, parse_entry
+from nemo.collections.asr.parts.utils.ssl_config import OPEN_SECTIONS
+from nemo.utils.options import OPTIONS
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^([ \t]*)(`{3,})([^\n`]*)\n(.*?)^[ \t]*\2[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -31,7 +32,7 @@ JOINING = {"||", "&", "&&", ";", "<", ">", ">>"}
 SESSION = re.compile(r"^\$ (.*\n)((?:(?!\$ ).*\n)*)", re.MULTILINE)
 CONFIGS = ROOT / "examples/asr/conf/ssl/nest"
 # Keys that a shipped config need not have: ours, and one of NeMo's that ModelPT reads.
-SECTIONS = {section: dict.fromkeys(keys) for section, keys in OWN_KEYS.items()}
+SECTIONS = {section.partition(".")[2]: dict.fromkeys(OPTIONS[section]) for section in OPEN_SECTIONS}
 OTHER_KEYS = {"model": {**SECTIONS.pop(""), **SECTIONS}, "init_from_nemo_model": None}
 
 

@@ -27,7 +27,8 @@ from pip._internal.commands import create_command
 from torch.distributed.run import get_args_parser
 
 from benchmarks import malloc
-from benchmarks.quality.corpora import command, options, plan
+from benchmarks.quality import __main__ as quality
+from benchmarks.quality.corpora import options, plan
 from benchmarks.quality.synthetic import options as synthetic
 from nemo_streaming_ssl import cli
 
@@ -83,8 +84,8 @@ def check_pip(words: Words) -> None:
 def check_quality(words: Words):
     """The report of a CSV is made; options of runs, and their plan, are read."""
     if "--report" in words:
-        return command.main(words)
-    if command.is_meant(words):
+        return quality.main(words)
+    if "--plan" in words:
         assert plan.read_plan(options.read_options(words).plan).runs
     else:
         synthetic.read_options(words)

@@ -8,6 +8,7 @@ from torch import Tensor
 from nemo.collections.asr.losses.ssl_losses import _contrastive_base as base
 from nemo.collections.asr.losses.ssl_losses.mlm import MAX_STEPS_APART, masked_steps
 from nemo.core import typecheck
+from nemo.utils.option_checks import check_choice, check_integer
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("ContrastiveLoss",))
@@ -44,7 +45,17 @@ class ContrastiveLoss(base.ContrastiveLoss):
     def __init__(self, *args, length_aware_negatives: bool = False, **kwargs):
         super().__init__(*args, **kwargs)
         self.length_aware_negatives = length_aware_negatives
-        self._check_options()
+        if not check_choice("length_aware_negatives", length_aware_negatives, (True, False)):
+            return
+        check_integer("num_negatives", self.num_negatives, 1)
+        check_choice("reduce", self.reduce, ("sum", "mean"))
+        # NeMo looks at these two only where negatives may come from elsewhere than the utterance.
+        for option in ("sample_from_codebook", "group_loss"):
+            if getattr(self, option) and not self.sample_from_same_utterance_only:
+                raise ValueError(
+                    f"{option}=True: must be False with length_aware_negatives, negatives from the codebook have no "
+                    "length"
+                )
 
     @typecheck()
     def forward(self, spectrograms, spec_masks, decoder_outputs, decoder_lengths=None):
@@ -71,11 +82,10 @@ class ContrastiveLoss(base.ContrastiveLoss):
                 decoder_outputs=decoder_outputs,
                 decoder_lengths=decoder_lengths,
             )
-        self._check_steps(spectrograms, decoder_outputs)
-        speech, whole = speech_steps(spectrograms, self.combine_time_steps, decoder_outputs.size(1), decoder_lengths)
+        speech, whole = speech_steps(spectrograms, self.combine_time_steps, decoder_outputs, decoder_lengths)
         masked = masked_steps(spec_masks, self.combine_time_steps, self.mask_threshold)
         masked = F.pad(masked, (0, speech.size(1) - masked.size(1))) & speech
-        targets, ppl_loss = self._targets(self._group(spectrograms, speech), speech)
+        targets, ppl_loss = self._targets(spectrograms, speech)
         candidates = whole if self.sample_from_non_masked else whole & masked
         losses, positives = self._losses(decoder_outputs, targets, masked, candidates)
         loss = losses.sum() / (positives.clamp(min=1) if self.reduce == "mean" else 1)
@@ -98,14 +108,11 @@ class ContrastiveLoss(base.ContrastiveLoss):
         log_probs = torch.cat([positive, distractors], dim=-1).log_softmax(dim=-1).select(-1, 0)
         return -log_probs.where(positives, 0), positives.sum()
 
-    def _group(self, spectrograms: Tensor, speech: Tensor) -> Tensor:
-        """(B, D, T) -> (B, T', combine_time_steps * D), zero where there is no speech."""
+    def _targets(self, spectrograms: Tensor, speech: Tensor):
+        """Targets (B, T', C) of features (B, D, T), and the weighted loss of the codebook's perplexity."""
         frames = speech.size(1) * self.combine_time_steps
         feats = F.pad(spectrograms, (0, frames - spectrograms.size(2))).transpose(1, 2)
-        return feats.reshape(speech.shape + (-1,)).where(speech.unsqueeze(-1), 0)
-
-    def _targets(self, feats: Tensor, speech: Tensor):
-        """Targets (B, T', C) of grouped features, and the weighted loss of the codebook's perplexity."""
+        feats = feats.reshape(speech.shape + (-1,)).where(speech.unsqueeze(-1), 0)  # of combine_time_steps * D
         if not self.quantized_targets:
             return self.target_proj(feats), 0
         if not self.store_ids:
@@ -119,47 +126,30 @@ class ContrastiveLoss(base.ContrastiveLoss):
             return targets, 0
         return targets, self.prob_ppl_weight * perplexity_loss(self.quantizer, feats, speech)
 
-    def _check_options(self):
-        if not isinstance(self.length_aware_negatives, bool):
-            raise ValueError(f"length_aware_negatives is {self.length_aware_negatives!r}, must be True or False")
-        if not self.length_aware_negatives:
-            return
-        if self.num_negatives < 1:
-            raise ValueError(f"num_negatives is {self.num_negatives}, must be at least 1 with length_aware_negatives")
-        if self.reduce not in ("sum", "mean"):
-            raise ValueError(f"reduce is {self.reduce!r}, must be 'sum' or 'mean' with length_aware_negatives")
-        # NeMo looks at these two only where negatives may come from elsewhere than the utterance.
-        for option in ("sample_from_codebook", "group_loss"):
-            if getattr(self, option) and not self.sample_from_same_utterance_only:
-                raise ValueError(
-                    f"{option} is True: negatives from the codebook have no length, it must be False with "
-                    "length_aware_negatives"
-                )
 
-    def _check_steps(self, spectrograms: Tensor, decoder_outputs: Tensor):
-        steps = -(-spectrograms.size(2) // self.combine_time_steps)
-        if abs(steps - decoder_outputs.size(1)) > MAX_STEPS_APART:
-            raise ValueError(
-                f"Encoder steps differ by more than {MAX_STEPS_APART}: "
-                f"decoder outputs {tuple(decoder_outputs.shape)}, spectrograms {tuple(spectrograms.shape)}, "
-                f"which is {steps} steps of {self.combine_time_steps} frames. "
-                "`combine_time_steps` must be the encoder's `subsampling_factor`."
-            )
-
-
-def speech_steps(spectrograms: Tensor, combine_time_steps: int, steps: int, decoder_lengths=None):
+def speech_steps(spectrograms: Tensor, combine_time_steps: int, decoder_outputs: Tensor, decoder_lengths=None):
     """Which encoder steps are speech, and which of these consist of frames of the spectrogram alone.
 
     Args:
         spectrograms: (B, D, T)
         combine_time_steps: frames per encoder step
-        steps: number of encoder steps T'
+        decoder_outputs: (B, T', C)
         decoder_lengths: valid encoder steps (B,), or None for all
     Returns:
         speech: (B, T') booleans
         whole: (B, T') booleans; a last group of frames that zeros fill up is left out
+    Raises:
+        ValueError: T' is more than two steps off
     """
-    index = torch.arange(steps, device=spectrograms.device)
+    steps = -(-spectrograms.size(2) // combine_time_steps)
+    if abs(steps - decoder_outputs.size(1)) > MAX_STEPS_APART:
+        raise ValueError(
+            f"Encoder steps differ by more than {MAX_STEPS_APART}: "
+            f"decoder outputs {tuple(decoder_outputs.shape)}, spectrograms {tuple(spectrograms.shape)}, "
+            f"which is {steps} steps of {combine_time_steps} frames. "
+            "`combine_time_steps` must be the encoder's `subsampling_factor`."
+        )
+    index = torch.arange(decoder_outputs.size(1), device=spectrograms.device)
     speech = (index * combine_time_steps < spectrograms.size(2)).expand(spectrograms.size(0), -1)
     if decoder_lengths is not None:
         speech = speech & (index < decoder_lengths.unsqueeze(1))

@@ -8,16 +8,14 @@ the loss run on the masked steps alone, some hundred of them at a time, and make
 logits are kept for the backward pass.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, negative_log_likelihoods
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, TokenPredictions
 from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
-from nemo.utils.fast_paths import is_on, runs_eagerly
+from nemo.utils.fast_paths import is_as_made, is_on, runs_eagerly
 from nemo.utils.precision import at_least_float32
 
 # Frames whose logits of one head are there at a time: enough for a matrix product at full speed, and elsewhere than on
@@ -26,51 +24,9 @@ CHUNK_FRAMES = {"cpu": 256}
 CHUNK_FRAMES_ELSEWHERE = 2048
 
 
-@dataclass(frozen=True)
-class TokenPredictions:
-    """What a decoder says of the tokens in the loss.
-
-    Args:
-        nats: the sum of their negative log-likelihoods, a scalar, at least float32, with a gradient
-        head_nats: the same for each of the H heads of the decoder, (H,), without a gradient
-        head_correct: how many of them are their step's most likely token, for each head, (H,)
-        in_loss: which tokens are in the loss, (B, T, H) booleans
-    """
-
-    nats: Tensor
-    head_nats: Tensor
-    head_correct: Tensor
-    in_loss: Tensor
-
-    @property
-    def num_correct(self) -> Tensor:
-        """How many are their step's most likely token, over all heads: a scalar."""
-        return self.head_correct.sum()
-
-    @property
-    def loss(self) -> Tensor:
-        """The mean of the negative log-likelihoods; 0, with a gradient of 0, if there are none."""
-        return self.nats / self.in_loss.sum().clamp(min=1)
-
-
-def read_log_probs(log_probs: Tensor, targets: Tensor, in_loss: Tensor) -> TokenPredictions:
-    """What log-probabilities of all steps say of the tokens that are in the loss.
-
-    Args:
-        log_probs: what the decoder makes of all steps, (B, T', C, H) or (B, T', C), T' >= T
-        targets: tokens (B, T', H)
-        in_loss: (B, T, H) booleans
-    """
-    log_probs = log_probs.reshape(*log_probs.shape[:3], -1)
-    nats = negative_log_likelihoods(log_probs, targets, in_loss)
-    likeliest, targets = (x.narrow(1, 0, in_loss.size(1)) for x in (log_probs.argmax(dim=2), targets))
-    head_correct = torch.logical_and(likeliest == targets, in_loss).sum(dim=(0, 1))
-    return TokenPredictions(nats.sum(), nats.detach().sum(dim=(0, 1)), head_correct, in_loss)
-
-
 def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor, in_loss: Tensor) -> TokenPredictions:
     """
-    What `read_log_probs` says of the decoder's output, without making all of it: the same loss and gradients.
+    What `mlm.read_log_probs` says of the decoder's output, without making all of it: the same loss and gradients.
 
     The number of masked steps decides over shapes: here the host waits for the device, as it does in NeMo's loss.
 
@@ -100,17 +56,10 @@ def decode_masked(decoder: MultiSoftmaxDecoder, encoded: Tensor, targets: Tensor
 def can_decode_masked(decoder: nn.Module, loss: nn.Module) -> bool:
     """Whether `decode_masked` can stand in for a decoder and a loss: NeMo's `MultiSoftmaxDecoder` and our losses, with
     nothing added to them, while PyTorch is just running."""
-    is_known = type(loss) in (MLMLoss, MultiMLMLoss) and _is_linear(decoder)
-    return is_on("decoding") and is_known and runs_eagerly(*decoder.parameters())
-
-
-def _is_linear(decoder: nn.Module) -> bool:
-    if type(decoder) is not MultiSoftmaxDecoder:
+    if not is_on("decoding") or type(loss) not in (MLMLoss, MultiMLMLoss) or type(decoder) is not MultiSoftmaxDecoder:
         return False
-    layers = list(decoder.decoder_layers)
-    plain = [type(layer) is nn.Conv1d and layer.kernel_size == (1,) for layer in layers] == [True]
-    hooks = [h for m in decoder.modules() for h in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
-    return plain and not hooks
+    is_linear = [type(layer) is nn.Conv1d and layer.kernel_size == (1,) for layer in decoder.decoder_layers] == [True]
+    return is_linear and all(map(is_as_made, decoder.modules())) and runs_eagerly(*decoder.parameters())
 
 
 class _LinearDecoding(torch.autograd.Function):

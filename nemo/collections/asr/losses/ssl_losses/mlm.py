@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -48,24 +49,42 @@ class MLMLoss(base.MLMLoss):
         Raises:
             ValueError: the numbers of encoder steps differ by more than two
         """
-        masks = spec_masks if masks is None else masks
-        flags = None if masks is None else masked_steps(masks, self.combine_time_steps, self.mask_threshold)
-        return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, self.nll_loss.ignore_index)
+        return self.mean_over_tokens(decoder_outputs, decoder_lengths, spec_masks if masks is None else masks, targets)
 
-    def select_tokens(self, outputs: Tensor, lengths: Tensor, masks: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def mean_over_tokens(
+        self, log_probs: Tensor, lengths: Tensor | None, masks: Tensor | None, tokens: Tensor
+    ) -> Tensor:
+        """The mean negative log-likelihood of the tokens in the loss, 0 if there is none: a scalar.
+
+        Nothing here is as large as the log-probabilities, and nothing waits for the device.
+
+        Args:
+            log_probs: (B, T, C) or (B, T, C, H)
+            lengths, masks, tokens: see `select_tokens`
+        """
+        tokens, in_loss = self.select_tokens(log_probs, lengths, masks, tokens)
+        log_probs = log_probs if log_probs.dim() == 4 else log_probs.unsqueeze(3)
+        nats = negative_log_likelihoods(log_probs, tokens, in_loss)
+        return nats.sum() / in_loss.sum().clamp(min=1)
+
+    def select_tokens(
+        self, outputs: Tensor, lengths: Tensor | None, masks: Tensor | None, tokens: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Which tokens the loss is about.
 
         Args:
             outputs: of decoder or encoder, (B, T, ...)
-            lengths: valid encoder steps, (B,)
-            masks: mask of shape (B, D, T * combine_time_steps)
+            lengths: valid encoder steps, (B,); None for all
+            masks: mask of shape (B, D, T * combine_time_steps); None for every step
             tokens: (B, T') or (B, T', H)
         Returns:
             tokens (B, T', H), and which of them are in the loss, (B, S, H) booleans for the S steps that all have
+        Raises:
+            ValueError: the numbers of encoder steps differ by more than two
         """
-        tokens = tokens.reshape(*tokens.shape[:2], -1)
-        flags = masked_steps(masks, self.combine_time_steps, self.mask_threshold)
-        return tokens, tokens_in_loss(outputs, tokens, flags, lengths, self.nll_loss.ignore_index)
+        flags = None if masks is None else masked_steps(masks, self.combine_time_steps, self.mask_threshold)
+        in_loss = tokens_in_loss(outputs, tokens, flags, lengths, self.nll_loss.ignore_index)
+        return (tokens, in_loss) if tokens.dim() == 3 else (tokens.unsqueeze(2), in_loss.unsqueeze(2))
 
 
 class MultiMLMLoss(base.MultiMLMLoss):
@@ -77,20 +96,9 @@ class MultiMLMLoss(base.MultiMLMLoss):
         squeeze_single: if True and there is one codebook, its dimension is left out
     """
 
-    def __init__(
-        self,
-        combine_time_steps: int = 1,
-        mask_threshold: float = 0.8,
-        num_decoders: int = 1,
-        squeeze_single: bool = False,
-    ):
-        super().__init__(
-            combine_time_steps=combine_time_steps,
-            mask_threshold=mask_threshold,
-            num_decoders=num_decoders,
-            squeeze_single=squeeze_single,
-        )
-        self.mlm_loss = MLMLoss(combine_time_steps, mask_threshold)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.mlm_loss = MLMLoss(self.mlm_loss.combine_time_steps, self.mlm_loss.mask_threshold)
 
     @property
     def needs_labels(self):
@@ -112,9 +120,7 @@ class MultiMLMLoss(base.MultiMLMLoss):
         Raises:
             ValueError: the numbers of encoder steps differ by more than two
         """
-        flags = masked_steps(masks, self.mlm_loss.combine_time_steps, self.mlm_loss.mask_threshold)
-        ignored = self.mlm_loss.nll_loss.ignore_index
-        return masked_token_loss(decoder_outputs, targets, flags, decoder_lengths, ignored)
+        return self.mlm_loss.mean_over_tokens(decoder_outputs, decoder_lengths, masks, targets)
 
 
 def mlm_loss_of(loss: nn.Module) -> MLMLoss | None:
@@ -134,19 +140,46 @@ def masked_steps(masks: Tensor, combine_time_steps: int, mask_threshold: float) 
     return groups.mean(dim=(1, 3)) > mask_threshold
 
 
-def masked_token_loss(decoder_outputs: Tensor, targets: Tensor, flags, decoder_lengths, ignore_index: int) -> Tensor:
-    """The mean of `-decoder_outputs[b, t, targets[b, t]]` over the steps with `flags[b, t]`; 0 if there is none.
-
-    Nothing here is as large as the decoder outputs, and nothing waits for the device.
+@dataclass(frozen=True)
+class TokenPredictions:
+    """What a decoder says of the tokens in the loss.
 
     Args:
-        decoder_outputs: log-probabilities (B, T, C) or (B, T, C, H)
-        targets: tokens (B, T') or (B, T', H)
-        flags, decoder_lengths, ignore_index: see `tokens_in_loss`
+        nats: the sum of their negative log-likelihoods, a scalar, at least float32, with a gradient
+        head_nats: the same for each of the H heads of the decoder, (H,), without a gradient
+        head_correct: how many of them are their step's most likely token, for each head, (H,)
+        in_loss: which tokens are in the loss, (B, T, H) booleans
     """
-    in_loss = tokens_in_loss(decoder_outputs, targets, flags, decoder_lengths, ignore_index)
-    nats = negative_log_likelihoods(decoder_outputs, targets, in_loss)
-    return nats.sum() / in_loss.sum().clamp(min=1)
+
+    nats: Tensor
+    head_nats: Tensor
+    head_correct: Tensor
+    in_loss: Tensor
+
+    @property
+    def num_correct(self) -> Tensor:
+        """How many are their step's most likely token, over all heads: a scalar."""
+        return self.head_correct.sum()
+
+    @property
+    def loss(self) -> Tensor:
+        """The mean of the negative log-likelihoods; 0, with a gradient of 0, if there are none."""
+        return self.nats / self.in_loss.sum().clamp(min=1)
+
+
+def read_log_probs(log_probs: Tensor, targets: Tensor, in_loss: Tensor) -> TokenPredictions:
+    """What log-probabilities of all steps say of the tokens that are in the loss.
+
+    Args:
+        log_probs: what the decoder makes of all steps, (B, T', C, H) or (B, T', C), T' >= T
+        targets: tokens (B, T', H)
+        in_loss: (B, T, H) booleans
+    """
+    log_probs = log_probs if log_probs.dim() == 4 else log_probs.unsqueeze(3)
+    nats = negative_log_likelihoods(log_probs, targets, in_loss)
+    likeliest, targets = (x.narrow(1, 0, in_loss.size(1)) for x in (log_probs.argmax(dim=2), targets))
+    head_correct = torch.logical_and(likeliest == targets, in_loss).sum(dim=(0, 1))
+    return TokenPredictions(nats.sum(), nats.detach().sum(dim=(0, 1)), head_correct, in_loss)
 
 
 def tokens_in_loss(outputs: Tensor, targets: Tensor, flags, lengths, ignore_index: int) -> Tensor:

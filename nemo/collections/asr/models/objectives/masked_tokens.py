@@ -3,9 +3,9 @@
 
 """Tokens of masked frames are predicted from the frames around them."""
 
-from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+from nemo.collections.asr.metrics.token_predictions import MaskedTokenMetrics
 from nemo.collections.asr.models.objectives.objective import Answers, Objective
-from nemo.collections.asr.parts.lookahead import MASKED_TOKENS
+from nemo.collections.asr.parts.objectives import MASKED_TOKENS
 
 
 class MaskedTokens(Objective):

@@ -3,15 +3,18 @@
 
 """Tokens that come next are predicted from what has been heard, which suits an encoder without look-ahead."""
 
+from inspect import getattr_static
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nemo.collections.asr.losses.ssl_losses.mlm import common_steps
-from nemo.collections.asr.metrics.next_tokens import NextTokenMetrics
-from nemo.collections.asr.models.objectives.decoder_heads import decoder_with_heads
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, MultiMLMLoss, common_steps, mlm_loss_of
+from nemo.collections.asr.metrics.token_predictions import NextTokenMetrics
 from nemo.collections.asr.models.objectives.objective import Answers, Objective
-from nemo.collections.asr.parts.lookahead import NEXT_TOKENS
+from nemo.collections.asr.modules.ssl_modules.multi_softmax_decoder import MultiSoftmaxDecoder
+from nemo.collections.asr.parts.objectives import NEXT_TOKENS
+from nemo.core import Serialization
 
 
 class NextTokens(Objective):
@@ -53,8 +56,21 @@ class NextTokens(Objective):
         return predictions.loss
 
     def decoder(self, decoder, loss, cfg):
-        """One with a head for each predicted token of each codebook."""
-        return decoder_with_heads(decoder, loss, cfg, self.tokens_per_step)
+        """One with a head for each predicted token of each codebook; see `Objective.decoder`."""
+        if not isinstance(decoder, MultiSoftmaxDecoder):
+            raise ValueError(f"model.decoder={type(decoder).__name__}: must be a MultiSoftmaxDecoder for next_tokens")
+        # a subclass with a `forward` of its own may be something else than a mean over tokens
+        forward, *known = (getattr_static(owner, "forward", None) for owner in (loss, MLMLoss, MultiMLMLoss))
+        if mlm_loss_of(loss) is None or forward not in known:
+            name = type(loss).__name__
+            raise ValueError(
+                f"model.loss={name}: must be MLMLoss or MultiMLMLoss, with their `forward`, for next_tokens"
+            )
+        if self.tokens_per_step == 1:
+            return decoder
+        cfg = cfg.copy()
+        cfg.num_decoders = decoder.num_decoders * self.tokens_per_step
+        return Serialization.from_config_dict(cfg)
 
     def new_metrics(self, num_classes, num_books):
         """Counts over all steps, and of each offset."""

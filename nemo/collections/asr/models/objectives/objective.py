@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from nemo.collections.asr.losses.ssl_losses.masked_decoding import TokenPredictions
-from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss
-from nemo.collections.asr.metrics.masked_tokens import MaskedTokenMetrics
+from nemo.collections.asr.losses.ssl_losses.mlm import MLMLoss, TokenPredictions
+from nemo.collections.asr.metrics.token_predictions import TokenPredictionMetrics
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,13 @@ class Objective(ABC):
             raise ValueError(f"apply_mask=True: model.objective={self.name} masks nothing; must be False")
 
     def decoder(self, decoder: nn.Module, loss: nn.Module, cfg: DictConfig) -> nn.Module:
-        """The decoder of a model that has been built with this one, from the section `cfg` of its config."""
+        """The decoder of a model that has been built with this one, from the section `cfg` of its config.
+
+        Raises:
+            ValueError: the decoder is a fork's own, or the loss or its `forward` is: nothing is known about them
+        """
         return decoder
 
     @abstractmethod
-    def new_metrics(self, num_classes: int, num_books: int) -> MaskedTokenMetrics:
+    def new_metrics(self, num_classes: int, num_books: int) -> TokenPredictionMetrics:
         """What counts the answers, for a quantizer of `num_books` codebooks with `num_classes` tokens each."""

@@ -9,12 +9,8 @@ from typing import Any
 from nemo.collections.asr.models.objectives.masked_tokens import MaskedTokens
 from nemo.collections.asr.models.objectives.next_tokens import NextTokens
 from nemo.collections.asr.models.objectives.objective import Objective
-from nemo.collections.asr.parts.lookahead import (
-    MASKED_TOKENS,
-    first_predicted_token,
-    read_next_tokens,
-    read_objective,
-)
+from nemo.collections.asr.parts.lookahead import first_predicted_token
+from nemo.collections.asr.parts.objectives import MASKED_TOKENS, read_next_tokens, read_objective
 from nemo.collections.asr.parts.utils.ssl_config import warning_if
 
 

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import inspect
+import math
+import numbers
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,14 +15,9 @@ from nemo.collections.asr.modules.ssl_modules import _masking_base as base
 from nemo.collections.asr.modules.ssl_modules.block_sampling import block_starts, overlapping_blocks, separate_blocks
 from nemo.collections.asr.modules.ssl_modules.mask_limits import ensure_one_step, limit_share
 from nemo.collections.asr.modules.ssl_modules.mask_windows import Windows
-from nemo.collections.asr.modules.ssl_modules.masking_options import (
-    as_nemo_takes_them,
-    check_masking_options,
-    frames_heard,
-)
 from nemo.core.neural_types import NeuralType
 from nemo.utils import logging, logging_mode
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import check_integer, check_number
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("RandomBlockMasking", "ConvFeatureMaksingWrapper"))
@@ -51,7 +49,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
 
     Raises:
         ValueError: an argument is out of its range. Where none of the last three is set, values that NeMo masks with
-            are taken as it takes them, with a warning (see `check_masking_options`).
+            are taken as it takes them, with a warning (see `checked_masking_options`).
     """
 
     def __init__(
@@ -75,8 +73,9 @@ class RandomBlockMasking(base.RandomBlockMasking):
             left_context_size=left_context_size,
             context_stride=context_stride,
         )
-        check_masking_options(options)
-        checked = as_nemo_takes_them(options)
+        checked, problems = checked_masking_options(options)
+        if problems:
+            logging.warning(f"Options of the masking are used as NeMo uses them, but {'; '.join(problems)}.")
         super().__init__(feat_in=feat_in, mask_value=mask_value, freeze=freeze, allow_overlap=allow_overlap, **checked)
         self.causal = causal
         self.left_context_size = left_context_size
@@ -89,7 +88,7 @@ class RandomBlockMasking(base.RandomBlockMasking):
         What the section leaves out has the default of `__init__`.
         """
         parameters = inspect.signature(RandomBlockMasking).parameters.values()
-        check_masking_options({parameter.name: parameter.default for parameter in parameters} | dict(options))
+        checked_masking_options({parameter.name: parameter.default for parameter in parameters} | dict(options))
 
     @property
     def input_types(self):
@@ -182,17 +181,13 @@ class RandomBlockMasking(base.RandomBlockMasking):
         """The mask with enough left unmasked in each window, and an encoder step masked in each utterance."""
         if mask.size(1) == 0:
             return mask
-        max_masked = windows.max_masked(self._max_share)
+        # all of a window where it is out of range, as in NeMo
+        max_masked = windows.max_masked(self.max_mask_ratio if 0 < self.max_mask_ratio <= 1 else 1.0)
         if self.causal:
             mask = limit_share(mask, windows, max_masked)
         if self.mask_prob != 0:
             mask = ensure_one_step(mask, begin, end, windows, self.context_stride, max_masked)
         return mask
-
-    @property
-    def _max_share(self) -> float:
-        """The share of a window that may be masked: all where `max_mask_ratio` is out of range, as in NeMo."""
-        return self.max_mask_ratio if 0 < self.max_mask_ratio <= 1 else 1.0
 
     def _blocks(self, begin: Tensor, end: Tensor, num_frames: int, count: int = 1) -> list[Tensor]:
         """One or two masks of blocks in `[begin, end)`, without regard to windows; none where it is too short for one.
@@ -225,11 +220,8 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
     `set_masking_enabled`. The name is spelled as NeMo spells it.
     """
 
-    def __init__(self, pre_encode_module, masking_module) -> None:
-        super().__init__(pre_encode_module, masking_module)
-        self.current_frame = None
-        self.effective_left_context = None
-        self.curr_lengths = None
+    # what `set_masking_enabled` was told, and the lengths that `forward` has returned
+    current_frame = effective_left_context = curr_lengths = None
 
     def get_sampling_frames(self):
         """The subsampling's, for the encoder's streaming parameters."""
@@ -281,6 +273,17 @@ class ConvFeatureMaksingWrapper(base.ConvFeatureMaksingWrapper):
         return masked_feats.transpose(1, 2).detach(), lengths
 
 
+def frames_heard(current_frame: int | Tensor, like: Tensor) -> Tensor:
+    """`current_frame`, an int or (B,), as a tensor that fits `like` of shape (B, 1); a ValueError if it is neither."""
+    if not isinstance(current_frame, Tensor):
+        return torch.full_like(like, check_integer("current_frame", current_frame, minimum=0))
+    if current_frame.is_floating_point() or current_frame.dtype in (torch.bool, torch.complex64, torch.complex128):
+        raise ValueError(f"current_frame has dtype {current_frame.dtype}: must be an integer type")
+    if current_frame.dim() > 1 or current_frame.numel() not in (1, like.size(0)):
+        raise ValueError(f"current_frame has shape {tuple(current_frame.shape)}: must be ({like.size(0)},)")
+    return current_frame.to(device=like.device, dtype=like.dtype).clamp(min=0).reshape(-1, 1).expand_as(like)
+
+
 def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, left_context: int | None = None):
     """Calls a masking module, with the streaming parameters if its `forward` knows them (a fork's own may not)."""
     parameters = inspect.signature(masking.forward).parameters
@@ -288,3 +291,41 @@ def mask_features(masking, feats: Tensor, lengths: Tensor, current_frame=None, l
     streaming = {"current_frame": current_frame, "effective_left_context": left_context}
     known = {name: value for name, value in streaming.items() if takes_any or name in parameters}
     return masking(input_feats=feats, input_lengths=lengths, **known)
+
+
+def checked_masking_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The options that NeMo has too, as NeMo takes them, and what is wrong with those that are out of range.
+
+    A fraction of a frame is cut off a block. A negative `mask_prob` masks as 0 does; one above 1 masks more blocks, or
+    all frames where they may overlap. A `max_mask_ratio` that is no number is of no use to NeMo either.
+
+    Args:
+        options: the arguments of `RandomBlockMasking` by name, defaults included
+
+    Raises:
+        ValueError: one is out of its range. NeMo checks none of its own. So where none of ours is set (`causal`,
+            `left_context_size`, `context_stride`), only that is refused with which no mask can be drawn: a `mask_prob`
+            that is no finite number, a `block_size` that is no finite number above 0.
+    """
+    check_integer("left_context_size", options["left_context_size"], minimum=-1)
+    check_integer("context_stride", options["context_stride"], minimum=1)
+    is_ours = bool(options["causal"]) or options["left_context_size"] != -1 or options["context_stride"] != 1
+    prob, size, ratio = (options[name] for name in ("mask_prob", "block_size", "max_mask_ratio"))
+    problems = []
+    for option, is_usable, check in (
+        ("mask_prob", _is_finite(prob), partial(check_number, low=0, high=1)),
+        ("block_size", _is_finite(size) and size > 0, partial(check_integer, minimum=1)),
+        ("max_mask_ratio", True, partial(check_number, low=0, high=1, above_low=True)),
+    ):
+        try:
+            check(option, options[option])
+        except ValueError as error:
+            if is_ours or not is_usable:
+                raise
+            problems.append(str(error))
+    ratio = float(ratio) if _is_finite(ratio) else 0.8
+    return {"mask_prob": max(0.0, float(prob)), "block_size": max(1, int(size)), "max_mask_ratio": ratio}, problems
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)

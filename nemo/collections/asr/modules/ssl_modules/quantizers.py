@@ -8,6 +8,7 @@ from torch import Tensor
 from nemo.collections.asr.modules.ssl_modules import _quantizers_base as base
 from nemo.core.classes import typecheck
 from nemo.utils.fast_paths import is_on, runs_eagerly
+from nemo.utils.precision import at_least_float32
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("RandomProjectionVectorQuantizer",))
@@ -15,6 +16,9 @@ inherit_module(base, globals(), replacing=("RandomProjectionVectorQuantizer",))
 # Scores held at a time: 16 MiB of float64, which is 256 frames of one codebook with 8192 codes. That is enough for a
 # matmul to run at full speed, and next to nothing beside the encoder's activations, however long the batch is.
 MAX_SCORES = 2**21
+
+# as in NeMo's preprocessor: a feature that never changes must not be divided by zero
+EPSILON = 1e-5
 
 
 class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
@@ -59,9 +63,8 @@ class RandomProjectionVectorQuantizer(base.RandomProjectionVectorQuantizer):
 
     def _filled_up(self, input_signal: Tensor) -> Tensor:
         """With zeros up to a whole group of frames, of the same layout."""
-        if self.time_ahead:
-            return F.pad(input_signal, (0, 0, 0, -input_signal.size(1) % self.combine_time_steps))
-        return F.pad(input_signal, (0, -input_signal.size(2) % self.combine_time_steps))
+        lacking = -input_signal.size(1 if self.time_ahead else 2) % self.combine_time_steps
+        return F.pad(input_signal, (0, 0, 0, lacking) if self.time_ahead else (0, lacking))
 
     def _look_up(self, xid: Tensor) -> Tensor:
         """Tokens (B, T', H) -> their codes, (B, T', D', H)."""
@@ -100,3 +103,22 @@ def nearest_codes(vectors: Tensor, codebooks: Tensor) -> Tensor:
         for chunk in chunks
     ]
     return torch.cat(nearest, dim=0).reshape(vectors.shape[:-1])
+
+
+def normalize_per_feature(feats: Tensor, lengths: Tensor) -> Tensor:
+    """Each feature of each utterance with mean 0 and standard deviation 1 over its valid frames; padding is 0.
+
+    What `normalize: per_feature` does in NeMo's preprocessor, without a look at a value from the host.
+
+    Args:
+        feats: features of shape (B, D, T), any floating dtype; sums are taken in float32 at least
+        lengths: valid frames, (B,)
+    Returns:
+        normalised features of shape (B, D, T), in the dtype of `feats`
+    """
+    dtype, feats = feats.dtype, feats.to(at_least_float32(feats))
+    valid = (torch.arange(feats.size(2), device=feats.device) < lengths.unsqueeze(1)).unsqueeze(1)
+    count = lengths.clamp(min=1).view(-1, 1, 1)
+    centred = (feats - feats.where(valid, 0).sum(dim=2, keepdim=True) / count).where(valid, 0)
+    deviation = (centred.square().sum(dim=2, keepdim=True) / (count - 1).clamp(min=1)).sqrt()
+    return (centred / (deviation + EPSILON)).to(dtype)

@@ -15,8 +15,7 @@ from lightning.pytorch import Trainer
 
 from nemo.collections.asr.parts.checkpoints.measured import MeasuredCheckpoint, measured_checkpoints
 from nemo.collections.asr.parts.manifests import manifests_of
-from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
-from nemo.collections.asr.parts.manifests.lines import full_path, read_lines
+from nemo.collections.asr.parts.manifests.lines import Entry, full_path, parse_entry, read_lines
 from nemo.collections.asr.parts.streaming.requirements import require_streamable
 from nemo.utils import logging
 

@@ -22,12 +22,13 @@ from nemo.collections.asr.parts.contexts.runtime import (
     sync_masking_context_with_attention,
 )
 from nemo.collections.asr.parts.contexts.saved import SavesContexts
-from nemo.collections.asr.parts.contexts.schedule import ContextSchedule
+from nemo.collections.asr.parts.contexts.schedule import ConfiguredContexts, ContextSchedule
 
 __all__ = [
     "STYLES",
     "UNLIMITED",
     "AttentionContext",
+    "ConfiguredContexts",
     "ContextCurriculum",
     "ContextRamp",
     "ContextSchedule",

@@ -23,9 +23,9 @@ def _smaller(a: int, b: int) -> int:
     return max(a, b) if UNLIMITED in (a, b) else min(a, b)
 
 
-def _larger(a: int, b: int) -> int:
-    """The larger of two reaches, -1 counting as unlimited."""
-    return UNLIMITED if UNLIMITED in (a, b) else max(a, b)
+def _largest(reaches: Sequence[int]) -> int:
+    """The largest reach, -1 counting as unlimited; 0 if there is none."""
+    return UNLIMITED if UNLIMITED in reaches else max(reaches, default=0)
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,8 @@ WHOLE_UTTERANCE = AttentionContext(UNLIMITED, UNLIMITED)
 
 def widest(contexts: Iterable[AttentionContext]) -> AttentionContext:
     """The smallest context that covers all of them."""
-    left, right = 0, 0
-    for context in contexts:
-        left, right = _larger(left, context.left), _larger(right, context.right)
-    return AttentionContext(left, right)
+    contexts = list(contexts)
+    return AttentionContext(_largest([c.left for c in contexts]), _largest([c.right for c in contexts]))
 
 
 def tightest_left(contexts: Iterable[AttentionContext]) -> int | None:
@@ -97,9 +95,7 @@ def lookahead_frames(contexts: Sequence[AttentionContext], style: str = "regular
     Right contexts add up from layer to layer; chunks do not, because every layer has the same ones.
     """
     rights = [context.right for context in contexts]
-    if UNLIMITED in rights:
-        return UNLIMITED
-    return max(rights, default=0) if style == "chunked_limited" else sum(rights)
+    return _largest(rights) if style == "chunked_limited" or UNLIMITED in rights else sum(rights)
 
 
 def check_layer_contexts(contexts: Sequence[Any], style: str = "regular") -> list[AttentionContext]:

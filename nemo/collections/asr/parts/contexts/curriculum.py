@@ -25,10 +25,7 @@ from nemo.collections.asr.parts.contexts.runtime import (
     sync_masking_context_with_attention,
 )
 from nemo.utils import logging
-from nemo.utils.option_checks import check_integer, is_enabled
-
-# what `curriculum_context` has besides `enabled`, and what a missing option is
-OPTIONS: dict[str, Any] = {"start_context": None, "end_context": None, "warmup_steps": None, "every_n_steps": 1}
+from nemo.utils.option_checks import check_option, read_block
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ class ContextRamp:
     every_n_steps: int = 1
 
     def __post_init__(self) -> None:
-        for name, minimum in (("start_context", 1), ("end_context", 1), ("warmup_steps", 0), ("every_n_steps", 1)):
-            check_integer(name, getattr(self, name), minimum)
+        for name, value in vars(self).items():
+            check_option(f"model.curriculum_context.{name}", value, name)
 
     def cap(self, step: int) -> int:
         """The cap at an optimizer step."""
@@ -93,9 +90,8 @@ class ContextCurriculum(Callback):
         Raises:
             ValueError: an unknown key, a value that is missing or out of its range.
         """
-        if block is None or not is_enabled("curriculum_context", block, tuple(OPTIONS)):
-            return None
-        return cls(**{name: block.get(name, default) for name, default in OPTIONS.items()})
+        options = read_block("curriculum_context", block)
+        return None if options is None else cls(**options)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks that the model has what this callback sets."""

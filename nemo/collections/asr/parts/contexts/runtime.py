@@ -85,7 +85,12 @@ def set_dynamic_context(model: Any, context: str | Sequence[int], sync_masking: 
         ValueError: an unknown name, a context that is none or does not fit the encoder's style; an encoder or, with
             `sync_masking`, a masking module that is missing or has no such setting.
     """
-    limit = _named_context(context) if isinstance(context, str) else AttentionContext.parse(context, "context")
+    if not isinstance(context, str):
+        limit = AttentionContext.parse(context, "context")
+    elif context in NAMED_LEFT_CONTEXTS:
+        limit = AttentionContext(NAMED_LEFT_CONTEXTS[context], UNLIMITED)
+    else:
+        raise ValueError(f"context={context!r}: must be [left, right] or one of {', '.join(NAMED_LEFT_CONTEXTS)}")
     encoder = require_encoder(model)
     if sync_masking:
         require_masking(model)
@@ -130,12 +135,6 @@ def _require(model: Any, name: str) -> Any:
     if getattr(model, name, None) is None:
         raise ValueError(f"model={type(model).__name__}: has no `{name}`")
     return getattr(model, name)
-
-
-def _named_context(name: str) -> AttentionContext:
-    if name not in NAMED_LEFT_CONTEXTS:
-        raise ValueError(f"context={name!r}: must be [left, right] or one of {', '.join(NAMED_LEFT_CONTEXTS)}")
-    return AttentionContext(NAMED_LEFT_CONTEXTS[name], UNLIMITED)
 
 
 def _set_global_context(encoder: Any, context: AttentionContext, keep_right: bool) -> AttentionContext:

@@ -8,20 +8,19 @@ The model and its own config stay as they are: what is written is the copy that 
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from nemo.collections.asr.parts.contexts.context import (
     STYLES,
-    UNLIMITED,
     WHOLE_UTTERANCE,
     AttentionContext,
     check_layer_contexts,
-    widest,
 )
 from nemo.collections.asr.parts.contexts.layer_contexts import LayerContextsMixin
-from nemo.collections.asr.parts.contexts.schedule import ContextSchedule
+from nemo.collections.asr.parts.contexts.schedule import ConfiguredContexts
 
 # The layers' own contexts, None if they have none, and the cap on them.
 OwnAndCap = tuple[list[AttentionContext] | None, AttentionContext]
@@ -73,9 +72,11 @@ def write_contexts(cfg: DictConfig, encoder: Any) -> None:
         ValueError: a context that was set at a layer by hand is none, see `check_layer_contexts`.
     """
     changes: dict[str, Any] = {"banded_attention": encoder.banded_attention, **_changed_sizes(encoder)}
-    if encoder.att_context_style in STYLES and _in_force(encoder) != _in_config(cfg.encoder, encoder):
-        own, cap = _in_force(encoder)
-        changes["hierarchical_context"] = None if own is None else _one_point_a_layer(own)
+    if encoder.att_context_style in STYLES and (in_force := _in_force(encoder)) != _in_config(cfg.encoder, encoder):
+        own, cap = in_force
+        points = [[layer, context.as_list()] for layer, context in enumerate(own or ())]
+        block = {"enabled": True, "interpolation": "step", "schedule": points}
+        changes["hierarchical_context"] = None if own is None else block
         changes["context_cap"] = None if cap == WHOLE_UTTERANCE else cap.as_list()
     with open_dict(cfg):
         for key, value in changes.items():
@@ -103,25 +104,11 @@ def _in_config(section: Mapping, encoder: Any) -> OwnAndCap | None:
     """What `ConformerEncoder` would make of its section of a config; None if that is no longer valid for it, because
     layers were taken away, or the config was edited."""
     try:
-        return _of_section(section, len(encoder.layers), encoder.att_context_style)
+        contexts = ConfiguredContexts.from_config(section)
+        contexts = replace(contexts, n_layers=len(encoder.layers), style=encoder.att_context_style)
+        return contexts.own(), contexts.cap or WHOLE_UTTERANCE
     except ValueError:
         return None
-
-
-def _of_section(section: Mapping, n_layers: int, style: str) -> OwnAndCap:
-    schedule, cap = ContextSchedule.from_config(section.get("hierarchical_context")), section.get("context_cap")
-    own = None
-    if schedule is not None:
-        own = schedule.for_layers(n_layers, style)
-    elif cap is not None:
-        own = [widest(map(AttentionContext.parse, _sizes(section)))] * n_layers
-    return own, WHOLE_UTTERANCE if cap is None else AttentionContext.parse(cap, "context_cap")
-
-
-def _sizes(section: Mapping) -> list[Any]:
-    """`encoder.att_context_size` of a config as a list of contexts."""
-    given = section.get("att_context_size") or [UNLIMITED, UNLIMITED]
-    return [given] if isinstance(given[0], int) else list(given)
 
 
 def _changed_sizes(encoder: Any) -> dict[str, Any]:
@@ -132,8 +119,3 @@ def _changed_sizes(encoder: Any) -> dict[str, Any]:
     if len(sizes) == 1:
         return {"att_context_size": sizes[0], "att_context_probs": None}
     return {"att_context_size": sizes, "att_context_probs": list(encoder.att_context_probs)}
-
-
-def _one_point_a_layer(own: list[AttentionContext]) -> dict[str, Any]:
-    points = [[layer, context.as_list()] for layer, context in enumerate(own)]
-    return {"enabled": True, "interpolation": "step", "schedule": points}

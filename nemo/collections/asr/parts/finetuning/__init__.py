@@ -7,10 +7,9 @@
 steps; the callbacks work in any other run.
 """
 
-from nemo.collections.asr.parts.finetuning.checkpoint import Pretrained, read_pretrained
+from nemo.collections.asr.parts.finetuning.checkpoint import LoadReport, Pretrained, load_into, read_pretrained
 from nemo.collections.asr.parts.finetuning.freezing import FreezeEncoder
 from nemo.collections.asr.parts.finetuning.inheritance import inherit
-from nemo.collections.asr.parts.finetuning.loading import LoadReport, load_into
 from nemo.collections.asr.parts.finetuning.run import FineTuning
 from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErrorRate
 

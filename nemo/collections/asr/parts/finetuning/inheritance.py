@@ -7,15 +7,16 @@
 of speed. All else is the checkpoint's.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from nemo.collections.asr.parts.contexts import ConfiguredContexts
 from nemo.collections.asr.parts.finetuning.checkpoint import Pretrained
-from nemo.collections.asr.parts.finetuning.constructors import REQUIRED, constructor_defaults
-from nemo.collections.asr.parts.finetuning.other_contexts import CONTEXTS, contexts_of_both
 from nemo.collections.asr.parts.utils.ssl_config import target_class
+from nemo.utils import logging
 
 # What may differ from the pretrained model, by section; contexts may where `pretrained.other_contexts` says so.
 FREE = {
@@ -36,6 +37,9 @@ FREE = {
         "pos_emb_max_len",
     ),
 }
+SIZES = ("att_context_size", "att_context_probs", "hierarchical_context", "context_cap")
+CONTEXTS = ("att_context_style", *SIZES)
+REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
 DATA = ("train_ds", "validation_ds", "test_ds")
 HINT = "Leave these out: they are the checkpoint's. Other contexts are taken with pretrained.other_contexts=true."
 
@@ -61,7 +65,7 @@ def inherit(model: DictConfig, pretrained: Pretrained, other_contexts: bool = Fa
         wrong += _contradictions(name, _without_null(given), theirs)
         merged = {**theirs, **{key: value for key, value in given.items() if key in FREE[name] and value is not None}}
         if name == "encoder":
-            merged, refused = contexts_of_both(merged, contexts, pretrained.config, other_contexts)
+            merged, refused = _contexts_of_both(merged, contexts, other_contexts)
             wrong += refused
         with open_dict(model):
             model[name] = merged
@@ -69,19 +73,6 @@ def inherit(model: DictConfig, pretrained: Pretrained, other_contexts: bool = Fa
     if wrong:
         lines = [f"The config contradicts pretrained.path={pretrained.path}:", *(f"  - {line}" for line in wrong)]
         raise ValueError("\n".join([*lines, HINT]))
-
-
-def encoder_width(encoder: Mapping) -> int:
-    """Features of an encoder's output, by its section of a config.
-
-    Raises:
-        ValueError: it is no Conformer's
-    """
-    feat_out = encoder.get("feat_out") or -1
-    width = feat_out if feat_out > 0 else encoder.get("d_model")
-    if width is None:
-        raise ValueError(f"encoder={encoder.get('_target_')}: has no d_model; a Conformer encoder is needed")
-    return width
 
 
 def is_transducer(model: Mapping) -> bool:
@@ -139,9 +130,67 @@ def _sample_rates(model: DictConfig, pretrained: Pretrained) -> Iterator[str]:
 
 def _widths(model: DictConfig) -> Iterator[str]:
     """Contradictions of what the recogniser expects from the encoder; sets it."""
+    encoder = model.encoder
+    width = encoder.get("feat_out") if (encoder.get("feat_out") or -1) > 0 else encoder.get("d_model")
+    if width is None:
+        raise ValueError(f"encoder={encoder.get('_target_')}: has no d_model; a Conformer encoder is needed")
     section, key = ("model_defaults", "enc_hidden") if is_transducer(model) else ("decoder", "feat_in")
-    width, given = encoder_width(model.encoder), model[section].get(key)
+    given = model[section].get(key)
     if given not in (None, -1, width):
         yield f"model.{section}.{key}={given}, the checkpoint's encoder gives {width}"
     with open_dict(model):
         model[section][key] = width
+
+
+def _contexts_of_both(encoder: Mapping, given: Mapping, allowed: bool) -> tuple[dict[str, Any], list[str]]:
+    """The encoder's section with the contexts that it gets, and contradictions, if they are not allowed.
+
+    `att_context_size` alone, or `hierarchical_context`, is the context of all layers, in place of all that the
+    checkpoint says of sizes, a curriculum's cap included. What comes to the same in every layer is no contradiction.
+
+    Args:
+        encoder: the checkpoint's section, without contexts that are asked for
+        given: what is asked for, some of `CONTEXTS`
+        allowed: `pretrained.other_contexts`
+
+    Raises:
+        ValueError: what is asked for is not valid, see `ContextSchedule`
+    """
+    asked = {key: value for key, value in given.items() if allowed or value is not None}
+    differing = {key: value for key, value in asked.items() if value != encoder.get(key)}
+    if not (asked if allowed else differing):
+        return dict(encoder), []
+    replaced = SIZES if "att_context_size" in asked else SIZES[2:] if "hierarchical_context" in asked else ()
+    other = {key: value for key, value in encoder.items() if key not in replaced} | _without_null(asked)
+    before, after = map(ConfiguredContexts.from_config, (encoder, other))
+    is_same = (before.style, before.seen()) == (after.style, after.seen())
+    if is_same and len(before.sizes) == len(after.sizes) == 1:
+        return dict(encoder), []
+    if allowed:
+        logging.info(f"Contexts of the layers: {_text(after)}; pretrained with {_text(before)}.")
+        return other, []
+    if "context_cap" in encoder and "context_cap" not in other:
+        differing["context_cap"] = None  # replaced with the sizes
+    return dict(encoder), [
+        f"model.encoder.{key}={value}, the checkpoint has {encoder.get(key)}" for key, value in differing.items()
+    ]
+
+
+def _text(contexts: ConfiguredContexts) -> str:
+    sizes = [context.as_list() for context in contexts.seen()]
+    return f"{sizes[0] if all(size == sizes[0] for size in sizes) else sizes}, {contexts.style}"
+
+
+def constructor_defaults(cls: type) -> dict[str, Any]:
+    """Names and defaults of the arguments of a class, with those of its parents that it hands on by `**kwargs`."""
+    found: dict[str, Any] = {}
+    for parent in cls.__mro__:
+        if "__init__" not in vars(parent):
+            continue
+        parameters = list(inspect.signature(vars(parent)["__init__"]).parameters.values())[1:]  # not self
+        for parameter in parameters:
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                found.setdefault(parameter.name, parameter.default)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return found

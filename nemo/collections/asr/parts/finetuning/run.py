@@ -3,30 +3,29 @@
 
 """A fine-tuning run: what is checked before it, the model that it trains, and what watches it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
+from nemo.collections.asr.data.loading import CountBadAudio, wrap_loaders
 from nemo.collections.asr.parts.contexts import ContextCurriculum
-from nemo.collections.asr.parts.finetuning.bad_audio import CountBadAudio, check_loaders
-from nemo.collections.asr.parts.finetuning.checkpoint import read_pretrained
+from nemo.collections.asr.parts.finetuning.checkpoint import load_into, read_pretrained
 from nemo.collections.asr.parts.finetuning.freezing import FreezeEncoder
 from nemo.collections.asr.parts.finetuning.inheritance import DATA, inherit, is_transducer
-from nemo.collections.asr.parts.finetuning.learning_rates import check_rates
-from nemo.collections.asr.parts.finetuning.loading import load_into
 from nemo.collections.asr.parts.finetuning.transcripts import Transcripts, read_transcripts
 from nemo.collections.asr.parts.finetuning.validation import BlankShare, ShowErrorRate
 from nemo.collections.asr.parts.finetuning.vocabulary import check_vocabulary, set_vocabulary, warn_of_unknown
 from nemo.collections.asr.parts.lookahead import report_lookahead, require_streaming
-from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO, check_on_ranks, raise_on_all_ranks
-from nemo.collections.asr.parts.resume import ExactResume, deafen_workers
-from nemo.collections.asr.parts.utils.ssl_config import check_encoder, check_own_keys, hand_contexts_to_encoder
+from nemo.collections.asr.parts.manifests import check_on_ranks, raise_on_all_ranks
+from nemo.collections.asr.parts.resume import ExactResume
+from nemo.collections.asr.parts.utils.ssl_config import check_modules, check_own_keys, hand_contexts_to_encoder
 from nemo.utils import logging
 from nemo.utils.config_targets import class_of_target
 from nemo.utils.get_rank import is_global_rank_zero
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import read_option
 
 MODELS = "nemo.collections.asr.models"
 # by whether it is an RNN-T model, and whether it has a tokenizer
@@ -36,6 +35,8 @@ CLASSES = {
     (True, False): f"{MODELS}.EncDecRNNTModel",
     (True, True): f"{MODELS}.EncDecRNNTBPEModel",
 }
+# NeMo's schedulers that give all groups of parameters the rate of the first one, or one that is no group's
+ONE_RATE = ("WarmupAnnealing", "T5InverseSquareRootAnnealing")
 
 
 class FineTuning:
@@ -59,15 +60,15 @@ class FineTuning:
         self.cfg = cfg
         self.trainer: Any = trainer
         check_own_keys(cfg.model)
-        self.on_bad_audio = check_choice("model.on_bad_audio", cfg.model.get("on_bad_audio"), ON_BAD_AUDIO)
+        self.on_bad_audio = read_option("model.on_bad_audio", cfg.model)
         self.freezing = FreezeEncoder(cfg.get("freeze_encoder_steps") or 0)
         self.curriculum = ContextCurriculum.from_config(cfg.model.get("curriculum_context"))
         check_rates(cfg.model)
         self.pretrained = read_pretrained(cfg.pretrained.path)
-        other = check_choice("pretrained.other_contexts", cfg.pretrained.get("other_contexts"), (True, False, None))
+        other = read_option("pretrained.other_contexts", cfg.pretrained)
         inherit(cfg.model, self.pretrained, bool(other))
         hand_contexts_to_encoder(cfg.model)
-        check_encoder(cfg.model)
+        check_modules(cfg.model)
         require_streaming(cfg.model)
         self._unreadable = ""
         self.transcripts = self._checked_data()
@@ -88,8 +89,7 @@ class FineTuning:
             warn_of_unknown(cfg, name, transcripts)
         path = cfg.get("target") or CLASSES[is_transducer(cfg), "tokenizer" in cfg]
         model = class_of_target("model.target", path)(cfg=cfg, trainer=self.trainer)
-        check_loaders(model, cfg, self.on_bad_audio)
-        deafen_workers([getattr(model, "_train_dl", None), getattr(model, "_validation_dl", None)])
+        wrap_loaders(model, cfg, self.on_bad_audio)
         report = load_into(model, self.pretrained)
         self.pretrained.weights.clear()  # the model has them now
         if is_global_rank_zero():
@@ -103,7 +103,7 @@ class FineTuning:
         """What belongs to the run: stops, bad audio, freezing, the word error rate, blanks of CTC, a curriculum."""
         callbacks: list[Callback] = [_DataOfAllRanks(self._unreadable), ShowErrorRate(), ExactResume()]
         if self.on_bad_audio is not None:
-            callbacks.append(CountBadAudio(self.on_bad_audio))
+            callbacks.append(CountBadAudio(self.on_bad_audio, of_nemo=True))
         if self.freezing.steps:
             callbacks.append(self.freezing)
         if not is_transducer(self.cfg.model):
@@ -121,6 +121,31 @@ class FineTuning:
             found[name] = read_transcripts(name, config)
         found.setdefault("train_ds", Transcripts([], complete=False))
         return found
+
+
+def check_rates(model: Mapping) -> None:
+    """Checks that `model.optim_param_groups` is kept by the scheduler, and names parts that have a rate.
+
+    Raises:
+        ValueError: the scheduler gives all groups one rate; a group's rate is below the scheduler's `min_lr`.
+    """
+    groups, optim = model.get("optim_param_groups") or {}, model.get("optim") or {}
+    rates = {name: group["lr"] for name, group in groups.items() if group is not None and group.get("lr") is not None}
+    sched = optim.get("sched") or {}
+    if not rates or not sched:
+        return
+    name = sched.get("name")
+    constant = any(sched.get(option) for option in ("constant_steps", "constant_ratio"))
+    if name in ONE_RATE or (name == "CosineAnnealing" and constant):
+        extra = " with constant_steps" if name == "CosineAnnealing" else ""
+        raise ValueError(
+            f"model.optim.sched.name={name}{extra} gives all parts of the model one rate, but "
+            f"model.optim_param_groups has {rates}; take another scheduler (CosineAnnealing), or leave the groups out"
+        )
+    for part, rate in rates.items():
+        if rate < (sched.get("min_lr") or 0.0):
+            option = f"model.optim_param_groups.{part}.lr={rate}"
+            raise ValueError(f"{option}: must be at least model.optim.sched.min_lr={sched['min_lr']}")
 
 
 def _lookahead(model: DictConfig) -> str:

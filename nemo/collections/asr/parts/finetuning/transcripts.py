@@ -105,18 +105,14 @@ def _texts(manifest: str, key: str) -> Iterator[tuple[int, str | None]]:
         raise ValueError(f"{KEY}={manifest}: {why}")
     try:
         for number, line in read_lines(manifest, encoding_of(KEY)):
-            yield number, _text_in(line, f"{KEY}={manifest}, line {number}", key)
+            try:
+                entry = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{KEY}={manifest}, line {number}: not a JSON object ({error})") from error
+            yield number, _text_of(entry, key) if isinstance(entry, dict) else None
     except UnicodeDecodeError as error:
         where, what = undecodable_line(manifest, error), how_to_decode(manifest, error)
         raise ValueError(f"{KEY}={manifest}, line {where}: cannot be decoded: {what}") from error
-
-
-def _text_in(line: str, where: str, key: str) -> str | None:
-    try:
-        entry = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{where}: not a JSON object ({error})") from error
-    return _text_of(entry, key) if isinstance(entry, dict) else None
 
 
 def _text_of(entry: Mapping, key: str) -> str | None:

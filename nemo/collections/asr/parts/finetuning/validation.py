@@ -60,13 +60,13 @@ class BlankShare(Callback):
         self._counts: Tensor | None = None  # blanks and frames, (2,)
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Begins to listen to encoder and decoder."""
+        """Begins to follow encoder and decoder."""
         self._stop()
         self._counts = None
         blank = pl_module.decoder.num_classes_with_blank - 1
         self._hooks = [
-            pl_module.encoder.register_forward_hook(lambda module, inputs, outputs: self._hear_encoder(outputs)),
-            pl_module.decoder.register_forward_hook(lambda module, inputs, output: self._hear_decoder(output, blank)),
+            pl_module.encoder.register_forward_hook(lambda module, inputs, outputs: self._keep_lengths(outputs)),
+            pl_module.decoder.register_forward_hook(lambda module, inputs, output: self._count(output, blank)),
         ]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -84,7 +84,7 @@ class BlankShare(Callback):
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listens no longer."""
+        """Follows them no longer."""
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -96,10 +96,10 @@ class BlankShare(Callback):
             hook.remove()
         self._hooks = []
 
-    def _hear_encoder(self, outputs: Any) -> None:
+    def _keep_lengths(self, outputs: Any) -> None:
         self._lengths = outputs[1]
 
-    def _hear_decoder(self, log_probs: Tensor, blank: int) -> None:
+    def _count(self, log_probs: Tensor, blank: int) -> None:
         """Counts of (B, T', C)."""
         frames = torch.arange(log_probs.size(1), device=log_probs.device)
         valid = frames < self._lengths[:, None]

@@ -4,15 +4,13 @@
 """How far ahead a streaming model looks: reported from its config, proved on the model."""
 
 from nemo.collections.asr.parts.lookahead.causality import probe_causality
-from nemo.collections.asr.parts.lookahead.objective_options import (
-    MASKED_TOKENS,
-    NEXT_TOKENS,
-    read_next_tokens,
-    read_objective,
+from nemo.collections.asr.parts.lookahead.predicted import (
+    PredictedTokens,
+    first_predicted_token,
+    first_unheard_token,
 )
-from nemo.collections.asr.parts.lookahead.predicted import PredictedTokens
 from nemo.collections.asr.parts.lookahead.report import LookaheadReport, report_lookahead, require_streaming
-from nemo.collections.asr.parts.lookahead.unheard import first_predicted_token, first_unheard_token
+from nemo.collections.asr.parts.objectives import MASKED_TOKENS, NEXT_TOKENS, read_next_tokens, read_objective
 
 __all__ = [
     "LookaheadReport",

@@ -86,6 +86,10 @@ class _Source:
     per_frame: int  # steps per encoder frame
     allowed: int  # the last step that encoder frame i may see is i * per_frame + allowed
 
+    def ahead(self, at: int, frame: int) -> int:
+        """How many steps a change lies behind the beginning of the frame that it moved."""
+        return at - frame * self.per_frame
+
     def points(self, length: int, count: int, generator: torch.Generator) -> list[int]:
         """Where to change the input: its ends, where consecutive encoder frames just see it, and anywhere."""
         frames = length // self.per_frame
@@ -122,38 +126,25 @@ def probe_causality(model: Any, seconds: float = 4.0, probes: int = 16, seed: in
     with _undisturbed(model):
         for length in (seconds, SHORT_SECONDS):
             for source, signal in _inputs(model, report, length, generator):
-                moves += [_Move(source, *first, length) for first in _first_moved(source, signal, probes, generator)]
+                first_moved = _first_moved(source, signal, probes, generator)
+                moves += [(source, at, frame, length) for at, frame in first_moved]
     return _result(report, moves)
 
 
-@dataclass(frozen=True)
-class _Move:
-    """Changing an input of `seconds` from step `at` on moved `frame` first."""
-
-    source: _Source
-    at: int
-    frame: int
-    seconds: float
-
-    def lookahead_ms(self) -> float:
-        return (self.at - self.frame * self.source.per_frame) * self.source.ms
-
-    def allowed(self) -> bool:
-        return self.at <= self.frame * self.source.per_frame + self.source.allowed
-
-    def as_violation(self) -> Violation:
-        return Violation(self.source.name, self.at, self.frame, self.seconds)
-
-
-def _result(report: LookaheadReport, moves: list[_Move]) -> CausalityResult:
+def _result(report: LookaheadReport, moves: list[tuple[_Source, int, int, float]]) -> CausalityResult:
+    """What moves of (source, step of the change, first frame that it moved, seconds of the input) say."""
     features_ms, audio_ms = (
-        max(move.lookahead_ms() for move in moves if move.source.name == name) for name in ("features", "audio")
+        max(source.ahead(at, frame) * source.ms for source, at, frame, _ in moves if source.name == name)
+        for name in ("features", "audio")
     )
-    too_early = next((move for move in moves if not move.allowed()), None)
-    violation = None if too_early is None else too_early.as_violation()
+    too_early = (
+        Violation(source.name, at, frame, seconds)
+        for source, at, frame, seconds in moves
+        if source.ahead(at, frame) > source.allowed
+    )
     stated_ms = report.stated_frames * report.timing.encoder_ms
     window_ms = report.timing.samples_ms(report.timing.samples_ahead)
-    return CausalityResult(features_ms, audio_ms, stated_ms, stated_ms + window_ms, len(moves), violation)
+    return CausalityResult(features_ms, audio_ms, stated_ms, stated_ms + window_ms, len(moves), next(too_early, None))
 
 
 def _inputs(
@@ -161,7 +152,8 @@ def _inputs(
 ) -> Iterator[tuple[_Source, Tensor]]:
     """(source, signal) for features and for audio; the signals are on the model's device, without a batch."""
     timing, stated = report.timing, report.stated_frames * report.timing.stride
-    device, dtype = _device_and_dtype(model.encoder)
+    parameter = next(model.encoder.parameters())
+    device, dtype = parameter.device, parameter.dtype
     audio = 0.1 * torch.randn(int(seconds * timing.sample_rate), generator=generator)
     feats = _features(model, audio.to(device).unsqueeze(0))
     noise = torch.randn((feats.size(1), audio.numel() // timing.hop), generator=generator)
@@ -203,11 +195,6 @@ def _first_moved(source: _Source, signal: Tensor, count: int, generator: torch.G
         raise ValueError(f"no output of the encoder depends on its {source.name}: there is nothing to check")
     first = moved.int().argmax(dim=1).tolist()
     return [(at, frame) for at, frame, any_moved in zip(points, first, moved.any(dim=1).tolist()) if any_moved]
-
-
-def _device_and_dtype(encoder: Any) -> tuple[torch.device, torch.dtype]:
-    parameter = next(encoder.parameters())
-    return parameter.device, parameter.dtype
 
 
 @contextmanager

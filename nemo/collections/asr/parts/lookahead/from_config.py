@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from nemo.collections.asr.parts.contexts import STYLES, UNLIMITED, AttentionContext, ContextSchedule
+from nemo.collections.asr.parts.contexts import STYLES, AttentionContext, ConfiguredContexts
 from nemo.collections.asr.parts.lookahead.reach import (
     SUBSAMPLING_STEPS,
     Reach,
@@ -18,7 +18,7 @@ from nemo.collections.asr.parts.lookahead.reach import (
     subsampling_reach,
 )
 from nemo.utils.config_targets import class_of_target
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import check_choice, check_integer
 
 Contexts = tuple[AttentionContext, ...]
 
@@ -70,22 +70,25 @@ def read_options(config_or_model: Any) -> ModelOptions:
     model = None if isinstance(config_or_model, Mapping) else config_or_model
     config = model_section(config_or_model if model is None else model.cfg)
     preprocessor, encoder = (_section(config, name) for name in ("preprocessor", "encoder"))
-    _require_conformer(_class_of_config(encoder) if model is None else _class_of_module(model.encoder))
+    _require_conformer(encoder if model is None else model.encoder)
     if encoder.get("reduction") and (encoder.get("reduction_factor") or 1) > 1:
         raise ValueError(f"encoder.reduction={encoder.reduction!r}: its look-ahead is not known; must be null")
     timing = _timing(preprocessor, encoder)
+    is_mfcc = "MFCC" in preprocessor.get("_target_", "")
+    is_local = encoder.get("self_attention_model") == "rel_pos_local_attn"
     style, contexts = _contexts_of_config(config, encoder) if model is None else _contexts_of_model(model.encoder)
     return ModelOptions(
         contexts=contexts,
         style=style,
-        sees_globally=_global_tokens(encoder),
+        sees_globally=(encoder.get("global_tokens") or 0) if is_local else 0,
         timing=timing,
         convolution=_convolution(encoder),
         conv_context_size=encoder.get("conv_context_size"),
         conv_norm_type=encoder.get("conv_norm_type", "batch_norm"),
         subsampling=_subsampling(encoder),
         subsampled=_subsampled(encoder),
-        normalize=_normalize(preprocessor),
+        # the MFCC preprocessor has no such option
+        normalize=preprocessor.get("normalize", None if is_mfcc else "per_feature"),
     )
 
 
@@ -104,14 +107,10 @@ def read_flag(model: Mapping, name: str) -> bool:
 
 
 def _section(config: Mapping, name: str) -> Any:
+    """A section of the config. One in NeMo's old form, `cls` (or `target`) and `params`, gets the form of today."""
     section = config.get(name)
     if not isinstance(section, Mapping):
         raise ValueError(f"{name}={section!r}: the model's config must have a section with this name")
-    return _without_params(section)
-
-
-def _without_params(section: Mapping) -> Mapping:
-    """A section in NeMo's old form, `cls` (or `target`) and `params`, in the form of today."""
     target = section.get("cls") or section.get("target")
     if target is None or "params" not in section:
         return section
@@ -119,24 +118,17 @@ def _without_params(section: Mapping) -> Mapping:
     return OmegaConf.create({**params, "_target_": target})
 
 
-def _class_of_config(encoder: Mapping) -> type:
-    path = encoder.get("_target_")
-    if not isinstance(path, str):
-        raise ValueError(f"encoder._target_={path!r}: the config must name the encoder's class")
-    return class_of_target("encoder._target_", path)
-
-
-def _class_of_module(encoder: Any) -> type:
-    """The encoder's class, also of a compiled one."""
-    return type(getattr(encoder, "_orig_mod", encoder))
-
-
-def _require_conformer(encoder_class: type) -> None:
+def _require_conformer(encoder: Any) -> None:
+    """Raises a ValueError if an encoder, or the class that its section of a config names, is no Conformer's."""
+    if isinstance(encoder, Mapping):
+        cls = class_of_target("encoder._target_", encoder.get("_target_"))
+    else:
+        cls = type(getattr(encoder, "_orig_mod", encoder))  # also of a compiled one
     # by name: both NeMo's class and ours have it, and a part imports no module
-    if not any(parent.__name__ == "ConformerEncoder" for parent in encoder_class.__mro__):
-        name, path = encoder_class.__name__, f"{encoder_class.__module__}.{encoder_class.__qualname__}"
+    if not any(parent.__name__ == "ConformerEncoder" for parent in cls.__mro__):
         raise ValueError(
-            f"encoder={name} ({path}): its look-ahead is not known; report_lookahead reads ConformerEncoder"
+            f"encoder={cls.__name__} ({cls.__module__}.{cls.__qualname__}): its look-ahead is not known; "
+            "report_lookahead reads ConformerEncoder"
         )
 
 
@@ -159,34 +151,14 @@ def _samples(preprocessor: Mapping, what: str, default: float, rate: int) -> int
 
 
 def _contexts_of_config(config: Mapping, encoder: Mapping) -> tuple[str, Contexts]:
-    n_layers = check_integer("encoder.n_layers", encoder.get("n_layers"), 1)
-    style = encoder.get("att_context_style", "regular")
-    if style not in STYLES:
-        raise ValueError(f"encoder.att_context_style={style!r}: must be one of {', '.join(STYLES)}")
-    blocks = (section.get("hierarchical_context") for section in (config, encoder))
-    schedules = [schedule for schedule in map(ContextSchedule.from_config, blocks) if schedule is not None]
-    if schedules:
-        contexts = tuple(schedules[0].for_layers(n_layers, style))
-    else:
-        size = encoder.get("att_context_size") or [UNLIMITED, UNLIMITED]
-        contexts = (AttentionContext.parse(size if isinstance(size[0], int) else size[0]),) * n_layers
-    cap = encoder.get("context_cap")
-    if cap is not None:
-        limit = AttentionContext.parse(cap, "encoder.context_cap")
-        contexts = tuple(context.capped(limit, style) for context in contexts)
-    return style, contexts
+    configured = ConfiguredContexts.from_config(encoder, config.get("hierarchical_context"))
+    return configured.style, tuple(configured.seen())
 
 
 def _contexts_of_model(encoder: Any) -> tuple[str, Contexts]:
     contexts = getattr(encoder, "layer_contexts", None) or [encoder.att_context_size] * len(encoder.layers)
-    if encoder.att_context_style not in STYLES:
-        raise ValueError(f"att_context_style={encoder.att_context_style!r}: must be one of {', '.join(STYLES)}")
-    return encoder.att_context_style, tuple(AttentionContext.parse(context) for context in contexts)
-
-
-def _global_tokens(encoder: Mapping) -> int:
-    is_local = encoder.get("self_attention_model") == "rel_pos_local_attn"
-    return (encoder.get("global_tokens") or 0) if is_local else 0
+    style = check_choice("att_context_style", encoder.att_context_style, STYLES)
+    return style, tuple(AttentionContext.parse(context) for context in contexts)
 
 
 def _convolution(encoder: Mapping) -> Reach:
@@ -221,9 +193,3 @@ def _subsampled(encoder: Mapping) -> Reach:
     if kind not in SUBSAMPLING_STEPS:
         raise ValueError(f"encoder.subsampling={kind!r}: must be one of {', '.join(SUBSAMPLING_STEPS)}")
     return subsampling_reach(kind, factor, bool(encoder.get("causal_downsampling")))
-
-
-def _normalize(preprocessor: Mapping) -> Any:
-    # the MFCC preprocessor has no such option
-    default = None if "MFCC" in preprocessor.get("_target_", "") else "per_feature"
-    return preprocessor.get("normalize", default)

@@ -75,11 +75,6 @@ def subsampling_reach(kind: str, factor: int, causal: bool) -> Reach:
     return Reach(back * (factor - 1), ahead * (factor - 1))
 
 
-def has_causal_form(kind: str) -> bool:
-    """Whether a kind of subsampling sees nothing ahead with `causal_downsampling`."""
-    return SUBSAMPLING_STEPS[kind][1][1] == 0
-
-
 def frames_ahead(contexts: Sequence[AttentionContext], style: str, conv_ahead: float = 0) -> float:
     """How many encoder frames ahead the layers see together, at the frame that sees furthest.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nemo.collections.asr.parts.contexts.context import AttentionContext
-from nemo.collections.asr.parts.lookahead.from_config import ModelOptions, model_section, read_flag, read_options
+from nemo.collections.asr.parts.lookahead.from_config import model_section, read_flag, read_options
 from nemo.collections.asr.parts.lookahead.predicted import PredictedTokens, predicted_tokens
 from nemo.collections.asr.parts.lookahead.reach import (
     Reach,
@@ -22,8 +22,14 @@ from nemo.collections.asr.parts.lookahead.reach import (
     frames_back,
     layer_ranges,
 )
-from nemo.collections.asr.parts.lookahead.reasons import Reason, find_reasons, stated_frames
-from nemo.collections.asr.parts.lookahead.wording import layers_text, ms_text, number_text
+from nemo.collections.asr.parts.lookahead.reasons import (
+    Reason,
+    find_reasons,
+    layers_text,
+    ms_text,
+    number_text,
+    stated_frames,
+)
 from nemo.utils import logging
 
 
@@ -114,22 +120,19 @@ def report_lookahead(config_or_model: Any) -> LookaheadReport:
             or cannot be imported, or an option has a value that means nothing.
     """
     options = read_options(config_or_model)
+    timing = options.timing
+    back_ms = frames_back(options.contexts, options.style, options.convolution.back) * timing.encoder_ms
+    back_ms += options.subsampled.back * timing.feature_ms + timing.samples_ms(timing.samples_back)
     return LookaheadReport(
         contexts=options.contexts,
         style=options.style,
-        timing=options.timing,
+        timing=timing,
         reasons=tuple(find_reasons(options)),
         stated_frames=stated_frames(options),
         convolution=options.convolution,
-        left_reach_ms=_left_reach_ms(options),
+        left_reach_ms=back_ms,
         predicted=predicted_tokens(config_or_model, options),
     )
-
-
-def _left_reach_ms(options: ModelOptions) -> float:
-    timing = options.timing
-    layers = frames_back(options.contexts, options.style, options.convolution.back) * timing.encoder_ms
-    return layers + options.subsampled.back * timing.feature_ms + timing.samples_ms(timing.samples_back)
 
 
 def require_streaming(config: Mapping) -> None:

@@ -3,12 +3,15 @@
 
 """Manifests: what is checked before training starts, and which line an entry stands in."""
 
-from nemo.collections.asr.parts.manifests.check import ON_BAD_AUDIO, check_manifests
-from nemo.collections.asr.parts.manifests.description import describe_entry
+from nemo.collections.asr.parts.manifests.audio import describe_entry, lacking_program
+from nemo.collections.asr.parts.manifests.check import (
+    ON_BAD_AUDIO,
+    check_manifests,
+    check_on_ranks,
+    raise_on_all_ranks,
+)
 from nemo.collections.asr.parts.manifests.lines import manifests_of
 from nemo.collections.asr.parts.manifests.problems import MOST_BAD, too_many
-from nemo.collections.asr.parts.manifests.ranks import check_on_ranks, raise_on_all_ranks
-from nemo.collections.asr.parts.manifests.readers import lacking_program
 
 __all__ = [
     "MOST_BAD",

@@ -9,23 +9,25 @@ all: it trains with silence instead).
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from nemo.collections.asr.parts.manifests.audio_headers import audio_problems
-from nemo.collections.asr.parts.manifests.channels import check_selector
-from nemo.collections.asr.parts.manifests.entries import Entry, parse_entry
+from lightning.pytorch import Trainer
+
+from nemo.collections.asr.parts.manifests.audio import FilesToTry, audio_problems
 from nemo.collections.asr.parts.manifests.lines import (
+    Entry,
     encoding_of,
     how_to_decode,
     manifests_of,
+    parse_entry,
     read_lines,
     undecodable_line,
     why_no_file,
 )
 from nemo.collections.asr.parts.manifests.problems import MOST_BAD, Problem, Problems, too_many
-from nemo.collections.asr.parts.manifests.readers import FilesToTry
 from nemo.utils import logging
+from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.option_checks import check_integer, check_number
 
 ON_BAD_AUDIO = ("raise", "skip", None)  # `model.on_bad_audio`; None is NeMo's behaviour
@@ -69,13 +71,35 @@ def check_lines(config: Mapping) -> list[CheckedLines]:
     check_selector(config)
     checked, messages = [], []
     for key in KEYS:
-        for manifest in list(_local(key, config.get(key))):
+        for manifest in list(manifests_of(config.get(key), key)):
+            if any(mark in manifest for mark in ("://", "_OP_", "{")):
+                continue
             problems = Problems(f"{key}={manifest}")
             checked.append(_check_manifest(key, manifest, config, problems))
             messages += problems.messages()
     if messages:
         raise ValueError("\n".join(messages))
     return checked
+
+
+def check_selector(config: Mapping):
+    """Raises a ValueError if NeMo can select no channel by the section's `channel_selector`.
+
+    NeMo looks at it when it reads a file. A name is one of Lhotse's: `use_lhotse` takes it.
+    """
+    selector = config.get("channel_selector")
+    if selector is None or selector == "average" or _is_index(selector):
+        return
+    if not isinstance(selector, str) and isinstance(selector, Sequence) and selector and all(map(_is_index, selector)):
+        return
+    raise ValueError(
+        f"channel_selector={selector!r}: must be null, average, the number of a channel, from 0, or a list of one "
+        "number. The name of a key of the manifest's lines needs use_lhotse=true."
+    )
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_audio(config: Mapping, checked: list[CheckedLines], on_bad_audio: str | None = None):
@@ -111,12 +135,6 @@ def _audio_errors(checked: CheckedLines, selector, skip: bool) -> list[str]:
     return kinds.messages()
 
 
-def _local(key: str, value) -> Iterator[str]:
-    for path in manifests_of(value, key):
-        if "://" not in path and "_OP_" not in path and "{" not in path:
-            yield path
-
-
 def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems) -> CheckedLines:
     """Reads a manifest twice, rather than keep what may be millions of entries."""
     if why := why_no_file(os.path.expanduser(manifest)):
@@ -128,7 +146,8 @@ def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems
         total = sum(1 for _ in read_lines(manifest, encoding))
         if not total:
             raise ValueError(f"{key}={manifest}: the manifest is empty; it needs one JSON object a line")
-        count = _count(total, config)
+        asked = check_integer("check_audio_files", config.get("check_audio_files", FILES_TO_OPEN), -1)
+        count = total if asked < 0 else min(asked, total)
         for position, (number, text) in enumerate(read_lines(manifest, encoding)):
             entry = parse_entry(key, number, text)
             if isinstance(entry, Problem):
@@ -146,22 +165,14 @@ def _check_manifest(key: str, manifest: str, config: Mapping, problems: Problems
     return CheckedLines(key, manifest, to_open, to_try)
 
 
-def _count(total: int, config: Mapping) -> int:
-    """How many of `total` files to open."""
-    count = check_integer("check_audio_files", config.get("check_audio_files", FILES_TO_OPEN), -1)
-    return total if count < 0 else min(count, total)
-
-
-def _seconds_or_none(config: Mapping, name: str) -> float | None:
-    value = config.get(name)
-    return None if value is None else check_number(name, value, float("-inf"), float("inf"))
-
-
 class DurationLimits:
     """NeMo drops utterances outside the limits of a data section; dropping every one leaves nothing to train on."""
 
     def __init__(self, config: Mapping):
-        self.low, self.high = (_seconds_or_none(config, name) for name in ("min_duration", "max_duration"))
+        for name in ("min_duration", "max_duration"):
+            if config.get(name) is not None:
+                check_number(name, config[name], float("-inf"), float("inf"))
+        self.low, self.high = config.get("min_duration"), config.get("max_duration")
         self.count, self.shortest, self.longest, self.kept = 0, float("inf"), 0.0, False
 
     def add(self, duration: float | None):
@@ -180,3 +191,40 @@ class DurationLimits:
                 f"manifest_filepath={manifest}: none of its {self.count} utterances, {self.shortest:.2f} s to "
                 f"{self.longest:.2f} s long, is within min_duration={self.low} and max_duration={self.high}"
             )
+
+
+def check_on_ranks(config: Mapping, on_bad_audio: str | None, trainer: Trainer | None) -> str:
+    """Checks a data section as `check_manifests` does, where a model is built on many ranks; all of them fail alike.
+
+    There is no process group yet. So every rank checks the manifests' lines, which NeMo reads on each anyhow and where
+    all find the same, and rank 0 reads the audio headers. If it raised then what it alone knows, the others would wait
+    for it in the start of the process group. So it keeps the error until they are all there.
+
+    Returns:
+        what to give to `raise_on_all_ranks`: empty if nothing was found, or this is not rank 0
+    Raises:
+        ValueError: a line of a manifest is bad, or there is one rank only and audio cannot be read
+    """
+    lines = check_lines(config)
+    if not _is_alone(trainer) and not is_global_rank_zero():
+        return ""
+    try:
+        check_audio(config, lines, on_bad_audio)
+    except ValueError as error:
+        if _is_alone(trainer):
+            raise
+        return f"{error}\n"
+    return ""
+
+
+def raise_on_all_ranks(unreadable: str, trainer: Trainer | None):
+    """Raises a ValueError on each rank if rank 0 has found audio that cannot be read; all ranks call it."""
+    if _is_alone(trainer):
+        return
+    unreadable = trainer.strategy.broadcast(unreadable)
+    if unreadable:
+        raise ValueError(unreadable.strip())
+
+
+def _is_alone(trainer: Trainer | None) -> bool:
+    return trainer is None or trainer.world_size == 1

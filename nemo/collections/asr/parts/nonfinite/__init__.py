@@ -11,15 +11,12 @@ from nemo.collections.asr.parts.nonfinite.callback import (
     skips_scheduler,
     step_was_skipped,
 )
-from nemo.collections.asr.parts.nonfinite.utterances import name_utterances, utterances_of
 
 __all__ = [
     "ON_NONFINITE",
     "NonfiniteSteps",
     "check_on_nonfinite",
-    "name_utterances",
     "nonfinite_of_config",
     "skips_scheduler",
     "step_was_skipped",
-    "utterances_of",
 ]

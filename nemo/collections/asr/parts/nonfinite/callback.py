@@ -1,30 +1,87 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The callback that looks at each step's loss and gradients before the optimizer does."""
+"""The callbacks that look at a step's loss and gradients before the optimizer does, and at a validation's losses."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
+from torchmetrics import Metric
 
-from nemo.collections.asr.parts.nonfinite.kept_state import KeptBuffers, KeptCounts
+from nemo.collections.asr.data.loading import rider_of
 from nemo.collections.asr.parts.nonfinite.ranks import Batch, Findings, describe, find
-from nemo.collections.asr.parts.nonfinite.utterances import utterances_of
-from nemo.collections.asr.parts.nonfinite.validation import NonfiniteValidation
 from nemo.utils import logging
-from nemo.utils.option_checks import check_choice
+from nemo.utils.option_checks import check_choice, read_option
 
 ON_NONFINITE = ("raise", "skip", None)
+LOSS = "val_loss"
 MOST_WARNINGS = 10  # of skipped steps, a run; all are counted
 # So many in a row are no bad utterances: the weights or the learning rate are bad, and nothing is learned any more.
 MOST_IN_A_ROW = 100
 
 
-class NonfiniteSteps(Callback):
+class KeptBuffers:
+    """Running statistics of a model's batch norms before a step. A model without batch norms has none."""
+
+    def __init__(self, model: nn.Module):
+        norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        self.buffers: list[Tensor] = [b for norm in norms for b in norm.buffers(recurse=False)]
+        self.kept: list[Tensor] = []
+
+    def keep(self) -> None:
+        """Remembers them as they are."""
+        self.kept = [buffer.clone() for buffer in self.buffers]
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        """Makes them what they were."""
+        for buffer, kept in zip(self.buffers, self.kept):
+            buffer.copy_(kept)
+
+
+class KeptCounts:
+    """A metric's counts before a batch."""
+
+    def __init__(self, metric: Metric | None):
+        self.metric = metric
+        self.before: dict[str, Tensor] = {}
+        if metric is not None:
+            self.before = {name: value.clone() for name, value in metric.metric_state.items()}
+
+    def put_back_unless(self, is_fine: Tensor) -> None:
+        """Takes the batch back if it is not fine, a boolean on the device: the host does not wait for it."""
+        for name, before in self.before.items():
+            now = getattr(self.metric, name)
+            setattr(self.metric, name, torch.where(is_fine.to(now.device), now, before.to(now.device)))
+
+
+class _Looks(Callback):
+    """Remembers batches, their losses, and what a metric had counted before the last of them."""
+
+    def __init__(self, action: str):
+        super().__init__()
+        self.action = check_choice("on_nonfinite", action, ON_NONFINITE[:2])
+        self._counts = KeptCounts(None)
+        self._forget()
+
+    def _keep_counts(self, model: LightningModule, metric: str) -> None:
+        if self.action == "skip":
+            self._counts = KeptCounts(getattr(model, metric, None))
+
+    def _remember(self, batch: Any, index: int, loader: int = 0) -> None:
+        self._batches.append(Batch(index, rider_of(batch).utterances, loader))
+
+    def _forget(self) -> None:
+        self._batches: list[Batch] = []
+        self._losses: list[Tensor] = []
+
+
+class NonfiniteSteps(_Looks):
     """Ends the run, or leaves the step out, if the loss or a gradient is NaN or infinite.
 
     All ranks decide alike, before the optimizer's step, with one all-reduce of a number per rank and one wait for the
@@ -45,15 +102,11 @@ class NonfiniteSteps(Callback):
     """
 
     def __init__(self, action: str):
-        super().__init__()
-        self.action = check_choice("on_nonfinite", action, ON_NONFINITE[:2])
+        super().__init__(action)
         self.skipped = False  # this step
         self._skipped_in_epoch = self._skipped_in_run = self._in_a_row = 0
-        self._batches: list[Batch] = []
-        self._losses: list[Tensor] = []
         self._last_loss: Tensor | None = None
         self._buffers: KeptBuffers | None = None
-        self._counts = KeptCounts(None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins with nothing found."""
@@ -64,10 +117,9 @@ class NonfiniteSteps(Callback):
         """Remembers which batch this is, and what its forward pass will change."""
         if not self._batches and self._buffers is not None:
             self._buffers.keep()
-        self._batches.append(Batch(batch_idx, utterances_of(batch)))
+        self._remember(batch, batch_idx)
         self._last_loss = None
-        if self.action == "skip":
-            self._counts = KeptCounts(getattr(pl_module, "train_metrics", None))
+        self._keep_counts(pl_module, "train_metrics")
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Takes the loss, and makes all gradients NaN if it is not finite: so a gradient scaler skips the step."""
@@ -126,8 +178,65 @@ class NonfiniteSteps(Callback):
             more = " Further ones are only counted." if self._skipped_in_run == MOST_WARNINGS else ""
             logging.warning(f"{message}\nThe step is skipped.{more}")
 
-    def _forget(self) -> None:
-        self._batches, self._losses = [], []
+
+class NonfiniteValidation(_Looks):
+    """Ends the run after a validation with a loss that is NaN or infinite, or leaves its batch out of the mean.
+
+    It is left out of the metrics, too. If a rank has no batch with a finite loss, it leaves out none.
+
+    Args:
+        action: `raise` or `skip`
+
+    Raises:
+        FloatingPointError: names ranks and utterances.
+    """
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins with nothing found."""
+        self._forget()
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Remembers what the batch will be counted in."""
+        self._keep_counts(pl_module, "val_metrics")
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Takes the loss, and a bad batch out of the metrics; the host does not wait."""
+        loss = outputs.get(LOSS) if isinstance(outputs, dict) else None
+        if loss is None:
+            return
+        self._losses.append(loss.detach())
+        self._remember(batch, batch_idx, dataloader_idx)
+        self._counts.put_back_unless(self._losses[-1].isfinite())
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Decides, on all ranks alike, before the model takes the mean."""
+        findings = find(self._losses, [], pl_module.device)
+        if findings is not None:
+            message = f"model.on_nonfinite={self.action}: validation: {describe(findings, self._batches)}"
+            if self.action == "raise":
+                raise FloatingPointError(message)
+            logging.warning(f"{message}\nLeft out of {LOSS}.")
+            self._leave_out(pl_module)
+        self._forget()
+
+    @staticmethod
+    def _leave_out(model: LightningModule) -> None:
+        """Takes the outputs of bad batches from those that the model takes the mean of."""
+        outputs = model.validation_step_outputs
+        for of_loader in [outputs] if outputs and isinstance(outputs[0], dict) else outputs:
+            losses = [output.get(LOSS) for output in of_loader]
+            finite = [output for output, loss in zip(of_loader, losses) if loss is None or loss.isfinite()]
+            of_loader[:] = finite or of_loader
 
 
 def check_on_nonfinite(cfg: Mapping) -> str | None:
@@ -136,7 +245,7 @@ def check_on_nonfinite(cfg: Mapping) -> str | None:
     Raises:
         ValueError: it is another value than those of `ON_NONFINITE`.
     """
-    action = check_choice("on_nonfinite", cfg.get("on_nonfinite"), ON_NONFINITE)
+    action = read_option("model.on_nonfinite", cfg)
     if action is None and cfg.get("skip_nan_grad"):
         logging.warning(
             "model.skip_nan_grad=true: NeMo's models for self-supervised pretraining do not look at it. Set "

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from nemo.utils.ranks import from_all_ranks, has_ranks
+from nemo.utils.ranks import from_all_ranks, has_ranks, largest_of_all_ranks
 
 MOST_NAMES = 32  # of a batch, in a message
 
@@ -57,10 +57,12 @@ def find(losses: Sequence[Tensor], gradients: Sequence[Tensor], device: torch.de
     Returns:
         None if all are finite
     """
-    own, ranks, in_gradients = _on_all_ranks(*flags_of(losses, gradients, device))
-    if in_gradients and not any(ranks):
-        # a sum of squares may be infinite where no gradient is: only now is it worth to look at each of them
-        own, ranks, in_gradients = _on_all_ranks(*flags_of(losses, gradients, device, order=float("inf")))
+    # a sum of squares may be infinite where no gradient is: only then is it worth to look at each of them
+    for order in (2.0, float("inf")):
+        own, flags = flags_of(losses, gradients, device, order)
+        *ranks, in_gradients = largest_of_all_ranks(flags).tolist()
+        if any(ranks) or not in_gradients:
+            break
     if not any(ranks) and not in_gradients:
         return None
     return Findings(tuple(i for i, flag in enumerate(ranks) if flag), bool(in_gradients), tuple(own.bool().tolist()))
@@ -81,16 +83,10 @@ def flags_of(
             gradients; (ranks + 1,), float32
     """
     rank, world = (dist.get_rank(), dist.get_world_size()) if has_ranks() else (0, 1)
-    own = torch.stack([_is_bad(loss) for loss in losses]) if losses else torch.zeros(0, device=device)
+    bad = [loss.detach().isfinite().all().logical_not() for loss in losses]
+    own = torch.stack(bad) if bad else torch.zeros(0, device=device)
     place = torch.arange(world + 1, device=device)
     return own, (place == rank) * own.any().float() + (place == world) * _any_bad(gradients, device, order).float()
-
-
-def _on_all_ranks(own: Tensor, flags: Tensor) -> tuple[Tensor, list[float], float]:
-    if has_ranks():
-        dist.all_reduce(flags, dist.ReduceOp.MAX)
-    *ranks, in_gradients = flags.tolist()
-    return own, ranks, in_gradients
 
 
 def describe(findings: Findings, batches: Sequence[Batch]) -> str:
@@ -103,10 +99,6 @@ def describe(findings: Findings, batches: Sequence[Batch]) -> str:
     lines = [f"  rank {rank}: {text}" for rank, texts in enumerate(from_all_ranks(own)) for text in texts]
     what = "the loss is not finite" if findings.ranks else "the losses are finite, the gradients are not"
     return f"{what}:\n" + "\n".join(lines)
-
-
-def _is_bad(loss: Tensor) -> Tensor:
-    return loss.detach().isfinite().all().logical_not()
 
 
 def _any_bad(gradients: Sequence[Tensor], device: torch.device, order: float) -> Tensor:

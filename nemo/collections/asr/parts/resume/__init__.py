@@ -8,15 +8,7 @@
 first.
 """
 
-from nemo.collections.asr.parts.resume.callback import ExactResume, resume_of_config, resumed_loader, stoppable_loader
+from nemo.collections.asr.parts.resume.callback import ExactResume, resume_of_config, resumed_loader
 from nemo.collections.asr.parts.resume.checkpoint_files import recover_checkpoints
-from nemo.collections.asr.parts.resume.stop_signals import deafen_workers
 
-__all__ = [
-    "ExactResume",
-    "deafen_workers",
-    "recover_checkpoints",
-    "resume_of_config",
-    "resumed_loader",
-    "stoppable_loader",
-]
+__all__ = ["ExactResume", "recover_checkpoints", "resume_of_config", "resumed_loader"]

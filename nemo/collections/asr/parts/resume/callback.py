@@ -4,6 +4,7 @@
 """The callback that makes a resumed run the uninterrupted one."""
 
 import signal
+from dataclasses import replace
 from typing import Any
 
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -12,15 +13,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from nemo.collections.asr.data.loading import ordered_loader
+from nemo.collections.asr.data.loading.order import can_be_ordered, has_indices
 from nemo.collections.asr.parts.resume.checkpoint_files import AtomicCheckpointIO
-from nemo.collections.asr.parts.resume.epoch_loop import ResumedEpochLoop
-from nemo.collections.asr.parts.resume.place import Place
-from nemo.collections.asr.parts.resume.random_state import RandomState, capture, derive_seed, put_back, seed_process
-from nemo.collections.asr.parts.resume.seeded_loader import can_be_seeded, has_indices, seeded_loader
+from nemo.collections.asr.parts.resume.place import Place, ResumedEpochLoop
 from nemo.collections.asr.parts.resume.stop_signals import StopSignals, deafen_workers
 from nemo.utils import logging
 from nemo.utils.callbacks.preemption import PreemptionCallback
-from nemo.utils.option_checks import check_integer
+from nemo.utils.option_checks import read_option
+from nemo.utils.random_state import RandomState, capture, derive_seed, put_back, seed_process
 from nemo.utils.ranks import from_all_ranks
 
 KEY = "exact_resume"  # in a checkpoint; whoever does not know it does not look at it
@@ -59,9 +60,9 @@ class ExactResume(Callback):
         Without a seed, and for data that is read as a stream (tarred, Lhotse's too, DALI), it is returned as it is.
         """
         self._utterances = _utterances_of_a_batch(loader, trainer)
-        if self.seed is None or trainer.overfit_batches or not can_be_seeded(loader):
+        if self.seed is None or trainer.overfit_batches or not can_be_ordered(loader):
             return loader
-        loader = seeded_loader(loader, self.seed, trainer.world_size, trainer.global_rank)
+        loader = ordered_loader(loader, self.seed, trainer.world_size, trainer.global_rank)
         progress: Any = trainer.fit_loop.epoch_progress.current
         epoch, batches = progress.processed, 0
         if self.place is not None and self._boundary is None:
@@ -76,6 +77,11 @@ class ExactResume(Callback):
         others = [callback for callback in trainer.callbacks if not isinstance(callback, PreemptionCallback)]
         if len(others) < len(trainer.callbacks):
             trainer.callbacks = others  # another list: Lightning is going through this one
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Has the workers of the model's own data loaders leave signals alone, if the run will listen to them."""
+        if _checkpoints(trainer) is not None:
+            deafen_workers([getattr(pl_module, name, None) for name in ("_train_dl", "_validation_dl")])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listens for signals, if there is a callback that can save."""
@@ -186,10 +192,8 @@ class ExactResume(Callback):
         return place.with_batches(batches)
 
     def _current(self, trainer: Trainer) -> Place:
-        place = Place.of(trainer, validated=False, counted=self._counted)
-        if self._validated == (place.epoch, place.batches):
-            place = Place.of(trainer, validated=True, counted=self._counted)
-        return place
+        place = Place.of(trainer, self._counted)
+        return replace(place, validated=True) if self._validated == (place.epoch, place.batches) else place
 
     def _what_to_save(self, trainer: Trainer) -> tuple[Place, RandomState]:
         """The place and the random states now, or those of the last optimizer step where something is half done."""
@@ -222,28 +226,15 @@ def resume_of_config(model: Any) -> list[ExactResume]:
     trainer = model.trainer
     if trainer is not None and trainer.state.fn != TrainerFn.FITTING:
         return []
-    seed = model.cfg.get("seed")
-    return [ExactResume(None if seed is None else check_integer("model.seed", seed, 0))]
+    return [ExactResume(read_option("model.seed", model.cfg))]
 
 
 def resumed_loader(model: Any, loader: Any) -> Any:
     """A model's training data loader, for Lightning's hook `train_dataloader`."""
-    callback, loader = _resume_of(model), stoppable_loader(model, loader)
-    return loader if callback is None else callback.prepare(loader, model._trainer)
-
-
-def stoppable_loader(model: Any, loader: Any) -> Any:
-    """A model's data loader, or several: their workers leave signals alone if the run listens to them."""
-    callback = _resume_of(model)
-    if callback is not None and _checkpoints(model._trainer) is not None:
-        deafen_workers(loader)
-    return loader
-
-
-def _resume_of(model: Any) -> ExactResume | None:
     trainer: Any = getattr(model, "_trainer", None)
     callbacks = [] if trainer is None else trainer.callbacks
-    return next((callback for callback in callbacks if isinstance(callback, ExactResume)), None)
+    resume = next((callback for callback in callbacks if isinstance(callback, ExactResume)), None)
+    return loader if resume is None else resume.prepare(loader, trainer)
 
 
 def _save_last(trainer: Trainer, checkpoints: ModelCheckpoint) -> None:

@@ -3,10 +3,13 @@
 
 """Where a training run is: the batches of an epoch that are done, read off Lightning's loops and put back there."""
 
+import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.loops.fetchers import _DataFetcher
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,20 @@ class Place:
     counted: bool = True
 
     @classmethod
-    def of(cls, trainer: Trainer, validated: bool, counted: bool) -> "Place":
+    def of(cls, trainer: Trainer, counted: bool) -> "Place":
         """Where a trainer is; while a batch is being trained on, the place before it."""
         epochs: Any = trainer.fit_loop.epoch_progress.current
         progress: Any = trainer.fit_loop.epoch_loop.batch_progress
         done = progress.current.processed
+        # once the next batch is `ready`, `is_last_batch` speaks of that one
+        at_last = progress.current.ready == done and progress.is_last_batch
         place = cls(
             epoch=epochs.processed,
             batches=done,
             all_batches=progress.total.processed,
             global_step=trainer.global_step,
-            validated=validated or done == 0,
-            is_last=_was_last(trainer, done),
+            validated=done == 0,
+            is_last=done == trainer.num_training_batches or at_last,
             logged_steps=trainer.fit_loop.epoch_loop._batches_that_stepped,
             counted=counted,
         )
@@ -83,11 +88,39 @@ class Place:
         loops["epoch_loop.state_dict"]["_batches_that_stepped"] = self.logged_steps
 
 
-def _was_last(trainer: Trainer, done: int) -> bool:
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    # once the next batch is `ready`, `is_last_batch` speaks of that one
-    return done == trainer.num_training_batches or (progress.current.ready == done and progress.is_last_batch)
-
-
 def _set_all(counts: dict[str, int], value: int) -> None:
     counts.update(dict.fromkeys(counts, value))
+
+
+class ResumedEpochLoop(_TrainingEpochLoop):
+    """The loop of a trainer that goes on at a `Place`; NeMo's `exp_manager`, too, gives a trainer another loop.
+
+    Lightning runs the validation at that place, whether it has been run or not. NeMo's loop leaves it out, whether it
+    has been run or not, and so it does after the first batch. Here it is run if it has not been.
+    """
+
+    place: Place
+
+    @classmethod
+    def taking_over(cls, loop: _TrainingEpochLoop, place: Place) -> "ResumedEpochLoop":
+        """A loop with all that another one has, for the same trainer."""
+        new = cls(loop.trainer, loop.min_steps, loop.max_steps)
+        vars(new).update(vars(loop))
+        new.place = place
+        return new
+
+    def reset(self) -> None:
+        """Lightning's hook, without its warning that a data loader which keeps no state could not go on."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
+            super().reset()
+
+    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+        """Lightning's hook: decides whether the epoch goes on with a validation or with a batch."""
+        super().on_run_start(data_fetcher)
+        self.val_loop.restarting = False
+        if not self.restarting:
+            return
+        if self.place.validated or not self._should_check_val_fx(data_fetcher):
+            self.restarting = False
+            self._batches_that_stepped += not self.place.counted

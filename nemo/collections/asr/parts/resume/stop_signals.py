@@ -15,6 +15,8 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
+from nemo.utils.ranks import has_ranks, largest_of_all_ranks
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAME_STOP = 1.0  # s: launchers pass a signal on that has reached the whole process group already
 HEARD = "\n{name}: training stops after this batch and saves a checkpoint. Once more ends it at once.\n"
@@ -120,12 +122,10 @@ class StopSignals:
 
     def heard(self, trainer: Trainer) -> int | None:
         """The signal that any rank has heard, None if none has; to be called by all ranks at the same places."""
-        number = self._first or 0
-        if trainer.world_size > 1 and torch.distributed.is_initialized():
-            numbers = torch.tensor(number, device=trainer.strategy.root_device)
-            torch.distributed.all_reduce(numbers, op=torch.distributed.ReduceOp.MAX)
-            number = int(numbers)
-        return number or None
+        if trainer.world_size == 1 or not has_ranks():
+            return self._first
+        number = torch.tensor(self._first or 0, device=trainer.strategy.root_device)
+        return int(largest_of_all_ranks(number)) or None
 
     def _hear(self, number: int, frame: Any) -> None:
         now = time.monotonic()

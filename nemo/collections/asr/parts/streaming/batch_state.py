@@ -4,24 +4,20 @@
 """What is remembered of each stream of a batch: dataclasses that say where the streams are, and no more than that.
 
 Resetting streams, copying, loading and counting bytes follow from the fields: a new one is added in one place.
+An array is a tensor of torch or an array of NumPy: only what both understand is asked of it.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from torch import Tensor
-
-from nemo.collections.asr.parts.streaming.batch_rows import clear_rows
-
-Value = Tensor | list[int] | int
-
-
 FIXED = {"fixed": True}  # metadata of a field that never changes: it is neither reset nor saved
+MOST = 2**62  # more than any number that is counted here
 
 
 def streams_at(dim: int) -> dict[str, int]:
-    """Metadata of a field with a tensor, or a list of tensors, whose dimension `dim` is the streams."""
+    """Metadata of a field with an array, or a list of arrays, whose dimension `dim` is the streams."""
     return {"dim": dim}
 
 
@@ -32,44 +28,58 @@ class Entry:
     Args:
         owner, attribute: the dataclass and its field
         name: of the whole path to it, like `encoder.layers.0.convolution`
-        value: the thing itself, not a copy
-        dim: where the streams are, in a tensor
+        value: the thing itself, not a copy: an array, a list of one number for each stream, or a number
+        dim: where the streams are, in an array
     """
 
-    owner: "BatchState"
+    owner: Any
     attribute: str
     name: str
-    value: Value
-    dim: int
+    value: Any
+    dim: int = 0
 
-    def reset(self, rows: Sequence[int], mask: Tensor) -> None:
+    def reset(self, rows: Sequence[int], mask: Any) -> None:
         """Zeros for some streams; a number for all streams stays."""
-        if isinstance(self.value, Tensor):
-            clear_rows(self.value, mask, self.dim)
+        if is_array(self.value):
+            self.value.swapaxes(0, self.dim)[mask] = 0.0
         elif isinstance(self.value, list):
             for row in rows:
                 self.value[row] = 0
 
-    def copied(self) -> Value:
+    def copied(self) -> Any:
         """A copy of the value, for a state that is saved."""
-        if isinstance(self.value, Tensor):
-            return self.value.clone()
-        return list(self.value) if isinstance(self.value, list) else self.value
+        if isinstance(self.value, int):
+            return self.value
+        return self.value.clone() if hasattr(self.value, "clone") else self.value.copy()
 
     def load(self, value: Any) -> None:
         """Takes over a value of the same kind."""
-        if isinstance(self.value, Tensor):
-            self.value.copy_(value)
-        elif isinstance(self.value, list):
-            self.value[:] = value
-        else:
+        if isinstance(self.value, int):
             setattr(self.owner, self.attribute, value)
+        else:
+            self.value[:] = value
+
+    def check(self, value: Any) -> None:
+        """Raises a ValueError if a value does not fit in the place of this one."""
+        if _kind(value) != _kind(self.value):
+            raise ValueError(
+                f"state {self.name!r} is {_kind(value)}, must be {_kind(self.value)} for this model and batch_size"
+            )
+        if is_array(value) and not getattr(value, "is_meta", False):
+            finite = (abs(value) < math.inf).swapaxes(0, self.dim)  # false for NaN too
+            if not finite.all():
+                rows = [row for row, whole in enumerate(finite.reshape(len(finite), -1).all(1).tolist()) if not whole]
+                raise ValueError(f"state {self.name!r} is not finite for streams {rows}")
+        if isinstance(value, int) and value not in (allowed := self.owner.allowed(self.attribute)):
+            raise ValueError(
+                f"state {self.name!r} is {value}: must be from {allowed.start} to {allowed.stop - 1} for this model"
+            )
 
 
 class BatchState:
     """Base of the dataclasses that are the state of a batch of streams.
 
-    A field is one of: a tensor or a list of tensors with the streams at dimension 0 or another one (`streams_at`), a
+    A field is one of: an array or a list of arrays with the streams at dimension 0 or another one (`streams_at`), a
     list of one number for each stream, one number for all streams, another `BatchState` or a list of them.
     A stream at its beginning has zeros everywhere; one number for all streams may be anything.
     """
@@ -92,20 +102,20 @@ class BatchState:
 
     def allowed(self, attribute: str) -> range:
         """What one number for all streams may be; a state that has one knows better."""
-        return range(2**63)
+        return range(MOST)
 
-    def reset(self, rows: Sequence[int], mask: Tensor) -> None:
+    def reset(self, rows: Sequence[int], mask: Any) -> None:
         """Starts streams anew: `rows` are their indices, mask (B,) is true there."""
         for entry in self.entries():
             entry.reset(rows, mask)
 
-    def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor and its name; the tensors themselves."""
+    def tensors(self) -> Iterator[tuple[str, Any]]:
+        """Every tensor or array, and its name; the things themselves."""
         for entry in self.entries():
-            if isinstance(entry.value, Tensor):
+            if is_array(entry.value):
                 yield entry.name, entry.value
 
-    def state_dict(self) -> dict[str, Value]:
+    def state_dict(self) -> dict[str, Any]:
         """Copies of everything, by name."""
         return {entry.name: entry.copied() for entry in self.entries()}
 
@@ -117,35 +127,19 @@ class BatchState:
         """
         entries = list(self.entries())
         for entry in entries:
-            _check_like(entry, values[entry.name])
+            entry.check(values[entry.name])
         for entry in entries:
             entry.load(values[entry.name])
 
 
-def _check_like(entry: Entry, value: Any) -> None:
-    """Raises a ValueError if a value does not fit in the place of an entry's."""
-    if _kind(value) != _kind(entry.value):
-        raise ValueError(
-            f"state {entry.name!r} is {_kind(value)}, must be {_kind(entry.value)} for this model and batch_size"
-        )
-    if isinstance(value, Tensor) and not value.is_meta and not value.isfinite().all():
-        bad = value.isfinite().logical_not().transpose(0, entry.dim).reshape(value.size(entry.dim), -1).any(1)
-        raise ValueError(f"state {entry.name!r} is not finite for streams {bad.nonzero().flatten().tolist()}")
-    if isinstance(value, int):
-        allowed = entry.owner.allowed(entry.attribute)
-        if value not in allowed:
-            raise ValueError(
-                f"state {entry.name!r} is {value}: must be from {allowed.start} to {allowed.stop - 1} for this model"
-            )
+def is_array(value: Any) -> bool:
+    """Whether this is a tensor or an array."""
+    return hasattr(value, "dtype")
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}, {value.dtype}"
-    if isinstance(value, list) and all(_is_count(number) for number in value):
+    if is_array(value):
+        return f"{'a tensor' if hasattr(value, 'clone') else 'an array'} of shape {tuple(value.shape)}, {value.dtype}"
+    if isinstance(value, list) and all(type(number) is int and 0 <= number < MOST for number in value):
         return f"{len(value)} numbers >= 0"
     return "a number" if type(value) is int else f"a {type(value).__name__}"
-
-
-def _is_count(number: Any) -> bool:
-    return type(number) is int and 0 <= number < 2**63

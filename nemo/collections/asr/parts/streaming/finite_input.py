@@ -6,11 +6,7 @@
 What is not finite would stay in a stream's caches and silence the rest of it."""
 
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
-
-from nemo.utils.option_checks import check_choice
+from typing import Any
 
 RAISE, ZERO = CHOICES = ("raise", "zero")
 # Audio is from -1 to 1. No gain explains what is beyond this: integers of 16 bits, or of 8, that were not divided.
@@ -25,13 +21,15 @@ class FiniteInput:
     Args:
         on_nonfinite: `raise` or `zero`
         silence: (D,) the feature frame of silence
+        arrays: the functions of `tensors.py`, or the same of NumPy
     """
 
-    def __init__(self, on_nonfinite: str, silence: Tensor):
-        self.on_nonfinite = check_choice("on_nonfinite", on_nonfinite, CHOICES)
-        self.silence = silence
+    def __init__(self, on_nonfinite: str, silence: Any, arrays: Any):
+        if on_nonfinite not in CHOICES:
+            raise ValueError(f"on_nonfinite={on_nonfinite!r}: must be one of {', '.join(CHOICES)}")
+        self.on_nonfinite, self.silence, self.arrays = on_nonfinite, silence, arrays
 
-    def samples(self, x: Tensor, counts: Sequence[int], before: Sequence[int]) -> tuple[Tensor, list[int]]:
+    def samples(self, x: Any, counts: Sequence[int], before: Sequence[int]) -> tuple[Any, list[int]]:
         """Looks at the next samples of each stream.
 
         Args:
@@ -44,44 +42,37 @@ class FiniteInput:
         Raises:
             ValueError: a sample is not finite, with `raise`, or beyond `LOUDEST`
         """
-        x, replaced = self._checked("sample", x.unsqueeze(1), counts, before, x.new_zeros(1), LOUDEST)
-        return x.squeeze(1), replaced
+        x, replaced = self._checked("sample", x[:, None], counts, before, 0.0, LOUDEST)
+        return x[:, 0], replaced
 
-    def features(self, x: Tensor, counts: Sequence[int], before: Sequence[int]) -> tuple[Tensor, list[int]]:
+    def features(self, x: Any, counts: Sequence[int], before: Sequence[int]) -> tuple[Any, list[int]]:
         """The same for feature frames (B, D, F); a frame with a value that is not finite is replaced as a whole."""
-        silence = self.silence.to(x.device, x.dtype)
-        return self._checked("feature frame", x, counts, before, silence, torch.finfo(x.dtype).max)
+        silence = self.arrays.cast(self.arrays.moved(self.silence, x), x.dtype)[:, None]
+        return self._checked("feature frame", x, counts, before, silence, float(self.arrays.finfo(x.dtype).max))
 
     def _checked(
-        self, unit: str, x: Tensor, counts: Sequence[int], before: Sequence[int], silence: Tensor, most: float
-    ) -> tuple[Tensor, list[int]]:
-        x = _without_padding(x, counts)
-        if x.is_meta or bool((x.abs() <= most).all()):  # false for NaN too
-            return x, [0] * x.size(0)
-        bad = x.isfinite().all(dim=1).logical_not()
+        self, unit: str, x: Any, counts: Sequence[int], before: Sequence[int], silence: Any, most: float
+    ) -> tuple[Any, list[int]]:
+        if min(counts) < x.shape[2]:
+            behind = self.arrays.arange(x.shape[2]) >= self.arrays.as_array(counts)[:, None]
+            x = self.arrays.where(self.arrays.moved(behind, x)[:, None], 0.0, x)
+        if getattr(x, "is_meta", False) or (abs(x) <= most).all():  # false for NaN too
+            return x, [0] * len(counts)
+        bad = ~self.arrays.isfinite(x).all(1)
         if self.on_nonfinite == RAISE and bad.any():
-            found = _first(unit, x, bad, before)
+            found = self._first(unit, x, bad, before)
             raise ValueError(f"{found}: must be finite; with on_nonfinite='zero' silence takes its place")
-        x = torch.where(bad.unsqueeze(1), silence.view(1, -1, 1), x)
-        loud = (x.abs() > most).any(dim=1)
+        x = self.arrays.where(bad[:, None], silence, x)
+        loud = (abs(x) > most).any(1)
         if loud.any():
-            found = _first(unit, x, loud, before)
+            found = self._first(unit, x, loud, before)
             raise ValueError(f"{found}: must be from -1 to 1, at most {most:g}; divide 16-bit samples by 32768")
-        return x, bad.sum(dim=1).tolist()
+        return x, bad.sum(1).tolist()
 
-
-def _without_padding(x: Tensor, counts: Sequence[int]) -> Tensor:
-    """Zeros behind the first `counts[row]` of (B, D, F)."""
-    if min(counts) == x.size(2):
-        return x
-    behind = torch.arange(x.size(2), device=x.device) >= torch.tensor(counts, device=x.device).unsqueeze(1)
-    return x.masked_fill(behind.unsqueeze(1), 0.0)
-
-
-def _first(unit: str, x: Tensor, found: Tensor, before: Sequence[int]) -> str:
-    """Says where in (B, D, F) the first one that was found, (B, F), is, what it is, and how many there are."""
-    row, index = found.nonzero()[0].tolist()
-    values, more = x[row, :, index], int(found.sum()) - 1
-    where = f"{unit} {before[row] + index} of stream {row} ({index} of this piece)"
-    value = values[values.abs().argmax()].item()
-    return f"{where} is {value:g}" + (f", and {more} more" if more else "")
+    def _first(self, unit: str, x: Any, found: Any, before: Sequence[int]) -> str:
+        """Says where in (B, D, F) the first one that was found, (B, F), is, what it is, and how many there are."""
+        row, index = self.arrays.argwhere(found)[0].tolist()
+        values, more = x[row, :, index], int(found.sum()) - 1
+        where = f"{unit} {before[row] + index} of stream {row} ({index} of this piece)"
+        value = float(values[abs(values).argmax()])
+        return f"{where} is {value:g}" + (f", and {more} more" if more else "")

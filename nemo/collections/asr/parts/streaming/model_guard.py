@@ -3,6 +3,7 @@
 
 """Whether a model is still what a session was made of."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -42,3 +43,12 @@ def _first_weight(part: nn.Module) -> tuple[nn.Module, str, torch.dtype, torch.d
         for name, weight in module.named_parameters(recurse=False):
             return module, name, weight.dtype, weight.device
     return None
+
+
+def structure(module: nn.Module) -> Hashable:
+    """Classes, methods and hooks of all parts: what can change without the weights."""
+    return tuple(
+        (type(part), type(part).forward, id(vars(part).get("forward")))
+        + (*part._forward_hooks, *part._forward_pre_hooks)  # each has a number of its own
+        for part in module.modules()
+    )

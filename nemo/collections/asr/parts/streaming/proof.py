@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nemo.collections.asr.parts.contexts import AttentionContext
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
+from nemo.collections.asr.parts.streaming.model_guard import structure
 from nemo.collections.asr.parts.streaming.requirements import subsampling_of
 from nemo.utils import logging
 from nemo.utils.fast_paths import runs_eagerly
@@ -62,7 +63,7 @@ def prove_encoder(
     weight = next(encoder.parameters())
     kind = weight.device.type
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-    key = type(host), *contexts, weight.dtype, weight.device, autocast, _structure(encoder)
+    key = type(host), *contexts, weight.dtype, weight.device, autocast, structure(encoder)
     if key in _proved.setdefault(encoder, set()):
         return
     frames = _frames(contexts, own)
@@ -76,7 +77,7 @@ def prove_encoder(
 
 def prove_front_end(preprocessor: Any, front_end: StreamingLogMel) -> None:
     """Raises a ValueError if features of audio in pieces are not those that the preprocessor makes."""
-    key = _structure(preprocessor)
+    key = structure(preprocessor)
     if key in _proved.setdefault(preprocessor, set()):
         return
     signal = made_signal(40 * front_end.hop).to(front_end.filters.device)
@@ -154,12 +155,3 @@ def _tolerance(weight: Tensor, autocast: bool) -> float:
     dtype = torch.get_autocast_dtype(weight.device.type) if autocast else weight.dtype
     is_rounded = torch.get_float32_matmul_precision() != "highest" or weight.device.type != "cpu"
     return ROUNDED if dtype == torch.float32 and is_rounded else TOLERANCES[dtype]
-
-
-def _structure(module: nn.Module) -> Hashable:
-    """Classes, methods and hooks of all parts: what can change without the weights."""
-    return tuple(
-        (type(part), type(part).forward, id(vars(part).get("forward")))
-        + (*part._forward_hooks, *part._forward_pre_hooks)  # each has a number of its own
-        for part in module.modules()
-    )

@@ -76,7 +76,9 @@ class _BandedAttention(torch.autograd.Function):
             if position_query is not None and positions is not None:
                 scores = grid.position_scores(position_query, positions, block).add_(scores)
             probabilities = grid.softmax(scores, band.hidden(block))
-            dropped, keep = _drop(probabilities, dropout)
+            dropped, keep = probabilities, None
+            if dropout > 0:
+                dropped, keep = torch.native_dropout(probabilities, dropout, True)
             grid.put_rows(out, block, torch.bmm(_by_key(dropped.to(query.dtype), block), grid.reach(value, block)))
             saved += [probabilities, keep]
         ctx.save_for_backward(query, key, value, position_query, positions, *saved)
@@ -96,8 +98,9 @@ class _BandedAttention(torch.autograd.Function):
             grid.reach(d_value, block).add_(torch.bmm(_by_key(dropped, block).mT, above))
 
             d_dropped = _by_relation(torch.bmm(above, grid.reach(value, block).mT), block)
-            d_probabilities = _drop_again(d_dropped, keep, ctx.dropout)
-            d_scores = _softmax_backward(d_probabilities, probabilities).to(query.dtype)
+            weighted = probabilities * _drop_again(d_dropped, keep, ctx.dropout)
+            total = weighted.sum(dim=-1, keepdim=True)
+            d_scores = torch.addcmul(weighted, probabilities, total, value=-1).to(query.dtype)
             d_by_key = _by_key(d_scores, block)
             grid.put_rows(d_query, block, torch.bmm(d_by_key, grid.reach(key, block)))
             grid.reach(d_key, block).add_(torch.bmm(d_by_key.mT, grid.rows(query, block)))
@@ -179,19 +182,9 @@ def _by_relation(by_key: Tensor, block: Block) -> Tensor:
     return by_key.as_strided((by_key.size(0), block.size, block.width), (by_key.stride(0), block.keys + 1, 1))
 
 
-def _drop(probabilities: Tensor, rate: float) -> tuple[Tensor, Tensor | None]:
-    """(probabilities after dropout, which of them are left or None)"""
-    return torch.native_dropout(probabilities, rate, True) if rate > 0 else (probabilities, None)
-
-
 def _drop_again(x: Tensor, keep: Tensor | None, rate: float) -> Tensor:
     """The same dropout on something else. At a rate of 1 nothing is left."""
     return x if keep is None else torch.where(keep, x / max(1 - rate, 1e-6), 0)
-
-
-def _softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
-    weighted = probabilities * grad
-    return torch.addcmul(weighted, probabilities, weighted.sum(dim=-1, keepdim=True), value=-1)
 
 
 def _zeros_to_sum(x: Tensor | None) -> Tensor | None:

@@ -32,11 +32,5 @@ class ConformerLayer(base.ConformerLayer):
         Returns:
             output (B, T, D), with caches also the next caches
         """
-        return super().forward(
-            x,
-            att_mask=resolve(att_mask, self.self_attn, takes_band(self.self_attn)),
-            pos_emb=pos_emb,
-            pad_mask=pad_mask,
-            cache_last_channel=cache_last_channel,
-            cache_last_time=cache_last_time,
-        )
+        att_mask = resolve(att_mask, self.self_attn, takes_band(self.self_attn))
+        return super().forward(x, att_mask, pos_emb, pad_mask, cache_last_channel, cache_last_time)

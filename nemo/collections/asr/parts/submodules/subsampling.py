@@ -8,7 +8,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from nemo.collections.asr.parts.submodules import _subsampling_base as base
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
-from nemo.utils.fast_paths import is_on, runs_eagerly
+from nemo.utils.fast_paths import is_as_made, is_on, runs_eagerly
 from nemo.utils.shadowing import inherit_module
 
 inherit_module(base, globals(), replacing=("ConvSubsampling", "MaskedConvSequential"))
@@ -16,7 +16,6 @@ inherit_module(base, globals(), replacing=("ConvSubsampling", "MaskedConvSequent
 NO_ZEROS = (0, 0)
 # What a container of layers has by itself. NeMo or a fork that sets more means something by it.
 KNOWN_ATTRIBUTES = frozenset(vars(nn.Sequential()))
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class ConvSubsampling(base.ConvSubsampling):
@@ -73,7 +72,7 @@ class MaskedConvSequential(base.MaskedConvSequential):
             return None
         stages, stage = [], []
         for layer in self:
-            if not _is_as_made(layer):
+            if not is_as_made(layer):
                 return None
             if type(layer) in (nn.Conv2d, CausalConv2D):
                 stage.append(layer)
@@ -83,12 +82,6 @@ class MaskedConvSequential(base.MaskedConvSequential):
             else:
                 return None
         return None if stage else stages
-
-
-def _is_as_made(layer: nn.Module) -> bool:
-    """Whether nothing watches or replaces a layer's forward, and its parameters are ordinary ones."""
-    watched = any(getattr(layer, hooks) for hooks in HOOKS) or "forward" in vars(layer)
-    return not watched and all(type(parameter) is nn.Parameter for parameter in layer.parameters())
 
 
 class _ReluWhereValid(torch.autograd.Function):
@@ -144,3 +137,21 @@ def _zeros_to_add(convolution: nn.Conv2d) -> tuple[int, int]:
 def _valid_after(convolution: nn.Conv2d, lengths: Tensor) -> Tensor:
     padding = _zeros_to_add(convolution) if isinstance(convolution, CausalConv2D) else convolution.padding
     return base.calculate_conv_output_size(lengths, convolution.kernel_size[0], convolution.stride[0], padding)
+
+
+def unwrap_subsampling(weights: dict[str, Tensor], encoder: str) -> set[str]:
+    """Gives an encoder's subsampling that was pretrained with `mask_position: post_conv` its own names, in place.
+
+    There it stands inside the module that masks behind it.
+
+    Args:
+        weights: of a model
+        encoder: what the encoder's names begin with
+    Returns:
+        the names that its weights have got; empty if they were not in such a module
+    """
+    own, wrapped = f"{encoder}pre_encode.", f"{encoder}pre_encode.pre_encode."
+    names = {name: own + name.removeprefix(wrapped) for name in weights if name.startswith(wrapped)}
+    for name, new in names.items():
+        weights[new] = weights.pop(name)
+    return set(names.values())

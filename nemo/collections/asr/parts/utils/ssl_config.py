@@ -12,37 +12,17 @@ from contextlib import contextmanager
 
 from omegaconf import DictConfig, open_dict
 
-from nemo.collections.asr.parts.contexts import AttentionContext, ContextCurriculum, ContextSchedule
+from nemo.collections.asr.parts.contexts import ConfiguredContexts, ContextCurriculum, ContextSchedule
 from nemo.collections.asr.parts.lookahead import require_streaming
-from nemo.collections.asr.parts.manifests import ON_BAD_AUDIO
 from nemo.collections.asr.parts.nonfinite import check_on_nonfinite
 from nemo.collections.asr.parts.utils.predecessor_options import warn_of_predecessor_options
 from nemo.utils import logging, model_utils
 from nemo.utils.config_targets import class_of_target
-from nemo.utils.option_checks import check_choice, check_integer, check_known_keys, check_near_misses, check_section
+from nemo.utils.option_checks import check_known_keys, check_section, near_miss, read_option
+from nemo.utils.options import OPTIONS
 
-# Our options, by section of the model's config ("" is the model itself). The masking's are arguments of its class:
-# there NeMo, too, refuses what it does not know.
-OWN_KEYS = {
-    "": (
-        "streaming",
-        "allow_lookahead",
-        "target_normalize",
-        "objective",
-        "next_tokens",
-        "masked_only_decoding",
-        "hierarchical_context",
-        "curriculum_context",
-        "on_bad_audio",
-        "seed",
-        "on_nonfinite",
-    ),
-    "encoder": ("hierarchical_context", "banded_attention", "context_cap"),
-    "train_ds": ("check_audio_files",),
-    "validation_ds": ("check_audio_files",),
-    "test_ds": ("check_audio_files",),
-}
-
+# Where keys of ours stand among keys that nobody checks.
+OPEN_SECTIONS = ("model", "model.encoder", "model.train_ds", "model.validation_ds", "model.test_ds")
 # What is a section, if it is there.
 SECTIONS = ("hierarchical_context", "curriculum_context", "masking", "train_ds", "validation_ds", "test_ds")
 
@@ -78,9 +58,14 @@ def check_promises(cfg: DictConfig, restoring: bool):
         check_own_keys(cfg)
     if not restoring:
         warn_of_predecessor_options(cfg)
-    for check in (require_streaming, _check_curriculum, _check_bad_audio, check_on_nonfinite):
-        with warning_if(restoring):
-            check(cfg)
+    with warning_if(restoring):
+        require_streaming(cfg)
+    with warning_if(restoring):
+        ContextCurriculum.from_config(cfg.get("curriculum_context"))
+    with warning_if(restoring):
+        read_option("model.on_bad_audio", cfg)
+    with warning_if(restoring):
+        check_on_nonfinite(cfg)
 
 
 @contextmanager
@@ -95,17 +80,20 @@ def warning_if(restoring: bool):
 
 
 def check_own_keys(cfg: Mapping):
-    """Raises a ValueError that names a key which is nearly one of `OWN_KEYS`, and the right one.
+    """Raises a ValueError that names a key which is nearly one of ours, and the right one.
 
     So does a section that is a value; what else is no section is left to NeMo.
     """
     for name in SECTIONS:
         if isinstance(cfg.get(name), (str, int, float)):
             check_section(f"model.{name}", cfg[name])
-    for section, keys in OWN_KEYS.items():
-        options = cfg.get(section) if section else cfg
-        if isinstance(options, Mapping):
-            check_near_misses(f"model.{section}" if section else "model", options, keys)
+    for section in OPEN_SECTIONS:
+        options = cfg if section == "model" else cfg.get(section.removeprefix("model."))
+        for key in options if isinstance(options, Mapping) else ():
+            meant = near_miss(key, OPTIONS[section]) if isinstance(key, str) else None
+            if meant is not None:
+                value = options.get(key)
+                raise ValueError(f"{section}.{key}={value!r}: unknown option; did you mean {section}.{meant}?")
 
 
 def hand_contexts_to_encoder(cfg: DictConfig):
@@ -120,30 +108,31 @@ def hand_contexts_to_encoder(cfg: DictConfig):
         with open_dict(cfg):
             cfg.encoder.hierarchical_context = block
     encoder = cfg.get("encoder")
-    if isinstance(encoder, Mapping):
-        _check_layer_contexts(encoder)
+    if not isinstance(encoder, Mapping):
+        return
+    contexts = ConfiguredContexts.from_config(encoder)
+    if contexts.schedule is None:
+        return
+    target = target_class(encoder)
+    if target is not None and "hierarchical_context" not in (_arguments(target) or ["hierarchical_context"]):
+        raise ValueError(f"encoder._target_={encoder['_target_']}: hierarchical_context needs a ConformerEncoder")
+    contexts.own()
 
 
-def check_masking(cfg: Mapping):
-    """Raises a ValueError if the masking's class does not know an option, or a value of ours is out of its range.
+def check_modules(cfg: Mapping):
+    """Raises a ValueError if an option of ours of the encoder or the masking is out of its range, or if the masking's
+    class does not know an option.
 
     Checked here, because an error in a constructor comes out of Hydra as another type. What is not ours to check, or
     not there, is left to NeMo.
     """
-    masking = target_class(cfg.get("masking"))
-    if masking is None:
-        return
-    check_known_keys("masking", cfg["masking"], masking)
-    check_options = getattr(masking, "check_options", None)  # a fork's own class need not have it
-    if check_options is not None:
-        check_options(cfg["masking"])
-
-
-def check_encoder(cfg: Mapping):
-    """Raises a ValueError if an option of ours is out of its range, for an encoder that has such options."""
-    check_options = getattr(target_class(cfg.get("encoder")), "check_options", None)
-    if check_options is not None:
-        check_options(cfg["encoder"])
+    for name in ("encoder", "masking"):
+        target = target_class(cfg.get(name))
+        if target is not None and name == "masking" and _arguments(target):
+            of_hydra = [key for key in cfg[name] if str(key).startswith("_")]
+            check_known_keys(name, cfg[name], [*_arguments(target), *of_hydra])
+        if hasattr(target, "check_options"):  # a fork's own class need not have it
+            target.check_options(cfg[name])
 
 
 def is_post_conv(cfg: Mapping) -> bool:
@@ -169,15 +158,19 @@ def prepare_post_conv(cfg: DictConfig, restoring: bool):
     Raises:
         ValueError: an option of ours is set, and a block is shorter than an encoder frame.
     """
-    factor, masking = cfg.encoder.subsampling_factor, cfg.masking
-    if restoring and _was_saved_by_nemo(cfg):
+    factor, d_model, masking = cfg.encoder.subsampling_factor, cfg.encoder.d_model, cfg.masking
+    # plain NeMo changes all three of these, and only for `post_conv`
+    adapted = (
+        masking.get("feat_in") == d_model == cfg.quantizer.get("feat_in") and cfg.loss.get("combine_time_steps") == 1
+    )
+    if restoring and adapted:
         masking.block_size = factor * max(1, masking.block_size)
     elif not restoring and "combine_time_steps" in cfg.quantizer:
         cfg.quantizer.combine_time_steps = 1
     masking.block_size = _at_least_a_step(masking, factor)
     if masking.get("context_stride") == factor:
         masking.context_stride = 1
-    if masking.get("feat_in") == cfg.encoder.d_model:
+    if masking.get("feat_in") == d_model:
         # NeMo sets it again. Saved as null it tells a file of ours from one of NeMo's, which has the number.
         masking.feat_in = None
 
@@ -205,37 +198,10 @@ def context_stride(cfg: Mapping, factor: int) -> int:
     return stride
 
 
-def _check_bad_audio(cfg: Mapping):
-    check_choice("on_bad_audio", cfg.get("on_bad_audio"), ON_BAD_AUDIO)
-
-
-def _check_curriculum(cfg: Mapping):
-    ContextCurriculum.from_config(cfg.get("curriculum_context"))
-
-
-def _check_layer_contexts(encoder: Mapping):
-    if encoder.get("context_cap") is not None:
-        AttentionContext.parse(encoder["context_cap"], "encoder.context_cap")
-    schedule = ContextSchedule.from_config(encoder.get("hierarchical_context"))
-    if schedule is None:
-        return
-    target = target_class(encoder)
-    if target is not None and not _takes(target, "hierarchical_context"):
-        raise ValueError(f"encoder._target_={encoder['_target_']}: hierarchical_context needs a ConformerEncoder")
-    n_layers = check_integer("encoder.n_layers", encoder.get("n_layers"), 1)
-    schedule.for_layers(n_layers, encoder.get("att_context_style", "regular"))
-
-
-def _takes(target: type, argument: str) -> bool:
+def _arguments(target: type) -> list[str]:
+    """Names of the arguments of a class; empty if it takes others too."""
     parameters = inspect.signature(target).parameters
-    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def _was_saved_by_nemo(cfg: Mapping) -> bool:
-    """Whether plain NeMo has changed this `post_conv` config: all of it, and it is in no other file."""
-    d_model = cfg.encoder.d_model
-    adapted = cfg.masking.get("feat_in") == d_model and cfg.quantizer.get("feat_in") == d_model
-    return adapted and cfg.loss.get("combine_time_steps") == 1
+    return [] if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else list(parameters)
 
 
 def _at_least_a_step(masking: Mapping, factor: int):

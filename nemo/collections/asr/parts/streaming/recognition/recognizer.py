@@ -16,15 +16,21 @@ from typing import Any
 
 from torch import nn
 
+import nemo.collections.asr.parts.streaming.tensors as tensors
 from nemo.collections.asr.parts.streaming.arguments import ArrayLike, as_rows
 from nemo.collections.asr.parts.streaming.output import StreamingOutput
-from nemo.collections.asr.parts.streaming.recognition.choice import token_decoder
+from nemo.collections.asr.parts.streaming.recognition.ctc import GREEDY, GreedyCtc, SearchedCtc
+from nemo.collections.asr.parts.streaming.recognition.token_decoder import TokenDecoder
 from nemo.collections.asr.parts.streaming.recognition.transcript import StreamTokens, Token, Transcript
+from nemo.collections.asr.parts.streaming.recognition.transducer import GreedyTransducer
+from nemo.collections.asr.parts.streaming.requirements import require_decoder
 from nemo.collections.asr.parts.streaming.session import StreamingEncoderSession
 from nemo.collections.asr.parts.streaming.state import check_constants, completed
 from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
+from nemo.utils.option_checks import check_choice
 
 KIND = "StreamingRecognizer"  # of a saved state
+CTC, TRANSDUCER = DECODERS = ("ctc", "rnnt")
 
 
 class StreamingRecognizer:
@@ -123,7 +129,7 @@ class StreamingRecognizer:
         Raises:
             ValueError: the mask is not one flag for each stream
         """
-        rows = as_rows(mask, self.batch_size)
+        rows = as_rows(tensors, mask, self.batch_size)
         transcripts = self._decode(self.session.flush(mask), ending=rows)
         self._begin(rows)
         return transcripts
@@ -135,7 +141,7 @@ class StreamingRecognizer:
             mask: (B,) true for these streams; None for all
         """
         self.session.reset(mask)
-        self._begin(as_rows(mask, self.batch_size))
+        self._begin(as_rows(tensors, mask, self.batch_size))
 
     def state_dict(self) -> dict[str, Any]:
         """All state as tensors (copies) and plain values, for `torch.save`."""
@@ -155,7 +161,7 @@ class StreamingRecognizer:
         """
         identity = self._decoder.identity()
         own = {"kind": KIND, "decoding": identity, "session": None, "streams": None}
-        state = completed(state, own, added=("kind", "decoding"))
+        state = completed(state, own)
         if not isinstance(state["decoding"], Mapping):
             raise ValueError(f"state 'decoding' is a {type(state['decoding']).__name__}: must be what state_dict gave")
         check_constants({**dict.fromkeys(identity), **state["decoding"]}, identity)
@@ -187,3 +193,38 @@ class StreamingRecognizer:
             for token, frame in zip(stream.ids[before:], stream.frames[before:])
         ]
         return Transcript(new, stream.ids, decoder.text, decoder.revises and not ended, stream.best)
+
+
+def token_decoder(model: Any, decoder: str | None) -> TokenDecoder:
+    """The decoder of a CTC, RNN-T or hybrid model.
+
+    Args:
+        model: any of these
+        decoder: `ctc` or `rnnt`; None: the only one, or the one that a hybrid model has in use (`cur_decoder`)
+
+    Raises:
+        ValueError: the model has no such decoder, or its decoding cannot go on from piece to piece
+    """
+    there = [name for name in DECODERS if _decoding(model, name) is not None]
+    if not there:
+        raise ValueError(
+            f"{type(model).__name__} has no CTC or RNN-T decoding: text needs a model that was fine-tuned"
+        )
+    chosen = check_choice("decoder", decoder or getattr(model, "cur_decoder", there[0]), there)
+    decoding = _decoding(model, chosen)
+    if chosen == TRANSDUCER:
+        if getattr(decoding.decoding, "decoding_computer", None) is None:
+            raise ValueError(
+                f"decoding.strategy={decoding.cfg.strategy}: streams need greedy_batch with greedy.loop_labels=true "
+                "and a decoder with a state for each label; model.change_decoding_strategy(...) sets it"
+            )
+        return GreedyTransducer(decoding)
+    kind = GreedyCtc if decoding.cfg.strategy in GREEDY else SearchedCtc
+    return kind(require_decoder(model), decoding)
+
+
+def _decoding(model: Any, name: str) -> Any:
+    """A model's decoding of this kind, or None."""
+    method = "ctc_decoder_predictions_tensor" if name == CTC else "rnnt_decoder_predictions_tensor"
+    found = (getattr(model, attribute, None) for attribute in ("ctc_decoding", "decoding"))
+    return next((decoding for decoding in found if hasattr(decoding, method)), None)
