@@ -1,19 +1,20 @@
 # SPDX-FileCopyrightText: 2026 the streaming-ssl authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which feature frames go through the graph together, for streams of different ages."""
+"""Feature frames that come in pieces through the graph, for streams of different ages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nemo_streaming_ssl.onnx_session.description import Description
-from nemo_streaming_ssl.onnx_session.graph import NO_END, GraphState, StepGraph
+from nemo_streaming_ssl.onnx_session.graph import GraphState, StepGraph
 from nemo_streaming_ssl.onnx_session.rows import slices_from
+from nemo_streaming_ssl.overlay import overlay_module
 
-# Encoder frames that are made in one go when a piece of audio is long: bounds the memory, and keeps it fast.
-MAX_FRAMES = 64
+plans: Any = overlay_module("plan")
 
 
 @dataclass
@@ -32,21 +33,6 @@ class EncoderState:
     made: list[int]
 
 
-class Encoded:
-    """What comes out of one call, (B, T', ...) for each output of the graph: zeros where a stream has none."""
-
-    def __init__(self, produced: Sequence[int], sizes: Sequence[int]):
-        self.produced = list(produced)
-        self.arrays = [np.zeros((len(produced), max(produced), size), np.float32) for size in sizes]
-
-    def put(self, rows: Sequence[int], offsets: Sequence[int], outputs: Sequence[np.ndarray]) -> None:
-        """Frames of some streams from their offsets on; what a stream has too many is left out."""
-        for array, output in zip(self.arrays, outputs):
-            for i, (row, offset) in enumerate(zip(rows, offsets)):
-                count = min(output.shape[1], self.produced[row] - offset)
-                array[row, offset : offset + count] = output[i, :count]
-
-
 class OnnxEncoder:
     """Encoder frames of feature frames that come in pieces.
 
@@ -56,31 +42,20 @@ class OnnxEncoder:
     """
 
     def __init__(self, description: Description, graph: StepGraph):
-        encoder = description.encoder
-        self.graph = graph
-        self.factor, self.chunk = int(encoder["feature_frames_per_encoder_frame"]), int(
-            encoder["chunk_encoder_frames"]
+        encoder, classes = description.encoder, description.values["classes"]
+        self.graph, self.chunk = graph, int(encoder["chunk_encoder_frames"])
+        self.factor, self.num_features = int(encoder["feature_frames_per_encoder_frame"]), int(
+            description.audio["num_features"]
         )
-        self.stages, self.num_features = int(encoder["halvings"]), int(description.audio["num_features"])
-        self.max_frames = self.chunk if self.chunk > 1 else MAX_FRAMES
-        classes = description.values["classes"]
+        most = self.chunk if self.chunk > 1 else plans.MAX_FRAMES
+        self.counts = plans.FrameCounts(self.factor, self.chunk, int(encoder["halvings"]), most)
+        self.ready_frames = self.counts.ready
         self.sizes = [int(encoder["num_outputs"]), *([] if classes is None else [int(classes["count"])])]
 
     def initial_state(self, batch_size: int) -> EncoderState:
         """Streams of which no feature frame has come yet."""
         waiting = np.zeros((batch_size, self.factor * (self.chunk + 1), self.num_features), np.float32)
         return EncoderState(self.graph.initial_state(batch_size), waiting, [0] * batch_size, [0] * batch_size)
-
-    def ready_frames(self, features: int) -> int:
-        """How many encoder frames have come out of so many feature frames of a stream: whole chunks."""
-        frames = -(-features // self.factor)
-        return frames - frames % self.chunk
-
-    def total_frames(self, features: int) -> int:
-        """How many encoder frames a stream of so many feature frames has in all."""
-        for _ in range(self.stages):
-            features = features // 2 + 1
-        return features
 
     def run(
         self, state: EncoderState, feats: np.ndarray, counts: Sequence[int], ending: Sequence[int]
@@ -95,53 +70,26 @@ class OnnxEncoder:
         Returns:
             each output (B, T', ...), and how many encoder frames each row has
         """
-        size = state.waiting.shape[1]
+        first_new = state.waiting.shape[1]
         buffered = np.concatenate([state.waiting, feats], axis=1)
-        for row, count in enumerate(counts):
-            buffered[row, size + count :] = 0.0  # it may be anything, and not even numbers
-        begins = [size - heard for heard in state.heard]  # where in it a stream's first frame would be
-        state.heard = [heard + count for heard, count in zip(state.heard, counts)]
-        state.waiting = slices_from(buffered, counts, size)
-        until = [
-            self.total_frames(heard) if row in ending else self.ready_frames(heard)
-            for row, heard in enumerate(state.heard)
-        ]
-        encoded = Encoded([end - made for end, made in zip(until, state.made)], self.sizes)
-        before = list(state.made)
-        for rows, frames in self._turns(state.made, until, ending):
-            outputs = self._step(state, buffered, begins, rows, frames, ending)
-            encoded.put(rows, [state.made[row] - before[row] for row in rows], outputs)
-            for row in rows:
-                state.made[row] = min(state.made[row] + frames, until[row])
-        return encoded.arrays, encoded.produced
+        plan = self.counts.plan(state.heard, state.made, counts, ending)
+        most = max(plan.produced)
+        together = [np.zeros((len(buffered), most, size), np.float32) for size in self.sizes]
+        for turn in plan.turns:
+            own = buffered if len(turn.rows) == len(buffered) else buffered[turn.rows]
+            features = slices_from(own, [first_new + start for start in turn.starts], self.factor * turn.frames)
+            for array, made in zip(together, self._run(state, turn, features)):
+                for row, frames in zip(turn.rows, made):  # one that ends may have been given too many
+                    array[row, turn.offset : plan.produced[row]] = frames[: plan.produced[row] - turn.offset]
+        state.waiting = slices_from(buffered, counts, first_new)
+        state.heard, state.made = plan.heard, plan.made
+        return together, plan.produced
 
-    def _turns(self, made: list[int], until: Sequence[int], ending: Sequence[int]) -> Iterator[tuple[list[int], int]]:
-        """Rows that go through the graph together, and how many frames of each, until all are made.
-
-        A stream that ends may be given more frames than it has: they come to nothing.
-        """
-        while rows := [row for row in range(len(made)) if made[row] < until[row]]:
-            going_on = [until[row] - made[row] for row in rows if row not in ending]
-            wanted = min(going_on) if going_on else max(until[row] - made[row] for row in rows)
-            yield rows, min(wanted, self.max_frames)
-
-    def _step(
-        self,
-        state: EncoderState,
-        buffered: np.ndarray,
-        begins: Sequence[int],
-        rows: list[int],
-        frames: int,
-        ending: Sequence[int],
-    ) -> list[np.ndarray]:
-        starts = [begins[row] + self.factor * (state.made[row] - 1) + 1 for row in rows]
-        everything = len(rows) == len(begins)
-        features = slices_from(buffered if everything else buffered[rows], starts, self.factor * frames)
-        positions = [state.made[row] for row in rows]
-        ends = [state.heard[row] if row in ending else NO_END for row in rows]
-        if everything:
-            return self.graph.run(state.graph, features, positions, ends)
-        some = state.graph.rows(rows)
-        outputs = self.graph.run(some, features, positions, ends)
-        state.graph.put_rows(rows, some)
+    def _run(self, state: EncoderState, turn: Any, features: np.ndarray) -> list[np.ndarray]:
+        """One step of some streams, or of all."""
+        if len(turn.rows) == len(state.waiting):
+            return self.graph.run(state.graph, features, turn.positions, turn.ends)
+        some = state.graph.rows(turn.rows)
+        outputs = self.graph.run(some, features, turn.positions, turn.ends)
+        state.graph.put_rows(turn.rows, some)
         return outputs

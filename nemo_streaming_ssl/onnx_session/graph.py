@@ -4,15 +4,11 @@
 """The graph of a streaming step in onnxruntime, and the state of the streams that goes through it."""
 
 from collections.abc import Sequence
-from typing import Optional
 
 import numpy as np
 import onnxruntime
 
 from nemo_streaming_ssl.onnx_session.description import Description, StateTensor
-
-# at least as many feature frames as a stream that does not end with a step can have
-NO_END = 2**62
 
 
 class GraphState:
@@ -32,15 +28,11 @@ class GraphState:
         """The state of some streams, a copy."""
         return GraphState({name: value.numpy()[rows] for name, value in self.values.items()})
 
-    def put_rows(self, rows: Sequence[int], other: Optional["GraphState"]) -> None:
-        """Replaces the state of some streams; None puts them back to their beginning."""
+    def put_rows(self, rows: Sequence[int], other: "GraphState") -> None:
+        """Replaces the state of some streams."""
         for name, array in self.arrays().items():
-            array[rows] = 0 if other is None else other.values[name].numpy()
+            array[rows] = other.values[name].numpy()
             self.values[name] = onnxruntime.OrtValue.ortvalue_from_numpy(array)
-
-    def byte_count(self) -> int:
-        """Memory in bytes."""
-        return sum(4 * int(np.prod(value.shape())) for value in self.values.values())
 
 
 class StepGraph:
@@ -86,7 +78,7 @@ class StepGraph:
             state: is changed
             features: (B, S * T, D) feature frames
             positions: encoder frames that each stream has had
-            ends: feature frames of each stream that ends, `NO_END` for others
+            ends: feature frames of each stream that ends, 2**62 for others
         Returns:
             encoder frames (B, T, D'), and log-probabilities (B, T, C) if the model has them
         """

@@ -5,13 +5,14 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from nemo.collections.asr.parts.contexts import AttentionContext
+from nemo.collections.asr.parts.streaming.encoder import StreamingEncoder
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo.collections.asr.parts.streaming.model_guard import structure
 from nemo.collections.asr.parts.streaming.requirements import subsampling_of
@@ -28,13 +29,6 @@ ROUNDED = 3e-2  # float32 with TF32 and its like
 _proved: "WeakKeyDictionary[nn.Module, set[Hashable]]" = WeakKeyDictionary()
 
 
-class Host(Protocol):
-    """What streams an encoder's frames."""
-
-    def stream(self, features: Tensor) -> Tensor:
-        """A whole stream in pieces, features (1, F, D) -> (1, T', D')."""
-
-
 def made_signal(samples: int) -> Tensor:
     """A chirp whose loudness changes, (1, N): the same in every process, and no random number is drawn for it."""
     time = torch.arange(samples, dtype=torch.float64) / max(samples, 1)
@@ -44,7 +38,7 @@ def made_signal(samples: int) -> Tensor:
 
 def prove_encoder(
     encoder: Any,
-    host: Host,
+    host: StreamingEncoder,
     front_end: StreamingLogMel,
     factor: int,
     contexts: Sequence[AttentionContext],
@@ -53,8 +47,8 @@ def prove_encoder(
     """Raises a ValueError if frames that are streamed are not those of the encoder's forward.
 
     Args:
-        encoder: the model's; it is tried once for each kind of host and contexts, until its parts change
-        host: what streams
+        encoder: the model's; it is tried once, folded and not, for each contexts, until its parts change
+        host: streams it
         front_end: makes the signal's features
         factor: feature frames per encoder frame
         contexts: in which each layer attends
@@ -63,7 +57,7 @@ def prove_encoder(
     weight = next(encoder.parameters())
     kind = weight.device.type
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-    key = type(host), *contexts, weight.dtype, weight.device, autocast, structure(encoder)
+    key = host.step.folded, *contexts, weight.dtype, weight.device, autocast, structure(encoder)
     if key in _proved.setdefault(encoder, set()):
         return
     frames = _frames(contexts, own)

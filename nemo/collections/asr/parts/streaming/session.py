@@ -31,6 +31,7 @@ from nemo.collections.asr.parts.streaming.requirements import (
     require_masking,
     require_streamable,
 )
+from nemo.collections.asr.parts.streaming.step import StreamingStep
 from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
 
 
@@ -92,7 +93,8 @@ class StreamingEncoderSession(StreamingHost[StreamingOutput]):
         self._guard = ModelGuard(self.model)
         self._known_front_end: Hashable = None
         timing, front_end = self.report.timing, StreamingLogMel(self.model.preprocessor.featurizer)
-        encoder = StreamingEncoder(self.model.encoder, self.contexts, timing.stride, front_end.num_features)
+        sizes = timing.stride, front_end.num_features
+        encoder = StreamingEncoder(StreamingStep(self.model.encoder, self.contexts, *sizes, folded=False))
         if self._verify:
             contexts = self.contexts, self.report.contexts
             prove_encoder(self.model.encoder, encoder, front_end, timing.stride, *contexts)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from nemo.collections.asr.parts.lookahead import LookaheadReport
-from nemo.collections.asr.parts.streaming.export.head import Ctc
 from nemo.collections.asr.parts.streaming.export.onnx_graph import OPSET
-from nemo.collections.asr.parts.streaming.export.step import StreamingStep
 from nemo.collections.asr.parts.streaming.log_mel import GRADIENT_GUARD, StreamingLogMel
+from nemo.collections.asr.parts.streaming.step import StreamingStep
+from nemo.collections.asr.parts.streaming.step.head import Ctc
 
 FORMAT, FORMAT_VERSION = "nemo-streaming-ssl streaming step", 1
 ARRAYS_FILE = "features.npz"

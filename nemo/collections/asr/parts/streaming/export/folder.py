@@ -14,15 +14,14 @@ import numpy as np
 from torch import nn
 
 from nemo.collections.asr.parts.lookahead import LookaheadReport
+from nemo.collections.asr.parts.streaming.encoder import StreamingEncoder
 from nemo.collections.asr.parts.streaming.export.description import (
     ARRAYS_FILE,
     FORMAT,
     describe,
     feature_arrays,
 )
-from nemo.collections.asr.parts.streaming.export.head import Ctc, find_ctc
 from nemo.collections.asr.parts.streaming.export.onnx_graph import write_graph, write_quantized_graph
-from nemo.collections.asr.parts.streaming.export.step import StreamingStep
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
 from nemo.collections.asr.parts.streaming.proof import prove_encoder, prove_front_end
 from nemo.collections.asr.parts.streaming.requirements import (
@@ -30,6 +29,8 @@ from nemo.collections.asr.parts.streaming.requirements import (
     require_known_features,
     require_streamable,
 )
+from nemo.collections.asr.parts.streaming.step import StreamingStep
+from nemo.collections.asr.parts.streaming.step.head import Ctc, find_ctc
 from nemo.collections.asr.parts.streaming.without_gradients import without_gradients
 
 DESCRIPTION_FILE = "model.json"
@@ -94,8 +95,9 @@ def _prepared(model: Any, max_context: int | None, allow_changed: Sequence[str],
     step = StreamingStep(model.encoder, plan.contexts, factor, front_end.num_features, head)
     if verify:
         prove_front_end(model.preprocessor, front_end)
-        prove_encoder(model.encoder, step.eval(), front_end, factor, plan.contexts, plan.report.contexts)
-    return _Exported(step.eval(), front_end, ctc, plan.report)
+        contexts = plan.contexts, plan.report.contexts
+        prove_encoder(model.encoder, StreamingEncoder(step), front_end, factor, *contexts)
+    return _Exported(step, front_end, ctc, plan.report)
 
 
 def check_folder(folder: Path, replace: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nemo.collections.asr.parts.streaming.export.step import StreamingStep
+from nemo.collections.asr.parts.streaming.step import StreamingStep
 
 OPSET = 18
 # Linear maps that stay in float32: what comes out of them is used as it is.

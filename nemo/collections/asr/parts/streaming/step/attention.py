@@ -6,7 +6,7 @@
 Tensors that have heads have them first, (H, B, T, d): the positions are then one matrix product for all streams.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,6 @@ class Piece(NamedTuple):
     frames: int
     rows: Tensor | None = None
     windows: Tensor | None = None
-
-
-class Past(Protocol):
-    """Where keys and values of past frames are kept."""
-
-    def append(self, keys: Tensor, values: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Takes those of new frames, (H, b, T, d); gives those of the last L + T, (H, b, L + T, d)."""
 
 
 class StepAttention(nn.Module):
@@ -69,20 +62,21 @@ class StepAttention(nn.Module):
 
     def _fold(self) -> None:
         """Makes one linear layer of three; the query has the scale, and the bias of its products with keys."""
-        biases = [x.weight.new_zeros(x.out_features) if x.bias is None else x.bias for x in self.linears]
+        linears: Any = self.linears
+        biases: Any = [x.weight.new_zeros(x.out_features) if x.bias is None else x.bias for x in linears]
         to_u, to_v = self.biases * self.scale
-        width, (query, *others) = self.heads * self.size, (x.weight for x in self.linears)
+        width, (query, *others) = self.heads * self.size, (x.weight for x in linears)
         joined = nn.Linear(width, 3 * width)
         joined.weight = nn.Parameter(torch.cat([query * self.scale, *others]))
         joined.bias = nn.Parameter(torch.cat([biases[0] * self.scale + to_u.flatten(), *biases[1:]]))
         self.linears, self.from_u_to_v, self.scale = nn.ModuleList([joined]), nn.Parameter(to_v - to_u), 1.0
 
-    def forward(self, x: Tensor, past: Past, mask: Tensor | None, piece: Piece) -> Tensor:
+    def forward(self, x: Tensor, past: Any, mask: Tensor | None, piece: Piece) -> Tensor:
         """Attends from new frames to past ones and to themselves.
 
         Args:
             x: (b, T, D), or (b * T, D)
-            past: is given the new keys and values
+            past: its `append` takes new keys and values, and gives those of the last L + T frames: `step/past.py`
             mask: added to the scores, (b, 1, L + T), (b, T, L + T) or (T, L + T); None hides nothing
         Returns:
             as x
@@ -99,7 +93,9 @@ class StepAttention(nn.Module):
 
     def _projected(self, x: Tensor, piece: Piece) -> list[Tensor]:
         """Query, keys and values, (H, b, T, d) each."""
-        made = [linear(x).view(piece.batch, piece.frames, -1, self.size).permute(2, 0, 1, 3) for linear in self.linears]
+        made = [
+            linear(x).view(piece.batch, piece.frames, -1, self.size).permute(2, 0, 1, 3) for linear in self.linears
+        ]
         return list(made[0].split(self.heads)) if self.folded else made
 
     def _with_biases(self, query: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,10 +26,13 @@ class Edges:
         self.position, self.end, self.youngest, self.any_end = position, end, youngest, any_end
 
     @classmethod
-    def of(cls, positions: Sequence[int], ends: Sequence[int], device: torch.device) -> "Edges":
-        """With what is known of streams on the host: where nothing has to be hidden, nothing is computed."""
-        numbers = torch.tensor([positions, ends], device=device)
-        return cls(numbers[0], numbers[1], min(positions), min(ends) < NO_END)
+    def of(cls, positions: Sequence[int], ends: Sequence[int], longest: int, device: torch.device) -> "Edges":
+        """With what is known of streams on the host: where nothing has to be hidden, of contexts up to `longest`,
+        nothing is computed, and no number goes to the device."""
+        youngest, any_end = min(positions), min(ends) < NO_END
+        hides = any_end or youngest < max(longest, 1)
+        numbers = torch.tensor([positions, ends], device=device) if hides else torch.empty(2, 0, device=device)
+        return cls(numbers[0], numbers[1], youngest, any_end)
 
     def cleared(self, x: Tensor, first: int, rate: int, halvings: int) -> Tensor:
         """Zeros in place of frames that a stream does not have.

@@ -91,7 +91,8 @@ class StepLayer(nn.Module):
 
     def __init__(self, layer: Any, most: int | None, positions: Tensor, folded: bool = False):
         super().__init__()
-        self.residual_scale, scale = (1.0, layer.fc_factor) if folded else (layer.fc_factor, 1.0)
+        self.residual_scale: float = 1.0 if folded else layer.fc_factor
+        scale = layer.fc_factor if folded else 1.0
         self.attention = StepAttention(layer.self_attn, most, positions, folded)
         self.convolution = StepConvolution(layer.conv, folded)
         self.feed_forward1 = StepFeedForward(layer.norm_feed_forward1, layer.feed_forward1, scale)
@@ -132,5 +133,6 @@ def _as_linear(pointwise: Any) -> nn.Linear:
     """The linear layer that a convolution of kernel size 1 is, with its weights."""
     made = nn.Linear(pointwise.in_channels, pointwise.out_channels, bias=False, device="meta")
     made.weight = _constant(pointwise.weight.squeeze(-1))
-    made.bias = None if pointwise.bias is None else _constant(pointwise.bias)
+    if pointwise.bias is not None:
+        made.bias = _constant(pointwise.bias)
     return made

@@ -5,17 +5,24 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from nemo.collections.asr.parts.contexts import AttentionContext
+from nemo.collections.asr.parts.streaming.plan import MAX_FRAMES
 from nemo.collections.asr.parts.streaming.requirements import subsampling_of
 from nemo.collections.asr.parts.streaming.step.attention import Piece
 from nemo.collections.asr.parts.streaming.step.edges import Edges, band_mask
 from nemo.collections.asr.parts.streaming.step.layer import StepLayer
-from nemo.collections.asr.parts.streaming.step.past import GraphPast
+from nemo.collections.asr.parts.streaming.step.past import (
+    AttentionState,
+    EncoderState,
+    GraphPast,
+    LayerState,
+    SubsamplingState,
+)
 from nemo.collections.asr.parts.streaming.step.subsampling import StepSubsampling
 
 
@@ -30,7 +37,6 @@ class StreamingStep(nn.Module):
         factor: feature frames per encoder frame, S
         num_features: features per feature frame
         head: what gives log-probabilities of encoder frames (N, D), if anything does
-        max_frames: encoder frames of a step at most, for style `chunked_limited`; None is a chunk
         folded: for a graph: the weights are copies in float32 on the CPU, with factors put into them. Otherwise they
             are the encoder's own.
     """
@@ -42,7 +48,6 @@ class StreamingStep(nn.Module):
         factor: int,
         num_features: int,
         head: nn.Module | None = None,
-        max_frames: int | None = None,
         folded: bool = True,
     ):
         super().__init__()
@@ -50,11 +55,13 @@ class StreamingStep(nn.Module):
             encoder = copy.deepcopy(encoder).float().cpu()
         self.folded, self.chunk, self.factor = folded, contexts[0].right + 1, factor
         self.lefts = [context.left // self.chunk * self.chunk for context in contexts]
+        self.longest = max(self.lefts)
         self.scale = encoder.pos_enc.xscale
         self.subsampling = StepSubsampling(
             subsampling_of(encoder), factor, num_features, (self.scale or 1.0) if folded else 1.0
         )
-        most = None if self.chunk == 1 else max_frames or self.chunk
+        self.most = self.chunk if folded and self.chunk > 1 else max(MAX_FRAMES - MAX_FRAMES % self.chunk, self.chunk)
+        most = None if self.chunk == 1 else self.most
         positions = {left: _positions(encoder, left, most) for left in set(self.lefts)}
         self.layers = nn.ModuleList(
             StepLayer(layer, most, positions[left], folded) for layer, left in zip(encoder.layers, self.lefts)
@@ -79,8 +86,21 @@ class StreamingStep(nn.Module):
         return shapes
 
     def initial_state(self, batch_size: int) -> list[Tensor]:
-        """Streams at their beginning: zeros."""
+        """Streams at their beginning, for `forward`: zeros."""
         return [torch.zeros(batch_size, *shape) for shape in self.state_shapes().values()]
+
+    def initial_memory(self, batch_size: int) -> EncoderState:
+        """Streams at their beginning, for `run`: room for the frames of a step behind the past ones."""
+        zeros: Any = self.subsampling.linear.weight.new_zeros
+        waiting = zeros(batch_size, self.factor * self.chunk + 1, self.subsampling.num_features)
+        stages = [zeros(batch_size, *shape) for shape in self.subsampling.past_shapes()[1:]]
+        layers, modules = [], cast(Any, self.layers)
+        for layer, left in zip(modules, self.lefts):
+            attention, (kernel_size, channels) = layer.attention, layer.convolution.weight.shape
+            memory = zeros(2, attention.heads, batch_size, left + self.most, attention.size)
+            inputs = zeros(batch_size, channels, kernel_size - 1)
+            layers.append(LayerState(AttentionState(memory, left, left), inputs))
+        return EncoderState(SubsamplingState(waiting, stages), layers, [0] * batch_size, [0] * batch_size)
 
     def forward(self, features: Tensor, position: Tensor, end: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One step of all streams, as a graph.

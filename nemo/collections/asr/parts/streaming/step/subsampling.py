@@ -50,7 +50,7 @@ class StepSubsampling(nn.Module):
             else:
                 self.stages[-1].others.append(layer)  # type: ignore[union-attr, operator]  # torch: any attribute
         linear = pre_encode if is_linear else pre_encode.out
-        self.linear = linear if scale == 1.0 else scaled(linear, scale)
+        self.linear: Any = linear if scale == 1.0 else scaled(linear, scale)
 
     def past_shapes(self) -> list[tuple[int, int, int]]:
         """(C, 1, F) of the last input of each stage."""
