@@ -6,7 +6,9 @@
 import torch
 from hypothesis import strategies as st
 
-from nemo.collections.asr.parts.streaming.attention import band_mask, hide_empty
+from nemo.collections.asr.parts.streaming.step.attention import Piece
+from nemo.collections.asr.parts.streaming.step.edges import Edges, band_mask
+from nemo.collections.asr.parts.streaming.step.past import AttentionState, LayerState
 from nemo.collections.asr.parts.submodules.multi_head_attention import RelPositionalEncoding
 
 D_MODEL, BLOCK = 16, 12
@@ -30,10 +32,17 @@ def encoding():
     return made
 
 
-def positions(left):
-    """Of the relations left + BLOCK - 1 down to 1 - BLOCK, (1, R, D)."""
-    table, reach = encoding().pe, left + BLOCK
-    return table.narrow(1, table.size(1) // 2 - reach + 1, reach + BLOCK - 1)
+def sizes_of(left, chunk):
+    """How many frames come at once, None for any number, and the positions (1, R, D) that a part is made with."""
+    table, most = encoding().pe, None if chunk == 1 else BLOCK
+    middle, (first, last) = table.size(1) // 2, (left, 0) if most is None else (left + most, 1 - most)
+    return most, table[:, middle - first : middle - last + 1]
+
+
+def layer_state(batch_size, left, kernel_size=1):
+    """Streams at their beginning, of a layer with two heads."""
+    attention = AttentionState(torch.zeros(2, 2, batch_size, left + BLOCK, D_MODEL // 2), left, left)
+    return LayerState(attention, torch.zeros(batch_size, D_MODEL, kernel_size - 1))
 
 
 def hidden(frames, left, chunk):
@@ -46,9 +55,12 @@ def hidden(frames, left, chunk):
 
 
 def streaming_mask(left, chunk, filled, frames):
-    """What a streaming step hides of `left` past frames, of which `filled` have been, and of its own."""
-    empty = hide_empty(torch.tensor([filled]), left, frames)
-    return torch.minimum(band_mask(left, frames, chunk), empty)
+    """What a streaming step hides of `left` past frames, of which each stream has had as many as `filled` says, and of
+    its own."""
+    empty, band = Edges(torch.tensor(filled), torch.tensor(filled)).mask(left, frames, None), None
+    if chunk > 1:
+        band = band_mask(left, frames, chunk)
+    return band if empty is None else empty if band is None else torch.minimum(band, empty)
 
 
 def in_pieces(run, x, left, chunk, sizes):
@@ -56,13 +68,12 @@ def in_pieces(run, x, left, chunk, sizes):
     outputs, done = [], 0
     for size in sizes:
         piece = x[:, done : done + size * chunk]
-        outputs.append(run(piece, streaming_mask(left, chunk, done, piece.size(1))))
+        outputs.append(run(piece, streaming_mask(left, chunk, [done], piece.size(1))))
         done += piece.size(1)
     return torch.cat(outputs, dim=1)
 
 
-def assert_pieces_make(whole, streaming, x, left, chunk, sizes):
-    """Asserts that a streaming part makes of pieces of x what the offline module has made of all of it."""
-    state = streaming.initial_state(1)
-    ours = in_pieces(lambda piece, mask: streaming.run(piece, state, None, mask), x, left, chunk, sizes)
+def assert_pieces_make(whole, step, state, x, left, chunk, sizes):
+    """Asserts that a part of the step makes of pieces of x what the offline module has made of all of it."""
+    ours = in_pieces(lambda piece, mask: step(piece, state, mask, Piece(*piece.shape[:2])), x, left, chunk, sizes)
     torch.testing.assert_close(ours, whole, rtol=0, atol=1e-5)

@@ -6,8 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nemo.collections.asr.parts.streaming.plan import NO_END, FrameCounts
 from nemo.collections.asr.parts.streaming.requirements import subsampling_obstacles
-from nemo.collections.asr.parts.streaming.subsampling import StreamingSubsampling
+from nemo.collections.asr.parts.streaming.step.edges import Edges
+from nemo.collections.asr.parts.streaming.step.past import GraphSubsampling
+from nemo.collections.asr.parts.streaming.step.subsampling import StepSubsampling
 from nemo.collections.asr.parts.submodules.subsampling import ConvSubsampling
 
 FEATURES = 16
@@ -31,30 +34,26 @@ def offline(module, feats):
 
 def streamed(module, factor, feats, sizes, ends=True):
     """(1, F, D) in pieces of these sizes -> (1, T, D')"""
-    streaming = StreamingSubsampling(module, factor, 1, FEATURES)
-    state, outputs, heard, used = streaming.initial_state(1), [feats.new_zeros(1, 0, 8)], 0, 0
-    before = torch.cat([feats.new_zeros(1, 1, FEATURES), feats], dim=1)  # frame i is at i + 1
-
-    def take(features, end):
-        nonlocal used
-        inputs = before[:, used : used + 1 + features]
-        outputs.append(streaming.run(state, inputs, None, used == 0, end))
-        used += features
-
-    for size in sizes:
-        heard += size
-        frames = streaming.ready(heard - used, used == 0)
-        if frames:
-            take(streaming.needed(frames, used == 0), False)
-    rest = streaming.rest(heard - used, used == 0)
-    if ends and rest:
-        take(heard - used, True)
-        assert outputs[-1].size(1) == rest
+    step = StepSubsampling(module, factor, FEATURES)
+    counts = FrameCounts(factor, 1, len(step.stages), 64)
+    past = GraphSubsampling([torch.zeros(1, *shape) for shape in step.past_shapes()])
+    heard, made, outputs = 0, 0, [feats.new_zeros(1, 0, 8)]
+    padded = torch.nn.functional.pad(
+        feats, (0, 0, factor - 1, 2 * factor), value=float("nan")
+    )  # no frame of the stream
+    for i, size in enumerate(sizes):
+        plan = counts.plan([heard], [made], [size], [0] if ends and i == len(sizes) - 1 else [])
+        for turn in plan.turns:
+            (start,), (position,), (end,) = turn.starts, turn.positions, turn.ends
+            features = padded.narrow(1, factor - 1 + heard + start, factor * turn.frames)
+            edges = Edges(torch.tensor([position]), torch.tensor([end]), position, end < NO_END)
+            outputs.append(step(features, past, edges, None))
+        (heard,), (made,) = plan.heard, plan.made
     return torch.cat(outputs, dim=1)
 
 
 @pytest.mark.parametrize("kind, factor", KINDS)
-class TestStreamingSubsampling:
+class TestStepSubsampling:
     @given(sizes=SIZES)
     @settings(max_examples=25)
     @torch.no_grad()
