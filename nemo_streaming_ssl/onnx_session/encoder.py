@@ -80,7 +80,8 @@ class OnnxEncoder:
             features = slices_from(own, [first_new + start for start in turn.starts], self.factor * turn.frames)
             for array, made in zip(together, self._run(state, turn, features)):
                 for row, frames in zip(turn.rows, made):  # one that ends may have been given too many
-                    array[row, turn.offset : plan.produced[row]] = frames[: plan.produced[row] - turn.offset]
+                    end = min(turn.offset + turn.frames, plan.produced[row])
+                    array[row, turn.offset : end] = frames[: end - turn.offset]
         state.waiting = slices_from(buffered, counts, first_new)
         state.heard, state.made = plan.heard, plan.made
         return together, plan.produced

@@ -6,7 +6,7 @@
 Where all rows agree, as they do when all streams get pieces of the same size, nothing is gathered.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -34,18 +34,6 @@ def put_rows(x: Tensor, rows: Tensor | None, values: Tensor, dim: int = 0) -> No
         x.copy_(values)
     else:
         x.index_copy_(dim, rows, values.to(x.dtype))
-
-
-def clear_rows(x: Tensor, mask: Tensor, dim: int = 0) -> None:
-    """Makes the rows where mask (B,) is true zero, in place."""
-    shape = [1] * x.dim()
-    shape[dim] = -1
-    x.copy_(torch.where(mask.view(shape), x.new_zeros(()), x))
-
-
-def byte_count(tensors: Iterable[Tensor]) -> int:
-    """The memory of some tensors, in bytes."""
-    return sum(x.numel() * x.element_size() for x in tensors)
 
 
 def row_index(rows: list[int], batch_size: int, device: torch.device) -> Tensor | None:

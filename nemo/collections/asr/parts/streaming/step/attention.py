@@ -86,6 +86,8 @@ class StepAttention(nn.Module):
         with_u, with_v = self._with_biases(query)
         scores = self._scores(with_u, with_v, keys.flatten(0, 1).transpose(1, 2), piece)
         if mask is not None:
+            if self.folded:  # it is that of the longest past there may be
+                mask = mask[..., mask.size(-1) - keys.size(2) :]
             scores = (scores.view(self.heads, piece.batch, piece.frames, -1) + mask).flatten(0, 1)
         seen = torch.bmm(torch.softmax(scores, dim=-1), values.flatten(0, 1))
         seen = seen.view(self.heads, piece.batch, piece.frames, self.size).permute(1, 2, 0, 3)
