@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.modules.conformer_encoder import ConformerEncoder
 from nemo.collections.asr.parts.streaming import StreamingEncoderSession, StreamingRecognizer
+from nemo.collections.asr.parts.streaming.encoder import StreamingEncoder
 from nemo.collections.asr.parts.streaming.export import export_streaming, folder
 from nemo.collections.asr.parts.submodules import adapters
 from nemo.collections.common.parts.adapter_modules import LinearAdapterConfig
@@ -244,7 +245,7 @@ def by_export(model, audio, monkeypatch, tmp_path, **options):
     monkeypatch.setattr(folder, "_write", lambda part, step, *_: (part.mkdir(), steps.append(step)))
     export_streaming(model, tmp_path / "export", **options)
     feats, lengths = model.preprocessor(input_signal=audio, length=torch.tensor([audio.size(1)]))
-    return steps[0].stream(feats[:, :, : lengths[0]].transpose(1, 2)).transpose(1, 2)
+    return StreamingEncoder(steps[0]).stream(feats[:, :, : lengths[0]].transpose(1, 2)).transpose(1, 2)
 
 
 NOT_EXPORTED = by_export, "low rank, by classes"  # one product makes query, keys and values

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nemo.collections.asr.parts.streaming.step.part import Part
 from nemo.collections.asr.parts.streaming.without_gradients import without_autocast
 from nemo.collections.asr.parts.submodules.banded_attention import HIDDEN
 
@@ -31,7 +32,7 @@ class Piece(NamedTuple):
     windows: Tensor | None = None
 
 
-class StepAttention(nn.Module):
+class StepAttention(Part):
     """NeMo's `RelPositionMultiHeadAttention` in eval mode, for new frames behind a past that is kept.
 
     Positions are projected beforehand: they are the same for every piece. Query i is at frame i and key j at frame
@@ -124,6 +125,8 @@ class StepAttention(nn.Module):
             first, width = shorter + self.most - frames, left + 2 * frames
         positions = self.positions[:, :, first : first + width]
         scores = torch.bmm(query.reshape(self.heads, -1, self.size), positions).view(-1, frames, width)
+        if self.most is None and frames == 1 and not self.folded:
+            return scores
         if self.most is None:
             # in front of what is in the context; the next row's hides what comes later
             scores = F.pad(scores, (frames, 0), value=HIDDEN)

@@ -13,12 +13,26 @@ from torch.nn import functional as F
 
 from nemo.collections.asr.parts.streaming.step.attention import Piece, StepAttention
 from nemo.collections.asr.parts.streaming.step.folding import affine, scaled
+from nemo.collections.asr.parts.streaming.step.part import Part
 
 # Up to so many frames of all streams together a depthwise convolution is a weighted sum: a third of the time on a CPU.
 FEW_FRAMES = 16
 
 
-class StepConvolution(nn.Module):
+class Pointwise(Part):
+    """The linear layer that a convolution of kernel size 1 is, with its weights."""
+
+    def __init__(self, convolution: Any):
+        super().__init__()
+        self.weight = _constant(convolution.weight.squeeze(-1))
+        self.bias = None if convolution.bias is None else _constant(convolution.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D')"""
+        return F.linear(x, self.weight, self.bias)
+
+
+class StepConvolution(Part):
     """NeMo's `ConformerConvolution` in eval mode, causal.
 
     The module itself cannot be called: it pads what it is given, or takes a cache by settings of the model that a
@@ -32,40 +46,42 @@ class StepConvolution(nn.Module):
 
     def __init__(self, module: Any, folded: bool = False):
         super().__init__()
-        self.pointwise1, self.pointwise2 = _as_linear(module.pointwise_conv1), _as_linear(module.pointwise_conv2)
+        self.pointwise1, self.pointwise2 = Pointwise(module.pointwise_conv1), Pointwise(module.pointwise_conv2)
         self.pointwise_activation, self.activation = module.pointwise_activation, module.activation
         self.depthwise: Any = module.depthwise_conv
         self.norm, self.norm_is_last = module.batch_norm, module.norm_type == "layer_norm"
         weight, bias = self.depthwise.weight.squeeze(1), self.depthwise.bias  # (D, k)
-        self.kernel_size, self.folded = weight.size(1), folded
+        (self.channels, self.kernel_size), self.folded = weight.shape, folded
         if folded and not self.norm_is_last:
             scale, shift = affine(self.norm, weight.size(0))
             weight, bias = weight * scale.unsqueeze(1), shift if bias is None else bias * scale + shift
             self.norm, self.norm_is_last = nn.Identity(), True
-        weight = weight.t().clone(memory_format=torch.contiguous_format) if folded else weight.t()
-        self.weight = _constant(weight)  # (k, D)
+        # (k, D) in a graph, whose windows are gathered
+        self.weight = _constant(weight.t().clone(memory_format=torch.contiguous_format) if folded else weight)
         self.bias = None if bias is None else _constant(bias)
 
     def forward(self, x: Tensor, past: Any, piece: Piece) -> Tensor:
         """Convolves new frames, (b, T, D) or (b * T, D), behind those that `past.extend` has."""
-        shape = x.shape
+        is_flat = x.dim() == 2
         x = self.pointwise1(x)
         x = F.glu(x, dim=-1) if isinstance(self.pointwise_activation, str) else self.pointwise_activation(x)
-        x = self._convolve(past.extend(x.view(piece.batch, piece.frames, -1), piece.rows), piece)
+        x = x.view(piece.batch, piece.frames, -1) if is_flat else x
+        x = self._convolve(past.extend(x, piece.rows), piece)
         x = self.norm(x) if self.norm_is_last else self.norm(x.transpose(1, 2)).transpose(1, 2)
-        return self.pointwise2(self.activation(x.reshape(shape)))
+        return self.pointwise2(self.activation(x.flatten(0, 1) if is_flat else x))
 
     def _convolve(self, x: Tensor, piece: Piece) -> Tensor:
         """The depthwise convolution without the zeros that a `CausalConv1D` adds, (b, k - 1 + T, D) -> (b, T, D)."""
         if not self.folded and piece.batch * piece.frames > FEW_FRAMES:
             return nn.Conv1d.forward(self.depthwise, x.transpose(1, 2)).transpose(1, 2)
-        is_graph = piece.windows is not None
-        windows = x[:, piece.windows] if is_graph else x.unfold(1, self.kernel_size, 1).transpose(2, 3)
-        x = (windows * self.weight).sum(dim=2)  # (b, T, k, D) before
+        if self.folded:
+            x = (x[:, piece.windows] * self.weight).sum(dim=2)
+        else:
+            x = (x.unfold(1, self.kernel_size, 1) * self.weight).sum(dim=3)
         return x if self.bias is None else x + self.bias
 
 
-class StepFeedForward(nn.Module):
+class StepFeedForward(Part):
     """NeMo's `ConformerFeedForward` in eval mode with the norm before it, by their own modules: without dropout, and
     with the activation in place, which keeps a batch's largest tensor from being made twice.
 
@@ -86,7 +102,7 @@ class StepFeedForward(nn.Module):
         return self.linear2(self.activation(self.linear1(self.norm(x))))
 
 
-class StepLayer(nn.Module):
+class StepLayer(Part):
     """NeMo's `ConformerLayer` in eval mode; see `StepAttention` for the arguments."""
 
     def __init__(self, layer: Any, most: int | None, positions: Tensor, folded: bool = False):
@@ -127,12 +143,3 @@ def adapters_of(layer: Any) -> Callable[[Tensor], Tensor]:
 def _constant(x: Tensor) -> nn.Parameter:
     """A weight of a step; it shares memory with x, and a parametrised one is the tensor that was made."""
     return nn.Parameter(x.detach(), requires_grad=False)
-
-
-def _as_linear(pointwise: Any) -> nn.Linear:
-    """The linear layer that a convolution of kernel size 1 is, with its weights."""
-    made = nn.Linear(pointwise.in_channels, pointwise.out_channels, bias=False, device="meta")
-    made.weight = _constant(pointwise.weight.squeeze(-1))
-    if pointwise.bias is not None:
-        made.bias = _constant(pointwise.bias)
-    return made

@@ -16,6 +16,7 @@ from nemo.collections.asr.parts.streaming.requirements import subsampling_of
 from nemo.collections.asr.parts.streaming.step.attention import Piece
 from nemo.collections.asr.parts.streaming.step.edges import Edges, band_mask
 from nemo.collections.asr.parts.streaming.step.layer import StepLayer
+from nemo.collections.asr.parts.streaming.step.part import Part
 from nemo.collections.asr.parts.streaming.step.past import (
     AttentionState,
     EncoderState,
@@ -26,7 +27,7 @@ from nemo.collections.asr.parts.streaming.step.past import (
 from nemo.collections.asr.parts.streaming.step.subsampling import StepSubsampling
 
 
-class StreamingStep(nn.Module):
+class StreamingStep(Part):
     """T encoder frames of each stream from the feature frames that they need and the streams' past.
 
     Streams of one step may be of any age.
@@ -80,7 +81,7 @@ class StreamingStep(nn.Module):
             shapes[f"subsampling_{i}"] = shape
         layers: Any = self.layers
         for i, (layer, left) in enumerate(zip(layers, self.lefts)):
-            kernel_size, channels = layer.convolution.weight.shape
+            kernel_size, channels = layer.convolution.kernel_size, layer.convolution.channels
             shapes[f"keys_{i}"] = shapes[f"values_{i}"] = (layer.attention.heads, left, layer.attention.size)
             shapes[f"convolution_{i}"] = (kernel_size - 1, channels)
         return shapes
@@ -96,9 +97,10 @@ class StreamingStep(nn.Module):
         stages = [zeros(batch_size, *shape) for shape in self.subsampling.past_shapes()[1:]]
         layers, modules = [], cast(Any, self.layers)
         for layer, left in zip(modules, self.lefts):
-            attention, (kernel_size, channels) = layer.attention, layer.convolution.weight.shape
+            attention, convolution = layer.attention, layer.convolution
             memory = zeros(2, attention.heads, batch_size, left + self.most, attention.size)
-            inputs = zeros(batch_size, channels, kernel_size - 1)
+            # in the order in which they are read
+            inputs = zeros(batch_size, convolution.kernel_size - 1, convolution.channels).transpose(1, 2)
             layers.append(LayerState(AttentionState(memory, left, left), inputs))
         return EncoderState(SubsamplingState(waiting, stages), layers, [0] * batch_size, [0] * batch_size)
 

@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from nemo.collections.asr.parts.streaming.step.edges import Edges
 from nemo.collections.asr.parts.streaming.step.folding import scaled
+from nemo.collections.asr.parts.streaming.step.part import Part
 from nemo.collections.asr.parts.submodules.causal_convs import CausalConv2D
 
 
-class Stage(nn.Module):
+class Stage(Part):
     """A convolution of kernel 3 and stride 2 that halves the frames, and what follows it up to the next one."""
 
     def __init__(self, convolution: CausalConv2D):
@@ -26,7 +27,7 @@ class Stage(nn.Module):
         return self.others(nn.Conv2d.forward(self.convolution, F.pad(x, (2, 1))))
 
 
-class StepSubsampling(nn.Module):
+class StepSubsampling(Part):
     """`encoder.pre_encode` of factor S: encoder frame k is made of the feature frames up to S * k.
 
     A convolution sees two of its input frames back and nothing ahead, so that beyond frames that are new it needs the
