@@ -39,7 +39,8 @@ add_module_names = False
 toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
 # Types in signatures that belong to others; without a network there is nothing to link them to.
-nitpick_ignore_regex = [("py:.*", "(?!nemo_streaming_ssl|nemo.collections.asr.parts).*"), ("py:.*", r".*\.host\.Output")]
+OURS = "nemo_streaming_ssl|nemo.collections.asr.parts"
+nitpick_ignore_regex = [("py:.*", f"(?!{OURS}).*"), ("py:.*", r".*\.host\.Output")]
 # A prompt is not copied.
 copybutton_prompt_text = "$ "
 

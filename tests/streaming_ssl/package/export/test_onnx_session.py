@@ -22,6 +22,7 @@ from side_by_side import SideBySide, assert_close, sounds
 
 from nemo.collections.asr.parts.streaming.export import export_streaming
 from nemo.collections.asr.parts.streaming.log_mel import StreamingLogMel
+from nemo.collections.asr.parts.streaming.step.attention import StepAttention
 from nemo_streaming_ssl.onnx_session import OnnxStreamingSession
 from nemo_streaming_ssl.onnx_session.description import read_description
 
@@ -60,6 +61,17 @@ class TestEqualsTheTorchSession:
         for frames in data.draw(st.lists(st.sampled_from([0, 1, 7, 8, 9, 40, 150]), max_size=4)):
             both.push_features(sounds(2, 80, frames), [frames, data.draw(st.integers(0, frames))])
         both.flush()
+
+    def test_a_change_of_the_steps_attention_changes_both(self, models, exported, tmp_path, monkeypatch):
+        model, samples = models("regular"), [sounds(20000)]
+        before = SideBySide(model, exported("regular"))
+        before.push(samples)
+        scores = StepAttention._scores
+        monkeypatch.setattr(StepAttention, "_scores", lambda self, *args: 3 * scores(self, *args))
+        export_streaming(model, tmp_path / "changed", verify=False)
+        after = SideBySide(model, tmp_path / "changed", verify=False)
+        after.push(samples)
+        assert abs(before.last.features - after.last.features).max() > 1e-3
 
     @pytest.mark.parametrize("samples", [1, 159, 160, 1439, 1440, 1441, 2720])
     def test_short_streams(self, models, exported, samples):
