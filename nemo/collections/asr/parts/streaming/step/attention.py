@@ -120,13 +120,13 @@ class StepAttention(Part):
         rows one element shorter.
         """
         frames, shorter = piece.frames, self.left - left
+        if frames == 1 and self.most is None and not self.folded:  # the row as it is
+            return torch.bmm(query.reshape(self.heads, -1, self.size), self.positions).view(-1, 1, left + 1)
         first, width = shorter, left + 1
         if self.most is not None:
             first, width = shorter + self.most - frames, left + 2 * frames
         positions = self.positions[:, :, first : first + width]
         scores = torch.bmm(query.reshape(self.heads, -1, self.size), positions).view(-1, frames, width)
-        if self.most is None and frames == 1 and not self.folded:
-            return scores
         if self.most is None:
             # in front of what is in the context; the next row's hides what comes later
             scores = F.pad(scores, (frames, 0), value=HIDDEN)
