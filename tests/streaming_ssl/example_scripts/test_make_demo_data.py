@@ -212,60 +212,51 @@ class TestRefusals:
 
 
 class TestFormantSynthesizer:
-    voice = {"f0": 60.0, "formant_scale": 1.0}  # harmonics that are dense enough to show the formants
+    def speak(self, formant, label):
+        """The middle of a phone of 0.4 s between two silences, of a voice whose harmonics show the formants."""
+        rng = np.random.default_rng(0)
+        samples, _ = formant.synthesize(["sil", label, "sil"], [0.1, 0.4, 0.1], formant.Voice(60.0), rng)
+        return samples[3200:-3200]
 
-    def speak(self, formant, label, seconds=0.4):
-        """The middle of a phone between two silences."""
-        utterance = formant.synthesize([label], seconds, formant.Voice(**self.voice), np.random.default_rng(0), 0.1)
-        start, end = (round(16000 * time) for time in utterance.phones[1][1:])
-        return utterance.samples[start:end][(end - start) // 4 : -(end - start) // 4]
-
-    @pytest.mark.parametrize("label", ["iy", "ih", "eh", "ae", "aa", "ao", "uh", "uw", "ah", "er"])
+    @pytest.mark.parametrize("label", ["iy", "ih", "eh", "ae", "aa", "ao", "uw", "er"])
     def test_vowel_peaks_at_its_formants(self, formant, label):
         level = spectrum(self.speak(formant, label))
-        first, second, third = formant.VOWELS[label][0].formants
+        first, second, third = formant.VOWELS[label].formants
         border, end = round((first + second) / 2), round((second + third) / 2)
         assert np.argmax(level[150:border]) + 150 == pytest.approx(first, abs=0.1 * first + 60)
         assert np.argmax(level[border:end]) + border == pytest.approx(second, abs=0.1 * second + 60)
 
     def test_fricatives_have_their_own_bands(self, formant):
         centroid = {}
-        for label in ("sh", "s", "th"):
+        for label in ("sh", "s"):
             power = 10 ** (spectrum(self.speak(formant, label)) / 10)
             centroid[label] = np.sum(power * np.arange(len(power))) / np.sum(power)
-        assert centroid["sh"] < 4000 < 5000 < centroid["s"] < 6300 < centroid["th"]
+        assert centroid["sh"] < 4000 < 5000 < centroid["s"]
 
     def test_stop_is_closed_before_its_burst(self, formant):
         rng = np.random.default_rng(0)
-        utterance = formant.synthesize(["aa", "t", "aa"], 0.4, formant.Voice(**self.voice), rng)
-        _, start, end = utterance.phones[1]
-        frames = np.abs(utterance.samples[round(16000 * start) : round(16000 * end)]).reshape(-1, 80).max(axis=1)
-        assert frames[4:8].max() < 0.05 * frames[8:].max()
+        samples, phones = formant.synthesize(["aa", "t", "aa"], [0.15, 0.1, 0.15], formant.Voice(60.0), rng)
+        assert phones[1] == ("t", 0.15, 0.25)
+        frames = np.abs(samples[2400:4000]).reshape(-1, 80).max(axis=1)
+        assert frames[4:10].max() < 0.05 * frames[12:].max()
 
-    @pytest.mark.parametrize("f0", [90.0, 220.0])
-    def test_pitch(self, formant, f0):
-        voice = formant.Voice(f0=f0, formant_scale=1.0)
-        source = formant.glottal_source(np.full(16000, f0), voice, np.random.default_rng(0))
-        assert np.argmax(np.abs(np.fft.rfft(source))[:300]) == pytest.approx(f0, abs=2)
+    @pytest.mark.parametrize("pitch", [90.0, 220.0])
+    def test_pitch(self, formant, pitch):
+        samples, _ = formant.synthesize(["aa"], [1.0], formant.Voice(pitch), np.random.default_rng(0))
+        period = 16000 / pitch
+        same = np.correlate(samples[8000:10000], samples[8000:9000], mode="valid")  # with itself, later
+        first, last = round(0.7 * period), round(1.4 * period)
+        assert first + np.argmax(same[first:last]) == pytest.approx(period, rel=0.1)
 
     def test_gliding_formants_do_not_click(self, formant):
-        """Above 5 kHz, a vowel that moves has no more than the vowels between which it moves."""
-        loudest = {}
-        for label in ("aa", "ih", "ay"):
-            samples = self.speak(formant, label)
-            high = np.fft.irfft(np.fft.rfft(samples) * (np.fft.rfftfreq(len(samples), 1 / 16000) > 5000))
-            loudest[label] = np.abs(high[400:-400]).max()
-        assert loudest["ay"] < 1.5 * max(loudest["aa"], loudest["ih"])
+        """Above 5 kHz, a voice that moves has no more than the vowels between which it moves."""
+        rng = np.random.default_rng(0)
+        samples, _ = formant.synthesize(["aa", "ih"], [0.2, 0.2], formant.Voice(60.0), rng)
+        high = np.abs(np.fft.irfft(np.fft.rfft(samples) * (np.fft.rfftfreq(len(samples), 1 / 16000) > 5000)))
+        assert high[2400:4000].max() < 1.5 * max(high[800:2000].max(), high[4400:5600].max())
 
     def test_every_phone_can_be_spoken(self, formant):
         for label in formant.PHONES:
-            utterance = formant.synthesize([label], 0.2, formant.Voice(110.0, 1.0), np.random.default_rng(0))
-            assert utterance.phones == [(label, 0.0, 0.2)]
-            assert len(utterance.samples) == 3200 and np.isfinite(utterance.samples).all()
-
-    @pytest.mark.parametrize(
-        "labels, seconds, message", [([], 1.0, "no phones"), (["xx"], 1.0, "xx"), (["aa"] * 50, 0.1, "do not fit")]
-    )
-    def test_refuses(self, formant, labels, seconds, message):
-        with pytest.raises(ValueError, match=message):
-            formant.synthesize(labels, seconds, formant.Voice(110.0, 1.0), np.random.default_rng(0))
+            samples, phones = formant.synthesize([label], [0.2], formant.Voice(110.0), np.random.default_rng(0))
+            assert phones == [(label, 0.0, 0.2)]
+            assert len(samples) == 3200 and np.isfinite(samples).all()

@@ -11,59 +11,38 @@ words of random phones, and knows when it says each of them.
 import math
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from formant_synthesizer import SAMPLE_RATE, SILENCE, random_voice, random_word, speak_randomly
+from formant_synthesizer import CONSONANTS, PHONES, SAMPLE_RATE, SILENCE, VOWELS, random_voice, synthesize
 from scipy.signal import resample_poly
 
 TRAIN_VOICES = range(0, 8)
 VALIDATION_VOICES = range(8, 10)
 LEXICON_SIZE = 300  # words of the built-in synthesiser
-ESPEAK_VOICES = (  # voice, words per minute, pitch (0 to 99)
-    ("en-us+m1", 160, 40),
-    ("en-us+f1", 170, 55),
-    ("en-gb+m2", 150, 45),
-    ("en-gb+f2", 180, 60),
-    ("en-us+m3", 185, 35),
-    ("en-us+f3", 155, 50),
-    ("en-gb-scotland+m4", 165, 50),
-    ("en-gb+f4", 145, 65),
-    ("en-us+m7", 170, 45),
-    ("en-gb-scotland+f5", 160, 55),
-)
+PHONE_SECONDS = 0.1  # of an average phone in it
+ESPEAK_VOICES = """
+en-us+m1 en-us+f1 en-gb+m2 en-gb+f2 en-us+m3 en-us+f3 en-gb-scotland+m4 en-gb+f4 en-us+m7 en-gb-scotland+f5
+""".split()
 ESPEAK_WORDS = """
-about above across after again air all along always animal answer any apple around ask away back ball bank bear
-beautiful because been before begin behind believe below best better between big bird black blue boat body book both
-bottom bread bridge bring brother brown build busy buy call car careful carry cat center change cheese child choose
-church circle city clean clear close cloud coat cold color come corner could country course cross dark daughter day
-deep different doctor door down dream drink drive early earth east easy eight engine enough evening every example eye
-face fall family farm father few field finger fire fish five floor flower follow food forest four fresh friend garden
-give glass go gold good grass great green ground grow hand happy hard head hear heart heavy help high hill history
-horse hour house hundred idea island join journey jump just keep kitchen know lady large laugh leaf learn leave light
-listen little long lunch machine measure meet middle milk minute money month morning mother mountain music name nature
-near never new night nose nothing number ocean often old open orange other over paper people picture place plant please
-pleasure question quick quiet rain reach read ready red remember rice river road rock room round school season second
-seven shape sharp ship shoe short should show simple sister sleep slow small smooth snow soft song south speak spring
-stand star start station stone story street strong summer sun sure table teacher television ten that think thousand
-three through time today together town train travel tree under usual valley very village visit voice walk warm watch
-water weather week west wheel where white wide wild wind window winter wonder wood word work world write year yellow
-yesterday young
+about animal answer apple beautiful before bird bridge brother build careful change cheese choose church country dark
+daughter doctor door drink early evening eye farm father finger fish flower forest friend garden give glass green hand
+happy heart history house island journey jump kitchen language laugh light machine measure mountain music never nothing
+ocean orange people picture pleasure question quick rain ready river school season seven shoe simple sister small
+smooth snow south spring stone story summer table teacher television think thousand through together travel tree usual
+valley village visit voice water weather wheel window winter wonder word yellow yesterday young
 """.split()
 
 
-@dataclass(frozen=True)
-class Spoken:
-    """`samples` at 16 kHz, `text`, name of the `voice`; `phones` are [[label, start, end], ...] in seconds."""
+class Spoken(NamedTuple):
+    """`samples` at 16 kHz, `text`, name of the `voice`; `phones` are (label, start, end), ... in seconds."""
 
     samples: np.ndarray
-    text: str
-    voice: str
-    phones: list[list[Any]] | None = None
+    text: str = ""
+    voice: str | None = None
+    phones: list[tuple[str, float, float]] | None = None
 
 
 class BuiltinSpeaker:
@@ -76,9 +55,27 @@ class BuiltinSpeaker:
         self.lexicon = [random_word(rng) for _ in range(LEXICON_SIZE)]
 
     def speak(self, seconds: float, voice: int, rng: np.random.Generator) -> Spoken:
-        utterance = speak_randomly(self.lexicon, seconds, self.voices[voice], rng)
-        text = " ".join(label for label, _, _ in utterance.phones if label != SILENCE)
-        return Spoken(utterance.samples, text, f"builtin-{voice}", [list(phone) for phone in utterance.phones])
+        """Words, the first ones of the lexicon most often, in `seconds`, a short silence at each end among them."""
+        n_phones = max(1, round(0.8 * seconds * self.voices[voice].rate / PHONE_SECONDS))
+        weights = 1.0 / np.arange(10, LEXICON_SIZE + 10)
+        words = rng.choice(LEXICON_SIZE, size=n_phones, p=weights / weights.sum())
+        labels = [label for word in words for label in self.lexicon[word]][:n_phones]
+        margin = min(0.15, 0.1 * seconds)
+        lengths = np.array([PHONES[label].seconds for label in labels]) * rng.uniform(0.8, 1.2, n_phones)
+        lengths *= (seconds - 2 * margin) / lengths.sum()
+        labels, lengths = [SILENCE, *labels, SILENCE], np.pad(lengths, 1, constant_values=margin)
+        samples, phones = synthesize(labels, lengths, self.voices[voice], rng)
+        return Spoken(samples, " ".join(label for label in labels if label != SILENCE), f"builtin-{voice}", phones)
+
+
+def random_word(rng: np.random.Generator) -> list[str]:
+    """One to three syllables, some of them closed by a consonant; some words have a silence behind them."""
+    vowels, consonants = list(VOWELS), list(CONSONANTS)
+    word: list[str] = []
+    for _ in range(rng.integers(1, 4)):
+        word += [str(rng.choice(consonants)), str(rng.choice(vowels))]
+        word += [str(rng.choice(consonants))] if rng.random() < 0.35 else []
+    return word + ([SILENCE] if rng.random() < 0.15 else [])
 
 
 class EspeakSpeaker:
@@ -92,11 +89,12 @@ class EspeakSpeaker:
         while len(samples) > wanted and len(words) > 1:
             words = words[: max(1, min(len(words) - 1, int(len(words) * wanted / len(samples))))]
             samples = self._say(words, voice)
-        return Spoken(fit_length(samples, wanted), " ".join(words), f"espeak-ng-{ESPEAK_VOICES[voice][0]}")
+        return Spoken(fit_length(samples, wanted), " ".join(words), f"espeak-ng-{ESPEAK_VOICES[voice]}")
 
-    def _say(self, words: Sequence[str], voice: int) -> np.ndarray:
+    def _say(self, words: list[str], voice: int) -> np.ndarray:
         """The words at 16 kHz, without the silence before and after them."""
-        name, speed, pitch = ESPEAK_VOICES[voice]
+        name = ESPEAK_VOICES[voice]
+        speed, pitch = 145 + 5 * voice, 55 if "+f" in name else 40  # words a minute; from 0 to 99
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "speech.wav")
             command = ["espeak-ng", "-v", name, "-s", str(speed), "-p", str(pitch), "-w", path, " ".join(words)]

@@ -21,17 +21,18 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-from demo_speakers import TRAIN_VOICES, VALIDATION_VOICES, BuiltinSpeaker, EspeakSpeaker, fit_length
+from demo_speakers import TRAIN_VOICES, VALIDATION_VOICES, BuiltinSpeaker, EspeakSpeaker, Spoken, fit_length
 from formant_synthesizer import SAMPLE_RATE
 from tqdm import tqdm
 
-FORMAT_VERSION = 1  # to be raised when the same parameters give other bytes than before
+FORMAT_VERSION = 2  # to be raised when the same parameters give other bytes than before
 SYNTHESIZERS = ("auto", "espeak-ng", "builtin")
 MANIFESTS = ("train", "validation", "noise")
 NOISES = ("white", "pink", "brown", "babble_0", "babble_1", "hum_and_clicks")
@@ -107,14 +108,14 @@ def hum_and_clicks(length: int, rng: np.random.Generator) -> np.ndarray:
     return hum + np.convolve(impulses, np.exp(-np.arange(160) / 20.0) * rng.standard_normal(160))[:length]
 
 
-def make_noise(kind: str, speaker: Any, rng: np.random.Generator) -> np.ndarray:
+def make_noise(kind: str, speaker: Any, rng: np.random.Generator) -> Spoken:
     """5 to 10 s of one kind of noise."""
     length = int(rng.uniform(5.0, 10.0) * SAMPLE_RATE)
     if kind.startswith("babble"):
-        return babble(length, speaker, rng)
+        return Spoken(babble(length, speaker, rng))
     if kind == "hum_and_clicks":
-        return hum_and_clicks(length, rng)
-    return coloured_noise(length, {"white": 0.0, "pink": 1.0, "brown": 2.0}[kind], rng)
+        return Spoken(hum_and_clicks(length, rng))
+    return Spoken(coloured_noise(length, {"white": 0.0, "pink": 1.0, "brown": 2.0}[kind], rng))
 
 
 def write_set(folder: Path, parameters: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -122,21 +123,17 @@ def write_set(folder: Path, parameters: dict[str, Any]) -> dict[str, list[dict[s
     (folder / "audio").mkdir(parents=True)
     seed = parameters["seed"]
     speaker = BuiltinSpeaker(seed) if parameters["synthesizer"] == "builtin" else EspeakSpeaker()
-    plan = plan_speech(parameters["minutes"], seed)
+    plan: list[tuple[str, str, list[int], Callable]] = []
+    for index, (part, seconds, voice) in enumerate(plan_speech(parameters["minutes"], seed)):
+        plan.append((part, f"{part}_{index:04d}", [seed, 2, index], partial(speaker.speak, seconds, voice)))
+    for index, kind in enumerate(NOISES):
+        plan.append(("noise", f"noise_{kind}", [seed, 3, index], partial(make_noise, kind, speaker)))
     manifests: dict[str, list[dict[str, Any]]] = {name: [] for name in MANIFESTS}
-    with tqdm(total=len(plan) + len(NOISES), unit="file", desc="demo data") as progress:
-        for index, (part, seconds, voice) in enumerate(plan):
-            rng = np.random.default_rng([seed, 2, index])
-            spoken = speaker.speak(seconds, voice, rng)
-            line = write_audio(folder, f"{part}_{index:04d}", spoken.samples, rng)
-            phones = {} if spoken.phones is None else {"phones": spoken.phones}
-            manifests[part].append({**line, "text": spoken.text, "voice": spoken.voice, **phones})
-            progress.update()
-        for index, kind in enumerate(NOISES):
-            rng = np.random.default_rng([seed, 3, index])
-            line = write_audio(folder, f"noise_{kind}", make_noise(kind, speaker, rng), rng)
-            manifests["noise"].append({**line, "text": ""})
-            progress.update()
+    for part, name, seeds, make in tqdm(plan, unit="file", desc="demo data"):
+        rng = np.random.default_rng(seeds)
+        made = make(rng)._asdict()
+        line = write_audio(folder, name, made.pop("samples"), rng)
+        manifests[part].append(line | {key: value for key, value in made.items() if value is not None})
     texts = {name: "".join(json.dumps(line) + "\n" for line in manifests[name]) for name in MANIFESTS}
     for name, text in {**texts, "demo_data": json.dumps(parameters, indent=2) + "\n"}.items():
         (folder / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
